@@ -1,0 +1,59 @@
+//! Just enough HTTP to ask the daemon without another process in between.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use kennel_testkit::Scratch;
+
+/// Path of the API socket of the one kennel instance in a scratch.
+pub(crate) fn socket(scratch: &Scratch) -> PathBuf {
+    let name = scratch.instance_dir();
+    scratch.path("run").join("kennel").join(name.file_name().expect("a name")).join("api.sock")
+}
+
+/// The whole answer to one request.
+pub(crate) fn call(scratch: &Scratch, method: &str, path: &str, body: &str) -> String {
+    let mut stream = UnixStream::connect(socket(scratch)).expect("the daemon listens");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: kennel\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).expect("a request can be sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer comes");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
+
+/// The event stream from now on.
+pub(crate) struct Events(BufReader<UnixStream>);
+
+impl Events {
+    pub(crate) fn follow(scratch: &Scratch) -> Self {
+        let mut stream = UnixStream::connect(socket(scratch)).expect("the daemon listens");
+        let request = format!("GET /v1/events?since={}&follow=true HTTP/1.1\r\nhost: kennel\r\n\r\n", u64::MAX);
+        stream.write_all(request.as_bytes()).expect("a request can be sent");
+        let mut events = Self(BufReader::new(stream));
+        // The head says that the subscription stands.
+        while !events.line().trim().is_empty() {}
+        events
+    }
+
+    /// Blocks until an event of this kind comes, and returns it.
+    pub(crate) fn wait(&mut self, kind: &str) -> serde_json::Value {
+        loop {
+            let line = self.line();
+            let Ok(event) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+            if event["event"] == kind {
+                return event;
+            }
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("the stream goes on");
+        line
+    }
+}

@@ -1,0 +1,325 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit_codes;
+use crate::parse::{self, Since};
+
+/// Runs a stack of services and leaves no process behind.
+#[derive(Debug, Parser)]
+#[command(name = "kennel", version, after_long_help = exit_codes::TABLE, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, infer_subcommands = false)]
+pub(crate) struct Cli {
+    /// Configuration file [default: kennel.yaml, .yml or .toml here or above]
+    #[arg(short, long, value_name = "FILE", help_heading = GLOBAL)]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const GLOBAL: &str = "Global options";
+
+/// Verbs whose `-f` is `--follow`: there the file has its long name only.
+const FOLLOWERS: [&str; 2] = ["logs", "events"];
+
+impl Cli {
+    /// The whole command line.
+    pub(crate) fn whole() -> clap::Command {
+        with_file(<Self as clap::CommandFactory>::command())
+    }
+
+    /// Reads the arguments of this process; on a mistake or `--help` says so and ends it.
+    pub(crate) fn read() -> Self {
+        let matches = Self::whole().get_matches();
+        Self::from_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    fn from_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = <Self as clap::FromArgMatches>::from_arg_matches(matches)?;
+        let mut at = Some(matches);
+        // The innermost one wins, as with every option that is given twice.
+        while let Some(level) = at {
+            if let Ok(Some(file)) = level.try_get_one::<PathBuf>("file") {
+                cli.global.file = Some(file.clone());
+            }
+            at = level.subcommand().map(|(_, inner)| inner);
+        }
+        Ok(cli)
+    }
+}
+
+/// Adds `-f/--file` to every verb.
+///
+/// Not with `global = true`, which would not let `logs -f` and `events -f` follow.
+fn with_file(command: clap::Command) -> clap::Command {
+    command.mut_subcommands(|verb| {
+        let file = clap::Arg::new("file")
+            .long("file")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("Configuration file [default: kennel.yaml, .yml or .toml here or above]")
+            .help_heading(GLOBAL);
+        let follows = FOLLOWERS.contains(&verb.get_name());
+        with_file(verb.arg(if follows { file } else { file.short('f') }))
+    })
+}
+
+/// Options that stand before or after the verb.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = GLOBAL)]
+pub(crate) struct Global {
+    /// Wherever it stood.
+    #[arg(skip)]
+    pub(crate) file: Option<PathBuf>,
+    /// Name of the kennel instance [default: one for each project directory]
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) instance: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// When to use colours; NO_COLOR is respected
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, global = true)]
+    pub(crate) color: Color,
+    /// Print results and errors only, no progress
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// List every process in the summary of a stop
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the stack, or some services and what they depend on
+    Up(Up),
+    /// Stop everything, then the daemon
+    Down(Down),
+    /// Start services of a running stack
+    Start(Targets),
+    /// Stop services
+    Stop(StopTargets),
+    /// Stop services and start them again
+    Restart(StopTargets),
+    /// Kill services at once, or send them a signal
+    Kill(Kill),
+    /// List services
+    #[command(visible_aliases = ["list", "ls"])]
+    Ps(Ps),
+    /// Show one service with its processes and the receipt of its last stop
+    Status(Status),
+    /// Show what services wrote
+    Logs(Logs),
+    /// Run one command in a scope of its own, and end all it started
+    Run(Run),
+    /// Run one command with the environment, directory and user of a service
+    Exec(Exec),
+    /// Show what happened
+    Events(Events),
+    /// Show what kennel can promise on this machine
+    Doctor,
+    /// Print the configuration as it is understood
+    Config(Config),
+    /// Write a commented configuration file
+    Init(Init),
+    /// Print the version
+    Version,
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+/// `kennel up`
+#[derive(Debug, Args)]
+#[command(after_help = "In the foreground, the first Ctrl-C stops everything, the second hurries, the third kills.")]
+pub(crate) struct Up {
+    /// Return when everything is ready, and leave it running
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Also start services of this profile; may be repeated
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Vec<String>,
+    /// Give up when not everything is ready after this time, for example 30s
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Only these and what they depend on
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+}
+
+/// `kennel down`
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    /// Longest time before the kill, for example 5s [default: as configured]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Which services.
+#[derive(Debug, Args)]
+pub(crate) struct Targets {
+    /// Services, or single replicas such as worker.2
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+    /// All services
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    /// Give up when not everything is ready after this time, for example 30s
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Which services to stop, and how long to wait.
+#[derive(Debug, Args)]
+pub(crate) struct StopTargets {
+    /// Services, or single replicas such as worker.2
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+    /// All services
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    /// Longest time before the kill, for example 5s [default: as configured]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// `kennel kill`
+#[derive(Debug, Args)]
+pub(crate) struct Kill {
+    /// Services, or single replicas such as worker.2
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+    /// All services
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    /// Signal for every process of the service, by name or number
+    #[arg(short, long, value_name = "SIGNAL", default_value = "KILL", value_parser = parse::signal)]
+    pub(crate) signal: i32,
+    /// Longest time to wait for the answer
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// `kennel ps`
+#[derive(Debug, Args)]
+pub(crate) struct Ps {
+    /// Also those that were never started
+    #[arg(short, long)]
+    pub(crate) all: bool,
+}
+
+/// `kennel status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// A service, or a single replica such as worker.2
+    pub(crate) name: String,
+}
+
+/// `kennel logs`
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Go on with new lines
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last lines of each service
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) tail: Option<u64>,
+    /// Only lines younger than this, for example 10m, or since an RFC 3339 time
+    #[arg(long, value_name = "TIME", value_parser = parse::since)]
+    pub(crate) since: Option<Since>,
+    /// Without the names before each line
+    #[arg(long)]
+    pub(crate) no_prefix: bool,
+    /// Services, or single replicas such as worker.2 [default: all]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// `kennel run`
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Longest run time, for example 10m; then it is stopped
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Program and arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `kennel exec`
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// Longest run time, for example 10m; then it is stopped
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// The service whose environment, directory and user are taken
+    pub(crate) name: String,
+    /// Program and arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `kennel events`
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with new events
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only those after this number
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub(crate) since: u64,
+}
+
+/// `kennel config`
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) what: Option<ConfigCommand>,
+    /// Also services of this profile; may be repeated
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Vec<String>,
+}
+
+/// `kennel config …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the JSON Schema of configuration files, for editors
+    Schema,
+    /// Check the configuration and print nothing but errors
+    Check,
+}
+
+/// `kennel init`
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Write kennel.toml instead of kennel.yaml
+    #[arg(long)]
+    pub(crate) toml: bool,
+    /// Replace an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `kennel completions`
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}

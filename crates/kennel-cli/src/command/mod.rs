@@ -1,0 +1,83 @@
+//! One module for each verb, or for verbs that are alike.
+
+mod progress;
+mod stopping;
+
+mod foreground;
+mod lost;
+mod up;
+
+mod action;
+mod down;
+
+mod events;
+mod logs;
+mod ps;
+mod status;
+
+mod run;
+
+mod about;
+mod config;
+mod doctor;
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::exit_codes;
+use crate::failure::Failure;
+use crate::render::paint::Paint;
+
+/// Runs the command; answers with its exit code.
+pub(crate) fn run(cli: Cli) -> u8 {
+    let json = cli.global.json;
+    let runs = matches!(cli.command, Command::Run(_) | Command::Exec(_));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Own);
+    let mut context = match Context::new(cli.global) {
+        Ok(context) => context,
+        // Without a current directory there is no screen either.
+        Err(failure) => return early(&failure, runs),
+    };
+    let result = runtime.and_then(|runtime| runtime.block_on(dispatch(&mut context, cli.command)));
+    context.screen.clear();
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            let text = if json && !matches!(failure, Failure::BrokenPipe) {
+                serde_json::to_string(&failure.problem()).map(|text| text + "\n").unwrap_or_default()
+            } else {
+                failure.render(context.screen.width(), context.screen.remarks)
+            };
+            context.screen.error(&text);
+            if runs { failure.run_code() } else { failure.exit_code() }
+        }
+    }
+}
+
+fn early(failure: &Failure, runs: bool) -> u8 {
+    use std::io::Write;
+    let text = failure.render(None, Paint { color: false });
+    let _nobody_reads = std::io::stderr().write_all(text.as_bytes());
+    if runs { exit_codes::RUN_FAILED } else { failure.exit_code() }
+}
+
+async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Up(args) => up::up(context, args).await,
+        Command::Down(args) => down::down(context, &args).await,
+        Command::Start(args) => action::start(context, args).await,
+        Command::Stop(args) => action::stop(context, args).await,
+        Command::Restart(args) => action::restart(context, args).await,
+        Command::Kill(args) => action::kill(context, args).await,
+        Command::Ps(args) => ps::ps(context, &args).await,
+        Command::Status(args) => status::status(context, &args).await,
+        Command::Logs(args) => logs::logs(context, args).await,
+        Command::Run(args) => run::run(context, args).await,
+        Command::Exec(args) => run::exec(context, args).await,
+        Command::Events(args) => events::events(context, &args).await,
+        Command::Doctor => doctor::doctor(context).await,
+        Command::Config(args) => config::config(context, &args),
+        Command::Init(args) => config::init(context, &args),
+        Command::Version => about::version(context),
+        Command::Completions(args) => about::completions(context, &args),
+    }
+}

@@ -1,0 +1,161 @@
+//! Which kennel instance, which configuration, which daemon.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kennel_client::{CallError, Daemon, Home};
+use kennel_config::{FindError, LoadOptions};
+use kennel_wire::Code;
+use tokio::time::Instant;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::screen::Screen;
+
+/// How long a daemon that is shutting down may take before another `up` gives up waiting for it.
+const LEAVES_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often a daemon that vanished is asked for again, and the pause before that.
+const RETRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What every command knows.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) directory: PathBuf,
+    pub(crate) screen: Screen,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Result<Self, Failure> {
+        let directory = std::env::current_dir().map_err(Failure::Own)?;
+        let screen = Screen::new(&global);
+        Ok(Self { global, directory, screen })
+    }
+
+    /// The configuration file, absolute: the named one, else the one found here or above.
+    pub(crate) fn config_file(&self) -> Result<PathBuf, FindError> {
+        match &self.global.file {
+            Some(file) => Ok(self.directory.join(file)),
+            None => kennel_config::find(&self.directory),
+        }
+    }
+
+    /// The directories of the kennel instance: those of the project, or of the current directory without one.
+    pub(crate) fn home(&self) -> Result<Home, Failure> {
+        let project = match self.config_file() {
+            Ok(file) => parent(&file),
+            Err(FindError::Two { directory, .. }) => directory,
+            Err(_) => self.directory.clone(),
+        };
+        // A typo there must not lead to an instance that nobody has ever meant.
+        if let Some(file) = &self.global.file
+            && !self.directory.join(file).exists()
+        {
+            return Err(Failure::NoFile(self.directory.join(file)));
+        }
+        Home::locate(self.global.instance.as_deref(), &project).map_err(Failure::Home)
+    }
+
+    /// Checks the configuration here, so that its errors are seen before anything is started.
+    pub(crate) fn load(&self, profiles: &[String]) -> Result<Loaded, Failure> {
+        let file = self.config_file()?;
+        let environment = environment();
+        let options = LoadOptions { environment: &environment, profiles };
+        let project = kennel_config::load(&file, &options)?;
+        Ok(Loaded { file, environment, services: project.services.keys().cloned().collect() })
+    }
+
+    /// The daemon, if one runs. Where keeper and daemon were both lost, a new pair is started first, which ends what
+    /// they left: nobody is told that nothing runs while something does.
+    pub(crate) async fn connect(&self) -> Result<Option<Daemon>, Failure> {
+        let home = self.home()?;
+        match Daemon::connect(&home).await? {
+            Some(daemon) => Ok(Some(daemon)),
+            None if Daemon::may_have_left_something(&home)? => start(&home).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The daemon that runs, or, for what outlives a stack, a new one that ends by itself afterwards.
+    pub(crate) async fn historian(&self) -> Result<Daemon, Failure> {
+        match self.connect().await? {
+            Some(daemon) => Ok(daemon),
+            None if self.home()?.logs_dir().is_dir() => self.ensure().await,
+            None => Err(Failure::NoDaemon),
+        }
+    }
+
+    /// The daemon; that none runs is a failure.
+    pub(crate) async fn running(&self) -> Result<Daemon, Failure> {
+        self.connect().await?.ok_or(Failure::NoDaemon)
+    }
+
+    /// The daemon that runs, or a new one.
+    pub(crate) async fn ensure(&self) -> Result<Daemon, Failure> {
+        let home = self.home()?;
+        match Daemon::connect(&home).await? {
+            Some(daemon) => Ok(daemon),
+            None => start(&home).await,
+        }
+    }
+
+    /// Asks a daemon for something, starting one if necessary; a daemon that is just going is waited for first.
+    pub(crate) async fn insist<T, F>(&mut self, ask: F) -> Result<(Daemon, T), Failure>
+    where
+        F: AsyncFn(&Daemon) -> Result<T, CallError>,
+    {
+        let deadline = Instant::now() + LEAVES_WITHIN;
+        let mut lost = 0;
+        let mut said = false;
+        loop {
+            let daemon = self.ensure().await?;
+            match ask(&daemon).await {
+                Ok(answer) => return Ok((daemon, answer)),
+                // It ended between two questions, and the next one is asked of another.
+                Err(CallError::Lost(_)) if lost < RETRIES => {
+                    lost += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(CallError::Problem(problem)) if problem.code == Code::ShuttingDown && Instant::now() < deadline => {
+                    if !said {
+                        self.screen.remark("waiting for the stack that is just being stopped\n");
+                        said = true;
+                    }
+                    // It may be gone already, and then there is nothing to wait for.
+                    match daemon.departure().await {
+                        Ok(departure) => departure.wait(deadline.saturating_duration_since(Instant::now())).await?,
+                        Err(_) => tokio::time::sleep(PAUSE).await,
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Starts a daemon with the environment of this process.
+pub(crate) async fn start(home: &Home) -> Result<Daemon, Failure> {
+    let exe = std::env::current_exe().map_err(Failure::Own)?;
+    Ok(Daemon::start(home, &exe, std::env::vars_os()).await?)
+}
+
+/// A configuration that has no errors.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) file: PathBuf,
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Declared names, in the file's order.
+    pub(crate) services: Vec<String>,
+}
+
+/// The environment of this process; what is not UTF-8 cannot travel as JSON and is left out.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+fn parent(file: &Path) -> PathBuf {
+    file.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
+}

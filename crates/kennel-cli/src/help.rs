@@ -1,0 +1,310 @@
+//! What the command says about itself, word by word: a change here is a change of its interface.
+
+use clap::Command;
+
+use crate::args::Cli;
+
+fn find(verb: &str) -> Command {
+    let mut command = Cli::whole().term_width(100);
+    command.build();
+    match verb {
+        "" => command,
+        verb => command.find_subcommand(verb).cloned().unwrap_or_default().term_width(100),
+    }
+}
+
+/// Without the global options, which are the same everywhere.
+fn help(verb: &str) -> String {
+    let text = find(verb).render_help().to_string();
+    let (own, global) = text.split_once("\nGlobal options:").unwrap_or((&text, ""));
+    global.split_once("\n\n").map_or_else(|| own.to_owned(), |(_, after)| format!("{own}\n{after}"))
+}
+
+#[test]
+fn the_command() {
+    insta::assert_snapshot!(find("").render_long_help(), @r"
+    Runs a stack of services and leaves no process behind
+
+    Usage: kennel [OPTIONS] <COMMAND>
+
+    Commands:
+      up           Start the stack, or some services and what they depend on
+      down         Stop everything, then the daemon
+      start        Start services of a running stack
+      stop         Stop services
+      restart      Stop services and start them again
+      kill         Kill services at once, or send them a signal
+      ps           List services [aliases: list, ls]
+      status       Show one service with its processes and the receipt of its last stop
+      logs         Show what services wrote
+      run          Run one command in a scope of its own, and end all it started
+      exec         Run one command with the environment, directory and user of a service
+      events       Show what happened
+      doctor       Show what kennel can promise on this machine
+      config       Print the configuration as it is understood
+      init         Write a commented configuration file
+      version      Print the version
+      completions  Print a completion script for a shell
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+      -f, --file <FILE>
+              Configuration file [default: kennel.yaml, .yml or .toml here or above]
+
+          --instance <NAME>
+              Name of the kennel instance [default: one for each project directory]
+
+          --json
+              Print JSON
+
+          --color <WHEN>
+              When to use colours; NO_COLOR is respected
+
+              Possible values:
+              - auto:   On a terminal
+              - always: Also into files and pipes
+              - never:  Not at all
+              
+              [default: auto]
+
+      -q, --quiet
+              Print results and errors only, no progress
+
+      -v, --verbose
+              List every process in the summary of a stop
+
+    Exit codes:
+        0  everything asked for was done
+        1  a service failed, was given up, or did not get ready
+        2  the command line is wrong
+        3  the configuration has errors, or there is none
+        4  no service has that name
+        5  the daemon is not there, cannot be reached, or failed
+        6  processes are left that could not be ended
+      `run` and `exec` return the command's own code, and
+      125  kennel itself failed
+      126  the program cannot be executed
+      127  there is no such program
+      128+n  signal n ended it
+    ");
+}
+
+#[test]
+fn up_and_down() {
+    insta::assert_snapshot!(help("up") + "\n" + &help("down"), @r"
+    Start the stack, or some services and what they depend on
+
+    Usage: kennel up [OPTIONS] [SERVICE]...
+
+    Arguments:
+      [SERVICE]...  Only these and what they depend on
+
+    Options:
+      -d, --detach             Return when everything is ready, and leave it running
+          --profile <PROFILE>  Also start services of this profile; may be repeated
+          --timeout <TIME>     Give up when not everything is ready after this time, for example 30s
+      -h, --help               Print help (see more with '--help')
+
+    In the foreground, the first Ctrl-C stops everything, the second hurries, the third kills.
+
+    Stop everything, then the daemon
+
+    Usage: kennel down [OPTIONS]
+
+    Options:
+          --timeout <TIME>  Longest time before the kill, for example 5s [default: as configured]
+      -h, --help            Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn what_is_done_to_services() {
+    let verbs = ["start", "stop", "restart", "kill"];
+    insta::assert_snapshot!(verbs.map(help).join("\n"), @r"
+    Start services of a running stack
+
+    Usage: kennel start [OPTIONS] [NAME]...
+
+    Arguments:
+      [NAME]...  Services, or single replicas such as worker.2
+
+    Options:
+          --all             All services
+          --timeout <TIME>  Give up when not everything is ready after this time, for example 30s
+      -h, --help            Print help (see more with '--help')
+
+    Stop services
+
+    Usage: kennel stop [OPTIONS] [NAME]...
+
+    Arguments:
+      [NAME]...  Services, or single replicas such as worker.2
+
+    Options:
+          --all             All services
+          --timeout <TIME>  Longest time before the kill, for example 5s [default: as configured]
+      -h, --help            Print help (see more with '--help')
+
+    Stop services and start them again
+
+    Usage: kennel restart [OPTIONS] [NAME]...
+
+    Arguments:
+      [NAME]...  Services, or single replicas such as worker.2
+
+    Options:
+          --all             All services
+          --timeout <TIME>  Longest time before the kill, for example 5s [default: as configured]
+      -h, --help            Print help (see more with '--help')
+
+    Kill services at once, or send them a signal
+
+    Usage: kennel kill [OPTIONS] [NAME]...
+
+    Arguments:
+      [NAME]...  Services, or single replicas such as worker.2
+
+    Options:
+          --all              All services
+      -s, --signal <SIGNAL>  Signal for every process of the service, by name or number [default: KILL]
+          --timeout <TIME>   Longest time to wait for the answer
+      -h, --help             Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn what_is_read() {
+    let verbs = ["ps", "status", "logs", "events", "doctor"];
+    insta::assert_snapshot!(verbs.map(help).join("\n"), @r"
+    List services
+
+    Usage: kennel ps [OPTIONS]
+
+    Options:
+      -a, --all   Also those that were never started
+      -h, --help  Print help (see more with '--help')
+
+    Show one service with its processes and the receipt of its last stop
+
+    Usage: kennel status [OPTIONS] <NAME>
+
+    Arguments:
+      <NAME>  A service, or a single replica such as worker.2
+
+    Options:
+      -h, --help  Print help (see more with '--help')
+
+    Show what services wrote
+
+    Usage: kennel logs [OPTIONS] [NAME]...
+
+    Arguments:
+      [NAME]...  Services, or single replicas such as worker.2 [default: all]
+
+    Options:
+      -f, --follow        Go on with new lines
+      -n, --tail <N>      Only the last lines of each service
+          --since <TIME>  Only lines younger than this, for example 10m, or since an RFC 3339 time
+          --no-prefix     Without the names before each line
+      -h, --help          Print help (see more with '--help')
+
+    Show what happened
+
+    Usage: kennel events [OPTIONS]
+
+    Options:
+      -f, --follow       Go on with new events
+          --since <SEQ>  Only those after this number [default: 0]
+      -h, --help         Print help (see more with '--help')
+
+    Show what kennel can promise on this machine
+
+    Usage: kennel doctor [OPTIONS]
+
+    Options:
+      -h, --help  Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn what_is_run() {
+    insta::assert_snapshot!(help("run") + "\n" + &help("exec"), @r"
+    Run one command in a scope of its own, and end all it started
+
+    Usage: kennel run [OPTIONS] <CMD>...
+
+    Arguments:
+      <CMD>...  Program and arguments
+
+    Options:
+          --timeout <TIME>  Longest run time, for example 10m; then it is stopped
+      -h, --help            Print help (see more with '--help')
+
+    Run one command with the environment, directory and user of a service
+
+    Usage: kennel exec [OPTIONS] <NAME> <CMD>...
+
+    Arguments:
+      <NAME>    The service whose environment, directory and user are taken
+      <CMD>...  Program and arguments
+
+    Options:
+          --timeout <TIME>  Longest run time, for example 10m; then it is stopped
+      -h, --help            Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn the_rest() {
+    let verbs = ["config", "init", "version", "completions"];
+    insta::assert_snapshot!(verbs.map(help).join("\n"), @r"
+    Print the configuration as it is understood
+
+    Usage: kennel config [OPTIONS] [COMMAND]
+
+    Commands:
+      schema  Print the JSON Schema of configuration files, for editors
+      check   Check the configuration and print nothing but errors
+
+    Options:
+          --profile <PROFILE>  Also services of this profile; may be repeated
+      -h, --help               Print help (see more with '--help')
+
+    Write a commented configuration file
+
+    Usage: kennel init [OPTIONS]
+
+    Options:
+          --toml   Write kennel.toml instead of kennel.yaml
+          --force  Replace an existing file
+      -h, --help   Print help (see more with '--help')
+
+    Print the version
+
+    Usage: kennel version [OPTIONS]
+
+    Options:
+      -h, --help  Print help (see more with '--help')
+
+    Print a completion script for a shell
+
+    Usage: kennel completions [OPTIONS] <SHELL>
+
+    Arguments:
+      <SHELL>  The shell [possible values: bash, elvish, fish, powershell, zsh]
+
+    Options:
+      -h, --help  Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::whole().debug_assert();
+}

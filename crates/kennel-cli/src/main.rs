@@ -1,0 +1,38 @@
+//! The `kennel` command: arguments to requests, answers to text.
+//!
+//! Has no feature and no piece of state that the protocol lacks.
+
+mod exit_codes;
+
+mod args;
+mod parse;
+
+mod command;
+
+mod board;
+mod context;
+mod failure;
+mod screen;
+mod signals;
+
+mod render;
+
+#[cfg(test)]
+mod help;
+#[cfg(test)]
+mod shapes;
+
+use std::process::ExitCode;
+
+use args::Cli;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    // Before anything else: a keeper keeps what memory it has touched for as long as the stack runs.
+    match arguments.next() {
+        Some(verb) if verb == "__keeper" => return kennel_keeper::main(arguments.collect::<Vec<_>>()),
+        Some(verb) if verb == "__daemon" => return kennel_server::daemon_main(arguments.collect()),
+        _ => drop(arguments),
+    }
+    ExitCode::from(command::run(Cli::read()))
+}

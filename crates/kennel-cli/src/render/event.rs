@@ -1,0 +1,68 @@
+//! One line for each event.
+
+use kennel_wire::{Event, EventKind};
+
+use super::paint::{BOLD, DIM, Paint};
+use super::phase::Phase;
+use super::receipt;
+
+/// `12  2026-01-02T03:04:05.678Z  web  ready in 1.2 s`
+pub(crate) fn line(event: &Event, paint: Paint) -> String {
+    let (words, style) = match Phase::of(event, None) {
+        Some(Phase::Down(receipt)) => (receipt::one_line(&receipt), DIM),
+        Some(phase) => (phase.text(), phase.mark().1),
+        None => (daemon(&event.kind), BOLD),
+    };
+    let who = event.service.as_deref().unwrap_or("kennel");
+    let time = event.time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    format!(
+        "{:>6}  {}  {}  {}\n",
+        event.seq,
+        paint.paint(DIM, &time),
+        paint.paint(BOLD, who),
+        paint.paint(style, &words)
+    )
+}
+
+fn daemon(kind: &EventKind) -> String {
+    match kind {
+        EventKind::DaemonStarted { pid } => format!("daemon started, pid {pid}"),
+        EventKind::DaemonRecovered { scopes } => format!("daemon recovered, {scopes} scopes emptied"),
+        EventKind::KeeperLost {} => "keeper lost, everything is being stopped".to_owned(),
+        EventKind::ShutdownCompleted { left } => format!("shutdown completed, left {left}"),
+        // Everything else is about a service and has a phase.
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn every_kind_has_words() {
+        let text: String = samples::events().iter().map(|event| line(event, Paint::PLAIN)).collect();
+        insta::assert_snapshot!(text, @r"
+         1  2026-01-02T03:04:05.678Z  kennel  daemon started, pid 20
+         2  2026-01-02T03:04:05.678Z  web  waiting for db healthy, migrate completed
+         3  2026-01-02T03:04:05.678Z  web  pending
+         4  2026-01-02T03:04:05.678Z  web  starting, pid 100
+         5  2026-01-02T03:04:05.678Z  web  ready in 1.2 s
+         6  2026-01-02T03:04:05.678Z  web  unhealthy: GET / answers 503
+         7  2026-01-02T03:04:05.678Z  web  exit 1
+         8  2026-01-02T03:04:05.678Z  web  restart 2 in 0.4 s
+         9  2026-01-02T03:04:05.678Z  web  stopping
+        10  2026-01-02T03:04:05.678Z  web  stopping, TERM
+        11  2026-01-02T03:04:05.678Z  web  1 process cannot be ended
+        12  2026-01-02T03:04:05.678Z  web  stopped in 0.3 s  TERM · 3 processes · left 0
+        13  2026-01-02T03:04:05.678Z  web  completed
+        14  2026-01-02T03:04:05.678Z  web  failed: exit 1
+        15  2026-01-02T03:04:05.678Z  web  given up: 6 restarts within 60 s
+        16  2026-01-02T03:04:05.678Z  web  stopped
+        17  2026-01-02T03:04:05.678Z  kennel  daemon recovered, 3 scopes emptied
+        18  2026-01-02T03:04:05.678Z  kennel  keeper lost, everything is being stopped
+        19  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0
+        ");
+    }
+}

@@ -1,0 +1,19 @@
+//! How things look. Pure: values of the protocol in, text out; no file, socket or terminal is touched.
+
+pub(crate) mod paint;
+pub(crate) mod table;
+pub(crate) mod units;
+
+pub(crate) mod diagnostic;
+pub(crate) mod doctor;
+pub(crate) mod event;
+pub(crate) mod log_line;
+pub(crate) mod names;
+pub(crate) mod outcome;
+pub(crate) mod phase;
+pub(crate) mod ps;
+pub(crate) mod receipt;
+pub(crate) mod status;
+
+#[cfg(test)]
+pub(crate) mod samples;

@@ -1,0 +1,71 @@
+//! What became of a start.
+
+use std::fmt::Write;
+
+use kennel_wire::{Outcome, OutcomeKind};
+
+use super::paint::{BOLD, DIM, GREEN, Paint, RED};
+use super::units;
+
+/// One line for each service; below those that failed, what they said last.
+pub(crate) fn table(outcomes: &[Outcome], paint: Paint) -> String {
+    let width = outcomes.iter().map(|one| one.service.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for one in outcomes {
+        let (mark, style) = match one.kind {
+            OutcomeKind::Ready { .. } | OutcomeKind::Completed => ("✓", GREEN),
+            OutcomeKind::Failed { .. } => ("✗", RED),
+            OutcomeKind::Stopped => ("-", DIM),
+        };
+        let name = format!("{:<width$}", one.service);
+        let words = words(&one.kind);
+        let words = if style == RED { paint.paint(RED, &words) } else { words };
+        let _infallible = writeln!(text, "{} {}  {words}", paint.paint(style, mark), paint.paint(BOLD, &name));
+        if let OutcomeKind::Failed { logs, .. } = &one.kind {
+            for line in logs {
+                let _infallible = writeln!(text, "  {} {}", paint.paint(DIM, "|"), line.line.trim_end());
+            }
+        }
+    }
+    text
+}
+
+fn words(kind: &OutcomeKind) -> String {
+    match kind {
+        OutcomeKind::Ready { after_ms: Some(ms) } => format!("ready in {}", units::duration(*ms)),
+        OutcomeKind::Ready { after_ms: None } => "ready, ran already".to_owned(),
+        OutcomeKind::Completed => "completed".to_owned(),
+        OutcomeKind::Failed { reason, .. } => format!("failed: {reason}"),
+        OutcomeKind::Stopped => "stopped meanwhile".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn a_failure_brings_its_last_words() {
+        let failed = OutcomeKind::Failed {
+            reason: "exit 1 before it was ready".into(),
+            logs: vec![samples::log("web", "EADDRINUSE :::8080")],
+        };
+        let outcome = |service: &str, kind| Outcome { service: service.into(), kind };
+        let outcomes = [
+            outcome("database", OutcomeKind::Ready { after_ms: Some(1234) }),
+            outcome("web", failed),
+            outcome("migrate", OutcomeKind::Completed),
+            outcome("cache", OutcomeKind::Ready { after_ms: None }),
+            outcome("gone", OutcomeKind::Stopped),
+        ];
+        insta::assert_snapshot!(table(&outcomes, Paint::PLAIN), @r"
+        ✓ database  ready in 1.2 s
+        ✗ web       failed: exit 1 before it was ready
+          | EADDRINUSE :::8080
+        ✓ migrate   completed
+        ✓ cache     ready, ran already
+        - gone      stopped meanwhile
+        ");
+    }
+}

@@ -1,0 +1,209 @@
+//! Values of the protocol for the tests of how they look.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use kennel_wire::{
+    Containment, DaemonInfo, EndedProcess, Event, EventKind, Exit, Health, LogLine, LogStream, Process, Receipt,
+    ServiceStatus, Stage, State, StopReason, Survivor,
+};
+
+pub(crate) fn time() -> Timestamp {
+    "2026-01-02T03:04:05.678Z".parse().unwrap()
+}
+
+pub(crate) fn ready(name: &str) -> ServiceStatus {
+    ServiceStatus {
+        name: name.into(),
+        service: name.split('.').next().unwrap_or(name).into(),
+        wanted: true,
+        state: State::Ready,
+        health: Health::Healthy,
+        reason: None,
+        instance: Some(1),
+        pid: Some(4242),
+        processes: Some(3),
+        cpu_percent: Some(3.12),
+        memory_bytes: Some(12_897_484),
+        started_at: Some(time()),
+        uptime_ms: Some(185_000),
+        ready_after_ms: Some(1234),
+        restarts: 0,
+        retry_in_ms: None,
+        last_exit: None,
+        ports: IndexMap::from([("http".to_owned(), 8080)]),
+        color: None,
+        tree: Vec::new(),
+        last_receipt: None,
+    }
+}
+
+pub(crate) fn waiting(name: &str) -> ServiceStatus {
+    ServiceStatus {
+        state: State::Waiting,
+        health: Health::None,
+        pid: None,
+        processes: None,
+        cpu_percent: None,
+        memory_bytes: None,
+        uptime_ms: None,
+        restarts: 3,
+        retry_in_ms: Some(3_000),
+        last_exit: Some(Exit::Code { code: 1 }),
+        ports: IndexMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]),
+        ..ready(name)
+    }
+}
+
+pub(crate) fn failed(name: &str) -> ServiceStatus {
+    ServiceStatus {
+        state: State::Failed,
+        reason: Some("cannot execute `./dbd`: no such file".into()),
+        restarts: 0,
+        retry_in_ms: None,
+        ports: IndexMap::new(),
+        ..waiting(name)
+    }
+}
+
+pub(crate) fn detailed(name: &str) -> ServiceStatus {
+    let process =
+        |pid, ppid, command: &str| Process { pid, ppid, state: 'S', memory_bytes: 4 << 20, command: command.into() };
+    ServiceStatus {
+        tree: vec![
+            process(100, 1, "npm run dev"),
+            process(101, 100, "sh -c vite"),
+            process(102, 101, "node vite"),
+            process(103, 1, "escaped --daemon"),
+        ],
+        last_receipt: Some(receipt(name)),
+        ..ready(name)
+    }
+}
+
+pub(crate) fn log(service: &str, line: &str) -> LogLine {
+    LogLine {
+        time: time(),
+        service: service.into(),
+        stream: LogStream::Stdout,
+        line: line.into(),
+        bytes: None,
+        complete: true,
+    }
+}
+
+pub(crate) fn receipt(service: &str) -> Receipt {
+    let process = |pid, command: Option<&str>, exit, stage: &str| EndedProcess {
+        pid,
+        command: command.map(str::to_owned),
+        exit: Some(exit),
+        stage: Some(stage.into()),
+        main: pid == 100,
+    };
+    Receipt {
+        service: service.into(),
+        instance: 1,
+        reason: StopReason::Requested,
+        started_at: time(),
+        duration_ms: 312,
+        exit: Exit::Code { code: 0 },
+        stages: vec![Stage { name: "TERM".into(), duration_ms: 312, ended: 3 }],
+        processes: vec![
+            process(100, Some("npm run dev"), Exit::Code { code: 0 }, "TERM"),
+            process(101, Some("node server.js"), Exit::Signal { signal: 15 }, "TERM"),
+            process(102, None, Exit::Signal { signal: 9 }, "KILL"),
+        ],
+        left: 0,
+        survivors: Vec::new(),
+    }
+}
+
+pub(crate) fn stuck(service: &str) -> Receipt {
+    let stage = |name: &str| Stage { name: name.into(), duration_ms: 10_000, ended: 0 };
+    Receipt {
+        duration_ms: 20_000,
+        stages: vec![stage("TERM"), stage("KILL")],
+        processes: vec![EndedProcess {
+            pid: 4711,
+            command: Some("dd of=/mnt/x".into()),
+            exit: None,
+            stage: None,
+            main: true,
+        }],
+        left: 1,
+        survivors: vec![Survivor {
+            pid: 4711,
+            command: "dd of=/mnt/x".into(),
+            state: 'D',
+            wchan: "nfs_wait_bit_killable".into(),
+            tracer: 99,
+        }],
+        ..receipt(service)
+    }
+}
+
+pub(crate) fn info() -> DaemonInfo {
+    DaemonInfo {
+        version: "0.1.0".into(),
+        pid: 20,
+        keeper_pid: 19,
+        instance: "shop-1234abcd".into(),
+        directory: Some("/srv/shop".into()),
+        config: Some("/srv/shop/kennel.yaml".into()),
+        state_dir: "/var/state/kennel/shop-1234abcd".into(),
+        started_at: time(),
+        containment: Containment {
+            backend: "reaper".into(),
+            promise: "every descendant is found and ended while its scope's reaper lives".into(),
+            limits: vec!["setuid-root children".into(), "uninterruptible sleep".into()],
+            because: Some("no writable cgroup v2 directory".into()),
+        },
+    }
+}
+
+pub(crate) fn event(seq: u64, kind: EventKind) -> Event {
+    Event { seq, time: time(), service: Some("web".into()), instance: Some(1), kind }
+}
+
+/// One of every kind.
+pub(crate) fn events() -> Vec<Event> {
+    let exit = Exit::Code { code: 1 };
+    let kinds = vec![
+        EventKind::DaemonStarted { pid: 20 },
+        EventKind::Pending { waiting_for: vec!["db healthy".into(), "migrate completed".into()] },
+        EventKind::Pending { waiting_for: vec![] },
+        EventKind::Started { pid: 100 },
+        EventKind::Ready { after_ms: 1234 },
+        EventKind::Unhealthy { reason: "GET / answers 503".into() },
+        EventKind::Exited { pid: 100, exit },
+        EventKind::RestartScheduled { in_ms: 400, attempt: 2 },
+        EventKind::Stopping { reason: StopReason::Requested },
+        EventKind::Stage { stage: "TERM".into() },
+        EventKind::Stuck { receipt: Box::new(stuck("web")) },
+        EventKind::Down { receipt: Box::new(receipt("web")) },
+        EventKind::Completed {},
+        EventKind::Failed { reason: "exit 1".into() },
+        EventKind::GivenUp { reason: "6 restarts within 60 s".into() },
+        EventKind::Stopped {},
+        EventKind::DaemonRecovered { scopes: 3 },
+        EventKind::KeeperLost {},
+        EventKind::ShutdownCompleted { left: 0 },
+    ];
+    let about_daemon = |kind: &EventKind| {
+        matches!(
+            kind,
+            EventKind::DaemonStarted { .. }
+                | EventKind::DaemonRecovered { .. }
+                | EventKind::KeeperLost {}
+                | EventKind::ShutdownCompleted { .. }
+        )
+    };
+    (1..)
+        .zip(kinds)
+        .map(|(seq, kind)| {
+            let service = (!about_daemon(&kind)).then(|| "web".to_owned());
+            Event { service, ..event(seq, kind) }
+        })
+        .collect()
+}

@@ -1,0 +1,90 @@
+//! Everything about one service.
+
+use std::fmt::Write;
+
+use kennel_wire::{Process, ServiceStatus};
+
+use super::paint::{BOLD, Paint};
+use super::{ps, receipt, units};
+
+/// A block of lines.
+pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
+    let mut text = format!(
+        "{}  {}\n",
+        paint.paint(BOLD, &one.name),
+        paint.paint(ps::state_style(one.state), ps::state(one.state))
+    );
+    let mut field = |name: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            let _infallible = writeln!(text, "  {name:<10} {value}");
+        }
+    };
+    field("why", ps::note(one));
+    field("pid", one.pid.map(|pid| pid.to_string()));
+    field("run", one.instance.map(|number| format!("#{number}")));
+    field("uptime", one.uptime_ms.filter(|_| one.pid.is_some()).map(units::duration));
+    field("ready in", one.ready_after_ms.map(units::duration));
+    field("cpu", one.cpu_percent.map(units::percent));
+    field("memory", one.memory_bytes.map(units::bytes));
+    field("restarts", (one.restarts > 0).then(|| one.restarts.to_string()));
+    field("ports", Some(ps::ports(one)));
+    field("last exit", one.last_exit.map(|exit| exit.to_string()));
+    if !one.tree.is_empty() {
+        let _infallible = writeln!(text, "  {}", units::processes(one.tree.len()));
+        branch(&mut text, &one.tree, None, 0);
+    }
+    if let Some(last) = &one.last_receipt {
+        let _infallible = writeln!(text, "  last stop  {}", receipt::one_line(last));
+        text.push_str(&receipt::processes(last, paint));
+        text.push_str(&receipt::survivors(&last.survivors, paint));
+    }
+    text
+}
+
+/// Children below their parents; those whose parent is not of the scope stand at the top.
+fn branch(text: &mut String, tree: &[Process], parent: Option<u32>, depth: usize) {
+    let known = |pid: u32| tree.iter().any(|process| process.pid == pid);
+    for process in tree {
+        let here = match parent {
+            Some(pid) => process.ppid == pid && process.pid != pid,
+            None => !known(process.ppid) || process.ppid == process.pid,
+        };
+        // A loop cannot be, but what is read while it changes may look like one.
+        if here && depth <= tree.len() {
+            let memory = units::bytes(process.memory_bytes);
+            let indent = "  ".repeat(depth);
+            let _infallible =
+                writeln!(text, "{:>9} {} {memory:>9}  {indent}{}", process.pid, process.state, process.command);
+            branch(text, tree, Some(process.pid), depth + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn a_running_service() {
+        insta::assert_snapshot!(block(&samples::detailed("web"), Paint::PLAIN), @r"
+        web  ready
+          pid        4242
+          run        #1
+          uptime     3 min 5 s
+          ready in   1.2 s
+          cpu        3.1%
+          memory     12.3 MiB
+          ports      8080
+          4 processes
+              100 S   4.0 MiB  npm run dev
+              101 S   4.0 MiB    sh -c vite
+              102 S   4.0 MiB      node vite
+              103 S   4.0 MiB  escaped --daemon
+          last stop  stopped in 0.3 s  TERM · 3 processes · left 0
+              100 * exit 0 at TERM   npm run dev
+              101   SIGTERM at TERM  node server.js
+              102   SIGKILL at KILL  (gone before it could be read)
+        ");
+    }
+}

@@ -1,0 +1,380 @@
+//! What `--json` prints: programs read it, so a change here is a change of the interface.
+
+use kennel_wire::{ActionReport, Code, Diagnostic, DownReport, Outcome, OutcomeKind, Problem, UpReport};
+use serde::Serialize;
+
+use crate::render::samples;
+
+fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+fn lines<T: Serialize>(values: &[T]) -> String {
+    values.iter().map(|value| serde_json::to_string(value).unwrap_or_default() + "\n").collect()
+}
+
+#[test]
+fn ps() {
+    insta::assert_snapshot!(pretty(&[samples::ready("web"), samples::waiting("worker.2")]), @r#"
+    [
+      {
+        "name": "web",
+        "service": "web",
+        "wanted": true,
+        "state": "ready",
+        "health": "healthy",
+        "reason": null,
+        "instance": 1,
+        "pid": 4242,
+        "processes": 3,
+        "cpu_percent": 3.12,
+        "memory_bytes": 12897484,
+        "started_at": "2026-01-02T03:04:05.678Z",
+        "uptime_ms": 185000,
+        "ready_after_ms": 1234,
+        "restarts": 0,
+        "retry_in_ms": null,
+        "last_exit": null,
+        "ports": {
+          "http": 8080
+        },
+        "color": null
+      },
+      {
+        "name": "worker.2",
+        "service": "worker",
+        "wanted": true,
+        "state": "waiting",
+        "health": "none",
+        "reason": null,
+        "instance": 1,
+        "pid": null,
+        "processes": null,
+        "cpu_percent": null,
+        "memory_bytes": null,
+        "started_at": "2026-01-02T03:04:05.678Z",
+        "uptime_ms": null,
+        "ready_after_ms": 1234,
+        "restarts": 3,
+        "retry_in_ms": 3000,
+        "last_exit": {
+          "kind": "code",
+          "code": 1
+        },
+        "ports": {
+          "a": 1,
+          "b": 2
+        },
+        "color": null
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn status() {
+    insta::assert_snapshot!(pretty(&[samples::detailed("web")]), @r#"
+    [
+      {
+        "name": "web",
+        "service": "web",
+        "wanted": true,
+        "state": "ready",
+        "health": "healthy",
+        "reason": null,
+        "instance": 1,
+        "pid": 4242,
+        "processes": 3,
+        "cpu_percent": 3.12,
+        "memory_bytes": 12897484,
+        "started_at": "2026-01-02T03:04:05.678Z",
+        "uptime_ms": 185000,
+        "ready_after_ms": 1234,
+        "restarts": 0,
+        "retry_in_ms": null,
+        "last_exit": null,
+        "ports": {
+          "http": 8080
+        },
+        "color": null,
+        "tree": [
+          {
+            "pid": 100,
+            "ppid": 1,
+            "state": "S",
+            "memory_bytes": 4194304,
+            "command": "npm run dev"
+          },
+          {
+            "pid": 101,
+            "ppid": 100,
+            "state": "S",
+            "memory_bytes": 4194304,
+            "command": "sh -c vite"
+          },
+          {
+            "pid": 102,
+            "ppid": 101,
+            "state": "S",
+            "memory_bytes": 4194304,
+            "command": "node vite"
+          },
+          {
+            "pid": 103,
+            "ppid": 1,
+            "state": "S",
+            "memory_bytes": 4194304,
+            "command": "escaped --daemon"
+          }
+        ],
+        "last_receipt": {
+          "service": "web",
+          "instance": 1,
+          "reason": "requested",
+          "started_at": "2026-01-02T03:04:05.678Z",
+          "duration_ms": 312,
+          "exit": {
+            "kind": "code",
+            "code": 0
+          },
+          "stages": [
+            {
+              "name": "TERM",
+              "duration_ms": 312,
+              "ended": 3
+            }
+          ],
+          "processes": [
+            {
+              "pid": 100,
+              "command": "npm run dev",
+              "exit": {
+                "kind": "code",
+                "code": 0
+              },
+              "stage": "TERM",
+              "main": true
+            },
+            {
+              "pid": 101,
+              "command": "node server.js",
+              "exit": {
+                "kind": "signal",
+                "signal": 15
+              },
+              "stage": "TERM",
+              "main": false
+            },
+            {
+              "pid": 102,
+              "exit": {
+                "kind": "signal",
+                "signal": 9
+              },
+              "stage": "KILL",
+              "main": false
+            }
+          ],
+          "left": 0
+        }
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn up() {
+    let outcome = |service: &str, kind| Outcome { service: service.into(), kind };
+    let failed = OutcomeKind::Failed { reason: "exit 1".into(), logs: vec![samples::log("web", "boom")] };
+    let services = vec![
+        outcome("db", OutcomeKind::Ready { after_ms: Some(1234) }),
+        outcome("web", failed),
+        outcome("migrate", OutcomeKind::Completed),
+        outcome("cache", OutcomeKind::Stopped),
+    ];
+    insta::assert_snapshot!(pretty(&UpReport { ok: false, services }), @r#"
+    {
+      "ok": false,
+      "services": [
+        {
+          "service": "db",
+          "outcome": "ready",
+          "after_ms": 1234
+        },
+        {
+          "service": "web",
+          "outcome": "failed",
+          "reason": "exit 1",
+          "logs": [
+            {
+              "time": "2026-01-02T03:04:05.678Z",
+              "service": "web",
+              "stream": "stdout",
+              "line": "boom",
+              "complete": true
+            }
+          ]
+        },
+        {
+          "service": "migrate",
+          "outcome": "completed"
+        },
+        {
+          "service": "cache",
+          "outcome": "stopped"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn stop_and_down() {
+    let receipts = vec![samples::stuck("db")];
+    let action = ActionReport { ok: false, left: 1, receipts: receipts.clone(), started: Vec::new() };
+    let down = DownReport { ok: false, left: 1, receipts, duration_ms: 20_000 };
+    insta::assert_snapshot!(pretty(&action), @r#"
+    {
+      "ok": false,
+      "left": 1,
+      "receipts": [
+        {
+          "service": "db",
+          "instance": 1,
+          "reason": "requested",
+          "started_at": "2026-01-02T03:04:05.678Z",
+          "duration_ms": 20000,
+          "exit": {
+            "kind": "code",
+            "code": 0
+          },
+          "stages": [
+            {
+              "name": "TERM",
+              "duration_ms": 10000,
+              "ended": 0
+            },
+            {
+              "name": "KILL",
+              "duration_ms": 10000,
+              "ended": 0
+            }
+          ],
+          "processes": [
+            {
+              "pid": 4711,
+              "command": "dd of=/mnt/x",
+              "main": true
+            }
+          ],
+          "left": 1,
+          "survivors": [
+            {
+              "pid": 4711,
+              "command": "dd of=/mnt/x",
+              "state": "D",
+              "wchan": "nfs_wait_bit_killable",
+              "tracer": 99
+            }
+          ]
+        }
+      ]
+    }
+    "#);
+    insta::assert_snapshot!(pretty(&DownReport { receipts: vec![], ..down }), @r#"
+    {
+      "ok": false,
+      "left": 1,
+      "receipts": [],
+      "duration_ms": 20000
+    }
+    "#);
+}
+
+#[test]
+fn logs_and_events() {
+    insta::assert_snapshot!(lines(&[samples::log("web", "listening on 8080")]), @r#"{"time":"2026-01-02T03:04:05.678Z","service":"web","stream":"stdout","line":"listening on 8080","complete":true}"#);
+    let events = samples::events();
+    insta::assert_snapshot!(lines(&events), @r#"
+    {"seq":1,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.started","pid":20}
+    {"seq":2,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.pending","waiting_for":["db healthy","migrate completed"]}
+    {"seq":3,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.pending","waiting_for":[]}
+    {"seq":4,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.started","pid":100}
+    {"seq":5,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.ready","after_ms":1234}
+    {"seq":6,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.unhealthy","reason":"GET / answers 503"}
+    {"seq":7,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.exited","pid":100,"exit":{"kind":"code","code":1}}
+    {"seq":8,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"restart.scheduled","in_ms":400,"attempt":2}
+    {"seq":9,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.stopping","reason":"requested"}
+    {"seq":10,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"stop.stage","stage":"TERM"}
+    {"seq":11,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.stuck","receipt":{"service":"web","instance":1,"reason":"requested","started_at":"2026-01-02T03:04:05.678Z","duration_ms":20000,"exit":{"kind":"code","code":0},"stages":[{"name":"TERM","duration_ms":10000,"ended":0},{"name":"KILL","duration_ms":10000,"ended":0}],"processes":[{"pid":4711,"command":"dd of=/mnt/x","main":true}],"left":1,"survivors":[{"pid":4711,"command":"dd of=/mnt/x","state":"D","wchan":"nfs_wait_bit_killable","tracer":99}]}}
+    {"seq":12,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.down","receipt":{"service":"web","instance":1,"reason":"requested","started_at":"2026-01-02T03:04:05.678Z","duration_ms":312,"exit":{"kind":"code","code":0},"stages":[{"name":"TERM","duration_ms":312,"ended":3}],"processes":[{"pid":100,"command":"npm run dev","exit":{"kind":"code","code":0},"stage":"TERM","main":true},{"pid":101,"command":"node server.js","exit":{"kind":"signal","signal":15},"stage":"TERM","main":false},{"pid":102,"exit":{"kind":"signal","signal":9},"stage":"KILL","main":false}],"left":0}}
+    {"seq":13,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.completed"}
+    {"seq":14,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.failed","reason":"exit 1"}
+    {"seq":15,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.given_up","reason":"6 restarts within 60 s"}
+    {"seq":16,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.stopped"}
+    {"seq":17,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.recovered","scopes":3}
+    {"seq":18,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"keeper.lost"}
+    {"seq":19,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0}
+    "#);
+}
+
+#[test]
+fn doctor() {
+    insta::assert_snapshot!(pretty(&samples::info()), @r#"
+    {
+      "version": "0.1.0",
+      "pid": 20,
+      "keeper_pid": 19,
+      "instance": "shop-1234abcd",
+      "directory": "/srv/shop",
+      "config": "/srv/shop/kennel.yaml",
+      "state_dir": "/var/state/kennel/shop-1234abcd",
+      "started_at": "2026-01-02T03:04:05.678Z",
+      "containment": {
+        "backend": "reaper",
+        "promise": "every descendant is found and ended while its scope's reaper lives",
+        "limits": [
+          "setuid-root children",
+          "uninterruptible sleep"
+        ],
+        "because": "no writable cgroup v2 directory"
+      }
+    }
+    "#);
+}
+
+#[test]
+fn errors() {
+    let mut problem = Problem::new(Code::ConfigInvalid, "1 error in kennel.yaml").hint("see above");
+    problem.diagnostics.push(Diagnostic {
+        code: "unknown_key".into(),
+        message: "unknown key `comand`".into(),
+        file: "kennel.yaml".into(),
+        line: 3,
+        column: 5,
+        span: (23, 29),
+        help: Some("did you mean `command`?".into()),
+    });
+    insta::assert_snapshot!(pretty(&problem), @r#"
+    {
+      "code": "config_invalid",
+      "status": 422,
+      "detail": "1 error in kennel.yaml",
+      "hint": "see above",
+      "diagnostics": [
+        {
+          "code": "unknown_key",
+          "message": "unknown key `comand`",
+          "file": "kennel.yaml",
+          "line": 3,
+          "column": 5,
+          "span": [
+            23,
+            29
+          ],
+          "help": "did you mean `command`?"
+        }
+      ]
+    }
+    "#);
+}

@@ -1,0 +1,165 @@
+//! Logs are complete and in order, also the last bytes before a crash.
+//!
+//! covers: B9, E5
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use kennel_testkit::{Scratch, Signal, wait_until};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn scratch() -> Scratch {
+    Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")))
+}
+
+/// Exactly what `kennel-badchild lines N` writes before it kills itself.
+fn expected(lines: usize) -> String {
+    let mut text = String::new();
+    for line in 0..lines {
+        writeln!(text, "{line} {}", "x".repeat(line % 97)).unwrap();
+    }
+    text + "last words"
+}
+
+/// The bytes of a service, from its files, the oldest first: `time stream F|P bytes` a line.
+fn from_files(scratch: &Scratch, name: &str) -> String {
+    let logs = scratch.instance_dir().join("logs");
+    let mut files: Vec<_> = (1..20).rev().map(|n| logs.join(format!("{name}.log.{n}"))).collect();
+    files.push(logs.join(format!("{name}.log")));
+    let mut text = String::new();
+    for file in files {
+        let Ok(content) = std::fs::read_to_string(file) else { continue };
+        for record in content.lines() {
+            let mut fields = record.splitn(4, ' ').skip(1);
+            assert_eq!(fields.next(), Some("stdout"), "{record}");
+            let part = fields.next().unwrap();
+            text += fields.next().unwrap();
+            if part == "F" {
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+/// Says where two long texts differ instead of printing both.
+fn assert_same(seen: &str, wanted: &str) {
+    if seen == wanted {
+        return;
+    }
+    let at = seen.bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b).count();
+    let around = |text: &str| text.get(at.saturating_sub(60)..(at + 60).min(text.len())).unwrap_or("").to_owned();
+    panic!(
+        "{} bytes instead of {}; the first difference is at {at}:\n{:?}\n{:?}",
+        seen.len(),
+        wanted.len(),
+        around(seen),
+        around(wanted)
+    );
+}
+
+#[test]
+fn two_hundred_thousand_lines_and_the_last_words_are_all_there() {
+    const LINES: usize = 200_000;
+    let scratch = scratch();
+    scratch.config(&format!("services: {{ talker: {{ command: ['@badchild@', lines, '{LINES}'], restart: 'no' }} }}"));
+    scratch.kennel(&["up", "-d"]);
+    let service = scratch.wait_state("talker", "failed", DEADLINE);
+    assert_eq!(service["last_exit"]["signal"], 9, "{service}");
+    assert_same(&from_files(&scratch, "talker"), &expected(LINES));
+    assert!(scratch.instance_dir().join("logs/talker.log.1").exists(), "so much is more than one file");
+    let shown = scratch.ok(&["logs", "talker", "--no-prefix"]).stdout;
+    assert_same(shown.trim_end_matches('\n'), &expected(LINES));
+    scratch.down();
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let scratch = scratch();
+    // About 160 MB with the time on each line: more than five files of 16 MiB.
+    scratch.config("services: { talker: { command: ['@badchild@', lines, '1500000'], restart: 'no' } }");
+    scratch.kennel(&["up", "-d"]);
+    scratch.wait_state("talker", "failed", Duration::from_secs(120));
+    let logs = scratch.instance_dir().join("logs");
+    let sizes: Vec<u64> =
+        std::fs::read_dir(logs).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).collect();
+    assert_eq!(sizes.len(), 5, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 17 << 20), "{sizes:?}");
+    // The end is what is kept, and lines are whole.
+    let kept = from_files(&scratch, "talker");
+    assert!(expected(1_500_000).ends_with(&kept), "{} bytes kept", kept.len());
+    scratch.down();
+}
+
+#[test]
+fn both_streams_and_odd_bytes_are_kept() {
+    let scratch = scratch();
+    let script = r"printf 'out\n'; printf 'bad \377 byte\n' >&2; printf '\n'; printf 'no newline'";
+    scratch.config(&format!("services:\n  s:\n    command: {script:?}\n    shell: true\n    restart: 'no'\n"));
+    scratch.kennel(&["up", "-d"]);
+    scratch.wait_state("s", "completed", DEADLINE);
+    let output = scratch.ok(&["logs", "s", "--json"]).stdout;
+    let lines: Vec<serde_json::Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |stream: &str| -> Vec<_> { lines.iter().filter(|line| line["stream"] == stream).collect() };
+    let out: Vec<&str> = of("stdout").iter().map(|line| line["line"].as_str().unwrap()).collect();
+    assert_eq!(out, ["out", "", "no newline"]);
+    assert_eq!(of("stdout")[2]["complete"], false);
+    assert_eq!(of("stderr")[0]["bytes"], "YmFkIP8gYnl0ZQ==");
+    scratch.down();
+}
+
+#[test]
+fn tail_since_and_follow() {
+    let scratch = scratch();
+    scratch.config("services: { clock: { command: ['@badchild@', ticks], readiness: { log_line: 'tick 12' } } }");
+    scratch.ok(&["up", "-d"]);
+    assert_eq!(scratch.ok(&["logs", "-n", "3", "clock", "--no-prefix"]).stdout.lines().count(), 3);
+
+    let all = scratch.ok(&["logs", "clock", "--json"]).stdout;
+    let sixth: serde_json::Value = serde_json::from_str(all.lines().nth(5).unwrap()).unwrap();
+    assert_eq!(sixth["line"], "tick 5");
+    let since = scratch.ok(&["logs", "clock", "--no-prefix", "--since", sixth["time"].as_str().unwrap()]).stdout;
+    assert_eq!(since.lines().next(), Some("tick 5"));
+    assert_eq!(
+        scratch.ok(&["logs", "clock", "--since", "1h"]).stdout.lines().next(),
+        all_first_shown(&scratch).as_deref()
+    );
+
+    let mut follower = scratch.spawn(&["logs", "-f", "-n", "1", "clock", "--no-prefix"]);
+    wait_until(DEADLINE, "lines that were not there before", || follower.stdout().lines().count() > 3);
+    follower.signal(Signal::INT);
+    let seen = follower.wait(DEADLINE).stdout;
+    let numbers: Vec<u64> = seen.lines().filter_map(|line| line.strip_prefix("tick ")?.parse().ok()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen}");
+
+    // A follower does not hold up the end, and ends with it.
+    let mut follower = scratch.spawn(&["logs", "-f", "clock"]);
+    wait_until(DEADLINE, "followed", || !follower.stdout().is_empty());
+    scratch.down();
+    follower.wait(DEADLINE);
+}
+
+fn all_first_shown(scratch: &Scratch) -> Option<String> {
+    scratch.ok(&["logs", "clock"]).stdout.lines().next().map(str::to_owned)
+}
+
+#[test]
+fn logs_of_several_services_are_prefixed_and_merged() {
+    let scratch = scratch();
+    scratch.config(
+        "
+services:
+  first: { command: ['@badchild@', sleep], readiness: { log_line: up } }
+  second: { command: ['@badchild@', sleep], readiness: { log_line: up }, depends_on: { first: healthy } }
+",
+    );
+    scratch.ok(&["up", "-d"]);
+    let shown = scratch.ok(&["logs"]).stdout;
+    let names: Vec<&str> = shown.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["first", "second"], "{shown}");
+    scratch.down();
+}

@@ -1,0 +1,206 @@
+//! A daemon that answers, and every request it takes.
+
+use std::process::Child;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::Method;
+use kennel_sys::home::Home;
+use kennel_wire::{
+    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, LogLine, ServiceStatus, UpReport,
+    UpRequest,
+};
+use serde::de::DeserializeOwned;
+
+use crate::http::{self, encode};
+use crate::{CallError, Lease, Lines};
+
+/// As the `since` of [`Daemon::events`]: no event from the past, only those from now on.
+pub const FROM_NOW: u64 = u64::MAX;
+
+/// A daemon that has answered. Clones speak to the same one; each request has a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Daemon {
+    home: Home,
+    info: DaemonInfo,
+    /// Our own child, if we have started it.
+    keeper: Option<Arc<Mutex<Child>>>,
+}
+
+/// Which log lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogQuery {
+    /// Names of services or replicas; empty: all.
+    pub services: Vec<String>,
+    /// Only the last so many lines; none: all.
+    pub tail: Option<u64>,
+    /// Only lines read at or after this RFC 3339 time.
+    pub since: Option<String>,
+    /// Go on with new lines until the daemon ends.
+    pub follow: bool,
+}
+
+impl LogQuery {
+    fn target(&self) -> String {
+        let mut parts: Vec<String> = self.services.iter().map(|name| format!("service={}", encode(name))).collect();
+        parts.extend(self.tail.map(|tail| format!("tail={tail}")));
+        parts.extend(self.since.as_ref().map(|since| format!("since={}", encode(since))));
+        parts.push(format!("follow={}", self.follow));
+        format!("/v1/logs?{}", parts.join("&"))
+    }
+}
+
+impl Daemon {
+    pub(crate) fn new(home: Home, info: DaemonInfo) -> Self {
+        Self { home, info, keeper: None }
+    }
+
+    pub(crate) fn with_keeper(self, keeper: Child) -> Self {
+        Self { keeper: Some(Arc::new(Mutex::new(keeper))), ..self }
+    }
+
+    /// Where it was reached: `runtime_dir` is the daemon's, which may differ from what the environment says.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// What it said about itself when we connected.
+    #[must_use]
+    pub fn known(&self) -> &DaemonInfo {
+        &self.info
+    }
+
+    /// Takes note of the end of a keeper that we started, so that it is no zombie of ours.
+    pub(crate) fn reap_keeper(&self) {
+        if let Some(keeper) = &self.keeper {
+            let _status = keeper.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
+        }
+    }
+
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: &str,
+        body: Vec<u8>,
+    ) -> Result<T, CallError> {
+        http::call(&self.home.api_socket(), method, target, body).await
+    }
+
+    /// What it says about itself now.
+    ///
+    /// # Errors
+    /// See [`CallError`], as for every request.
+    pub async fn info(&self) -> Result<DaemonInfo, CallError> {
+        self.call(Method::GET, "/v1/info", Vec::new()).await
+    }
+
+    /// Loads a configuration and starts services; answered once each is ready, completed or failed.
+    ///
+    /// # Errors
+    /// `config_invalid`, `unknown_service`, `shutting_down`.
+    pub async fn up(&self, request: &UpRequest) -> Result<UpReport, CallError> {
+        self.call(Method::POST, "/v1/up", http::json(request)?).await
+    }
+
+    /// Starts services of the loaded configuration.
+    ///
+    /// # Errors
+    /// `unknown_service`, `config_missing`.
+    pub async fn start_services(&self, request: &ActionRequest) -> Result<UpReport, CallError> {
+        self.call(Method::POST, "/v1/start", http::json(request)?).await
+    }
+
+    /// Stops services; answered when each is down, or stuck.
+    ///
+    /// # Errors
+    /// `unknown_service`.
+    pub async fn stop(&self, request: &ActionRequest) -> Result<ActionReport, CallError> {
+        self.call(Method::POST, "/v1/stop", http::json(request)?).await
+    }
+
+    /// Stops services and starts them again.
+    ///
+    /// # Errors
+    /// `unknown_service`.
+    pub async fn restart(&self, request: &ActionRequest) -> Result<ActionReport, CallError> {
+        self.call(Method::POST, "/v1/restart", http::json(request)?).await
+    }
+
+    /// Kills services, or sends them a signal.
+    ///
+    /// # Errors
+    /// `unknown_service`.
+    pub async fn kill(&self, request: &ActionRequest) -> Result<ActionReport, CallError> {
+        self.call(Method::POST, "/v1/kill", http::json(request)?).await
+    }
+
+    /// Stops everything; then daemon and keeper end. See [`Daemon::departure`].
+    ///
+    /// # Errors
+    /// `shutting_down` if it is about to end anyway.
+    pub async fn down(&self, request: &DownRequest) -> Result<DownReport, CallError> {
+        self.call(Method::POST, "/v1/down", http::json(request)?).await
+    }
+
+    /// All services, each replica by itself, in the file's order.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn services(&self) -> Result<Vec<ServiceStatus>, CallError> {
+        self.call(Method::GET, "/v1/services", Vec::new()).await
+    }
+
+    /// One replica, or all of one service, with processes and last receipts.
+    ///
+    /// # Errors
+    /// `unknown_service`.
+    pub async fn service(&self, name: &str) -> Result<Vec<ServiceStatus>, CallError> {
+        self.call(Method::GET, &format!("/v1/services/{}", encode(name)), Vec::new()).await
+    }
+
+    /// Log lines in the order they were read.
+    ///
+    /// # Errors
+    /// `unknown_service`, `bad_request`.
+    pub async fn logs(&self, query: &LogQuery) -> Result<Lines<LogLine>, CallError> {
+        let answer = http::send(&self.home.api_socket(), Method::GET, &query.target(), Vec::new()).await?;
+        Ok(Lines::new(answer))
+    }
+
+    /// Events after number `since`; [`FROM_NOW`] for none from the past.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn events(&self, since: u64, follow: bool) -> Result<Lines<Event>, CallError> {
+        let target = format!("/v1/events?since={since}&follow={follow}");
+        Ok(Lines::new(http::send(&self.home.api_socket(), Method::GET, &target, Vec::new()).await?))
+    }
+
+    /// Binds the stack to this process: see [`Lease`].
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub async fn lease(&self) -> Result<Lease, CallError> {
+        Ok(Lease::new(http::send(&self.home.api_socket(), Method::POST, "/v1/lease", Vec::new()).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_query_is_spelled_out() {
+        let query = LogQuery {
+            services: vec!["web".into(), "worker.2".into()],
+            tail: Some(5),
+            since: Some("2026-01-02T03:04:05+01:00".into()),
+            follow: true,
+        };
+        assert_eq!(
+            query.target(),
+            "/v1/logs?service=web&service=worker.2&tail=5&since=2026-01-02T03%3A04%3A05%2B01%3A00&follow=true"
+        );
+        assert_eq!(LogQuery::default().target(), "/v1/logs?follow=false");
+    }
+}

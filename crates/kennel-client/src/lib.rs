@@ -1,0 +1,20 @@
+//! Connects to the daemon, calls it, follows its streams.
+//!
+//! Knows not how things are shown: it has no output, no words for people beyond its errors, and no exit codes.
+
+mod connect;
+mod daemon;
+mod error;
+mod gone;
+mod http;
+mod run;
+mod start;
+mod stream;
+
+pub use connect::ANSWER_WITHIN;
+pub use daemon::{Daemon, FROM_NOW, LogQuery};
+pub use error::{CallError, ConnectError, GoneError, StartError};
+pub use gone::Departure;
+pub use kennel_sys::home::Home;
+pub use run::Running;
+pub use stream::{Lease, Lines};

@@ -1,0 +1,113 @@
+//! Keys that people bring from elsewhere, and what to say of them: more than "unknown key".
+
+use crate::reader::Unknown;
+
+const LATER: &[&str] = &[
+    "cpu_affinity",
+    "hooks",
+    "idle_timeout",
+    "lease",
+    "limits",
+    "listen",
+    "liveness",
+    "liveness_probe",
+    "logging",
+    "logs",
+    "max_runtime",
+    "namespace",
+    "nice",
+    "notify",
+    "oom_score_adjust",
+    "owner",
+    "schedule",
+    "secrets",
+    "startup",
+    "startup_probe",
+    "stdin",
+    "stdin_open",
+    "stop_command",
+    "tty",
+    "type",
+    "watch",
+];
+
+const CONTAINER: &[&str] = &[
+    "build",
+    "cap_add",
+    "cap_drop",
+    "container_name",
+    "devices",
+    "dns",
+    "expose",
+    "extra_hosts",
+    "hostname",
+    "image",
+    "links",
+    "network_mode",
+    "networks",
+    "platform",
+    "privileged",
+    "pull_policy",
+    "security_opt",
+    "shm_size",
+    "tmpfs",
+    "volumes",
+];
+
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("availability", "use `restart` and `restart_policy`"),
+    ("autorestart", "use `restart`"),
+    ("args", "put the arguments into `command`"),
+    ("backoff_seconds", "it is `delay` under `restart_policy`"),
+    ("deploy", "use `replicas` and `restart_policy`"),
+    ("disabled", "use `profiles`"),
+    ("entrypoint", "use `command`"),
+    ("exec", "use `command`"),
+    ("kill_timeout", "use `stop_grace_period`, with its unit"),
+    ("max_restarts", "it belongs under `restart_policy`"),
+    ("numprocs", "use `replicas`"),
+    ("port", "use `ports`, for example `ports: { http: 8080 }`"),
+    ("run", "use `command`"),
+    ("script", "use `command`"),
+    ("shutdown", "use `stop_signal` and `stop_grace_period`, or `stop`"),
+    ("stop_timeout", "use `stop_grace_period`"),
+    ("stopsignal", "use `stop_signal`"),
+    ("stopwaitsecs", "use `stop_grace_period`, with its unit"),
+];
+
+/// A key of a service.
+pub(crate) fn service(key: &str) -> Option<Unknown> {
+    if LATER.contains(&key) {
+        return Some(Unknown {
+            code: "not_supported",
+            message: "is not supported yet",
+            help: "leave it out; this version of kennel would do nothing with it",
+        });
+    }
+    if CONTAINER.contains(&key) {
+        return Some(Unknown {
+            code: "not_supported",
+            message: "belongs to containers",
+            help: "kennel runs programs of this machine; say what to run with `command`",
+        });
+    }
+    let (_, help) = ELSEWHERE.iter().find(|(known, _)| *known == key)?;
+    Some(Unknown { code: "unknown_key", message: "has another name in kennel", help })
+}
+
+/// A key of the whole file.
+pub(crate) fn project(key: &str) -> Option<Unknown> {
+    match key {
+        "networks" | "volumes" | "configs" => Some(Unknown {
+            code: "not_supported",
+            message: "belongs to containers",
+            help: "kennel runs programs of this machine",
+        }),
+        "include" | "secrets" | "environment" | "env_file" | "notify" => Some(Unknown {
+            code: "not_supported",
+            message: "is not supported yet for the whole file",
+            help: "leave it out, or share it between services with a YAML anchor under an `x-` key",
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! kennel.yaml and kennel.toml to the validated model, with located errors.
+//!
+//! Knows nothing of the engine, the protocol or a terminal: it turns text into [`kennel_core::model::Project`], or
+//! into a list of everything that is wrong with the text. Both dialects become one tree whose keys and values know
+//! their places; one typed pass reads that tree.
+
+mod diagnostic;
+mod find;
+mod load;
+
+mod expand;
+mod toml;
+mod tree;
+mod yaml;
+
+mod address;
+mod command;
+mod depends;
+mod duration;
+mod env_file;
+mod environment;
+mod hints;
+mod path;
+mod probe;
+mod reader;
+mod restart;
+mod service;
+mod signal;
+mod stop;
+mod who;
+
+mod render;
+mod schema;
+
+pub use diagnostic::{Diagnostic, Invalid};
+pub use find::{FILE_NAMES, FindError, find};
+pub use load::{LoadOptions, load};
+pub use render::{render, render_yaml};
+pub use schema::schema;
+
+/// The commented file that `kennel init` writes; it loads as it is.
+#[must_use]
+pub fn template() -> &'static str {
+    include_str!("template.yaml")
+}

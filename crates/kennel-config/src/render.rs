@@ -1,0 +1,248 @@
+//! The resolved model as a configuration again: what `kennel config` prints.
+//!
+//! Loaded again, it gives the same project: variables, aliases and relative paths are gone, every default is spelled
+//! out, and a `$` is written `$$`.
+
+use std::path::Path;
+
+use kennel_core::model::{
+    Condition, OnDaemonLoss, Probe, ProbeKind, Project, RestartMode, RestartPolicy, Service, StopStage, StopStep,
+    Target,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{duration, signal};
+
+/// The project in the shape of the file, keys in a fixed order and services in the file's order.
+#[must_use]
+pub fn render(project: &Project) -> Value {
+    let services = project.services.iter();
+    let services: Map<_, _> = services.map(|(name, service)| (name.clone(), render_service(service))).collect();
+    json!({ "name": text(&project.name), "services": services })
+}
+
+/// The same as YAML text that ends with a line break.
+#[must_use]
+pub fn render_yaml(project: &Project) -> String {
+    let mut out = String::new();
+    block(&render(project), 0, &mut out);
+    out
+}
+
+fn render_service(service: &Service) -> Value {
+    let mut map = Map::new();
+    let mut put = |name: &str, value: Value| {
+        let empty = match &value {
+            Value::Null => true,
+            Value::Object(map) => map.is_empty(),
+            // An empty `stop` means the kill at once; other empty lists mean nothing.
+            Value::Array(items) => items.is_empty() && name != "stop",
+            _ => false,
+        };
+        if !empty {
+            map.insert(name.to_owned(), value);
+        }
+    };
+    put("command", texts(&service.command));
+    put("working_dir", path(&service.working_dir));
+    put("environment", service.environment.iter().map(|(k, v)| (k.clone(), text(v))).collect());
+    put(
+        "depends_on",
+        service
+            .depends_on
+            .iter()
+            .map(|edge| (edge.service.clone(), json!({ "condition": condition(edge.condition) })))
+            .collect(),
+    );
+    put("restart", json!(restart(service.restart)));
+    put("restart_policy", policy(&service.restart_policy));
+    put("readiness", service.readiness.as_ref().map_or(Value::Null, probe));
+    put("start_timeout", json!(duration::format(service.start_timeout)));
+    put("stop", service.stop.iter().map(stage).collect());
+    put("success_exit_codes", json!(service.success_exit_codes));
+    put("ports", json!(service.ports));
+    put("replicas", json!(service.replicas));
+    put("user", service.user.as_deref().map_or(Value::Null, text));
+    put("group", service.group.as_deref().map_or(Value::Null, text));
+    put("umask", service.umask.map_or(Value::Null, |mask| json!(format!("{mask:03o}"))));
+    put(
+        "on_daemon_loss",
+        match service.on_daemon_loss {
+            OnDaemonLoss::Stop => json!("stop"),
+        },
+    );
+    put("profiles", texts(&service.profiles));
+    put("labels", service.labels.iter().map(|(k, v)| (k.clone(), text(v))).collect());
+    put("color", service.color.as_deref().map_or(Value::Null, text));
+    Value::Object(map)
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.replace('$', "$$"))
+}
+
+fn texts(list: &[String]) -> Value {
+    list.iter().map(|item| text(item)).collect()
+}
+
+/// Paths came out of text, so nothing is lost here.
+fn path(path: &Path) -> Value {
+    text(&path.to_string_lossy())
+}
+
+fn condition(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Started => "started",
+        Condition::Healthy => "healthy",
+        Condition::Completed => "completed",
+        Condition::CompletedSuccessfully => "completed_successfully",
+    }
+}
+
+fn restart(mode: RestartMode) -> &'static str {
+    match mode {
+        RestartMode::No => "no",
+        RestartMode::OnFailure => "on-failure",
+        RestartMode::Always => "always",
+        RestartMode::UnlessStopped => "unless-stopped",
+    }
+}
+
+fn policy(policy: &RestartPolicy) -> Value {
+    json!({
+        "delay": duration::format(policy.delay),
+        "factor": policy.factor,
+        "max_delay": duration::format(policy.max_delay),
+        "jitter": policy.jitter,
+        "reset_after": duration::format(policy.reset_after),
+        "max_restarts": policy.max_restarts,
+        "window": duration::format(policy.window),
+    })
+}
+
+fn probe(probe: &Probe) -> Value {
+    let (name, value) = match &probe.kind {
+        ProbeKind::Exec(command) => ("exec", texts(command)),
+        ProbeKind::HttpGet { host, port, path } => {
+            ("http_get", json!({ "host": host, "port": port, "path": text(path) }))
+        }
+        ProbeKind::Tcp { host, port } => ("tcp", json!({ "host": host, "port": port })),
+        ProbeKind::LogLine(pattern) => ("log_line", text(pattern)),
+        ProbeKind::Notify => ("notify", json!(true)),
+        ProbeKind::File(file) => ("file", path(file)),
+    };
+    let mut map = Map::new();
+    map.insert(name.to_owned(), value);
+    map.insert("interval".to_owned(), json!(duration::format(probe.interval)));
+    map.insert("ready_interval".to_owned(), json!(duration::format(probe.ready_interval)));
+    map.insert("timeout".to_owned(), json!(duration::format(probe.timeout)));
+    map.insert("initial_delay".to_owned(), json!(duration::format(probe.initial_delay)));
+    map.insert("success_threshold".to_owned(), json!(probe.success_threshold));
+    map.insert("failure_threshold".to_owned(), json!(probe.failure_threshold));
+    Value::Object(map)
+}
+
+fn stage(stage: &StopStage) -> Value {
+    let wait = duration::format(stage.wait);
+    match &stage.step {
+        StopStep::Signal { signal, target } => {
+            let target = match target {
+                Target::Scope => "scope",
+                Target::Main => "main",
+            };
+            json!({ "signal": signal::name(*signal), "target": target, "wait": wait })
+        }
+        StopStep::Command(command) => json!({ "command": texts(command), "wait": wait }),
+    }
+}
+
+/// Writes a mapping or list as an indented block, with everything short on one line.
+fn block(value: &Value, depth: usize, out: &mut String) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                out.push_str(&format!("{indent}{}:", scalar(key)));
+                inner(value, depth, out);
+                // Services are the paragraphs of the text.
+                if depth == 1 && map.keys().next_back() != Some(key) {
+                    out.push('\n');
+                }
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                out.push_str(&format!("{indent}-"));
+                inner(item, depth, out);
+            }
+        }
+        value => out.push_str(&format!("{indent}{}\n", flow(value))),
+    }
+}
+
+fn inner(value: &Value, depth: usize, out: &mut String) {
+    let nested = |value: &Value| value.is_array() || value.is_object();
+    let deep = match value {
+        Value::Object(map) => map.values().any(nested),
+        Value::Array(items) => items.iter().any(nested),
+        _ => false,
+    };
+    let line = flow(value);
+    if deep || (nested(value) && line.chars().count() > 80) {
+        out.push('\n');
+        block(value, depth + 1, out);
+    } else {
+        out.push_str(&format!(" {line}\n"));
+    }
+}
+
+fn flow(value: &Value) -> String {
+    match value {
+        Value::Object(map) if map.is_empty() => "{}".to_owned(),
+        Value::Object(map) => {
+            let entries: Vec<_> = map.iter().map(|(key, value)| format!("{}: {}", scalar(key), flow(value))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(flow).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::String(text) => scalar(text),
+        other => other.to_string(),
+    }
+}
+
+/// A string as it is where no reader of YAML, old or new, takes it for something else; in JSON's quotes elsewhere.
+fn scalar(text: &str) -> String {
+    const TAKEN: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '$' | '+');
+    let first = text.trim_start_matches('-').chars().next();
+    let starts = first.is_some_and(|c| c.is_ascii_alphabetic())
+        || text.starts_with(['_', '/'])
+        || text.starts_with("./")
+        || text.starts_with("../");
+    let is_word = starts && text.chars().all(plain) && !TAKEN.contains(&&*text.to_ascii_lowercase());
+    // Durations begin with a digit and are no number in any version.
+    let is_duration = duration::parse(text).is_some();
+    if is_word || is_duration { text.to_owned() } else { quoted(text) }
+}
+
+/// JSON's quoting, plus what YAML does not take unescaped in double quotes.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') => {
+                out.push_str(&format!("\\U{:08X}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,294 @@
+//! The mappings of a configuration. Their fields are never read: they carry names, types and descriptions.
+
+#![allow(dead_code, reason = "these types exist for their schema")]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+use super::values::{
+    Anything, Boolean, Color, Command, Condition, Count, Duration, ExitCodes, Factor, Identity, KillMode, MaxRestarts,
+    OnDaemonLoss, Pairs, PortOrName, Ports, Replicas, Restart, Share, Shell, Signal, Strings, Target, Test, Umask,
+};
+
+/// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
+/// and `${VAR:?message}` are filled in from the environment, and `$$` is a dollar sign.
+#[derive(JsonSchema)]
+#[schemars(title = "kennel configuration")]
+pub(super) struct File {
+    /// Shown to people; the directory's name unless it is set.
+    name: String,
+    /// Written by compose; accepted without effect.
+    version: Anything,
+    /// What to run, by name.
+    services: Services,
+}
+
+/// Services by name.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+pub(super) struct Services(BTreeMap<String, Service>);
+
+/// Something to run.
+#[derive(JsonSchema)]
+pub(super) struct Service {
+    /// Program and arguments. A string is split as a shell would split it, a list is run exactly as it is.
+    command: Command,
+    /// `true`: `command` is a script for `/bin/sh -c`. Or another shell that takes `-c`, for example `bash`.
+    shell: Shell,
+    /// Where it runs, relative to this file; the file's directory by default.
+    working_dir: String,
+    /// Variables, laid over the caller's environment. One without a value is taken from there.
+    environment: Pairs,
+    /// Files of `NAME=value` lines, relative to this file. Later ones win, and `environment` over all.
+    env_file: EnvFiles,
+    /// What must be true of other services before it starts.
+    depends_on: DependsOn,
+    /// Whether it is started again after its end: `no`, `on-failure`, `on-failure:5`, `always`, `unless-stopped`. Default `on-failure`,
+    /// but `no` for a service that another one waits for with `completed` or `completed_successfully`.
+    restart: Restart,
+    /// How soon and how often it is started again.
+    restart_policy: RestartPolicy,
+    /// How it says that it can serve; without it, started is ready.
+    readiness: Readiness,
+    /// Compose's words for a readiness by command.
+    healthcheck: Healthcheck,
+    /// How long it may take from spawn to ready before the start has failed. Default 60s.
+    start_timeout: Duration,
+    /// What asks it to end. Default SIGTERM. Alone, it is sent, 10s pass, it is sent again, 5s pass, and everything left is killed.
+    stop_signal: Signal,
+    /// How long it may take after the signal until everything left is killed.
+    stop_grace_period: Duration,
+    /// The stages of a stop one by one, instead of `stop_signal` and `stop_grace_period`. The kill always comes last.
+    stop: StopStages,
+    /// `control-group`: signals go to every process of the service. `mixed`: to the main process alone. What is left is killed either way.
+    kill_mode: KillMode,
+    /// Exit codes that count as success beside 0.
+    success_exit_codes: ExitCodes,
+    /// Ports it listens on, by name or as a list. Probes may use the names.
+    ports: Ports,
+    /// How many of it run side by side. Default 1.
+    replicas: Replicas,
+    /// User name or id to run as, or `user:group`.
+    user: Identity,
+    /// Group name or id to run as.
+    group: Identity,
+    /// File mode creation mask, octal in quotes.
+    umask: Umask,
+    /// What happens to it when the daemon is lost: `stop`, its processes are killed at once.
+    on_daemon_loss: OnDaemonLoss,
+    /// It is started only if one of these is chosen, or if it is named.
+    profiles: Strings,
+    /// Free for you.
+    labels: Pairs,
+    /// Colour of its prefix in merged logs: a name such as `cyan` or `bright-red`, or `#rrggbb`.
+    color: Color,
+}
+
+/// A command, or one with its shell.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Exec {
+    Plain(Command),
+    WithShell(CommandWithShell),
+}
+
+/// A command with its shell.
+#[derive(JsonSchema)]
+pub(super) struct CommandWithShell {
+    /// Program and arguments, or a script for the shell.
+    command: Command,
+    /// `true` for `/bin/sh`, or another shell that takes `-c`.
+    shell: Shell,
+}
+
+/// One environment file or several.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum EnvFiles {
+    One(EnvFileOrPath),
+    Several(Vec<EnvFileOrPath>),
+    None(()),
+}
+
+/// A path, or one with options.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum EnvFileOrPath {
+    Path(String),
+    Options(EnvFile),
+}
+
+/// An environment file.
+#[derive(JsonSchema)]
+pub(super) struct EnvFile {
+    /// Relative to this file.
+    path: String,
+    /// `false`: it may be missing. Default true.
+    required: Boolean,
+}
+
+/// Names, or names with conditions.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum DependsOn {
+    Names(Vec<String>),
+    Conditions(BTreeMap<String, DependencyOrCondition>),
+    None(()),
+}
+
+/// A condition, or one with options.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum DependencyOrCondition {
+    Condition(Condition),
+    Options(Dependency),
+    None(()),
+}
+
+/// One dependency.
+#[derive(JsonSchema)]
+pub(super) struct Dependency {
+    /// `started`: executed (the default). `healthy`: ready. `completed`: ended. `completed_successfully`: ended with success. `log_ready`: ready by its `log_line`.
+    condition: Condition,
+    /// `false`: a service that is not declared is not waited for. Default true.
+    required: Boolean,
+    /// Only `false` for now.
+    restart: Boolean,
+}
+
+/// Pace and limit of restarts.
+#[derive(JsonSchema)]
+pub(super) struct RestartPolicy {
+    /// Before the first restart. Default 200ms; `0s` is allowed.
+    delay: Duration,
+    /// Each further delay is this many times the one before. Default 2.
+    factor: Factor,
+    /// Upper bound of the delay. Default 30s.
+    max_delay: Duration,
+    /// Share of the delay, 0 to 1, by which it varies up and down. Default 0.2.
+    jitter: Share,
+    /// A run this long starts the count and the delay anew. Default 60s.
+    reset_after: Duration,
+    /// More restarts than this within `window`, and the service is given up. Default 5.
+    max_restarts: MaxRestarts,
+    /// Length of the sliding window. Default 60s.
+    window: Duration,
+}
+
+/// Exactly one of `exec`, `http_get`, `tcp`, `log_line`, `notify`, `file`, and its pace.
+#[derive(JsonSchema)]
+pub(super) struct Readiness {
+    /// Ready when this command ends with 0.
+    exec: Exec,
+    /// Ready when a GET answers 200 to 399.
+    http_get: HttpGetOrUrl,
+    /// Ready when a connection is accepted: a port, the name of one, `host:port`, or both apart.
+    tcp: TcpOrPort,
+    /// Ready when a line of its output matches this regular expression.
+    log_line: String,
+    /// Ready when it sends `READY=1` to the socket named in `NOTIFY_SOCKET`.
+    notify: Boolean,
+    /// Ready when this path exists, relative to its `working_dir`.
+    file: String,
+    /// Pause between attempts while not ready. Default 250ms.
+    interval: Duration,
+    /// Pause between attempts once ready. Default 10s.
+    ready_interval: Duration,
+    /// Longest time one attempt may take. Default 1s.
+    timeout: Duration,
+    /// Pause before the first attempt. Default 0s.
+    initial_delay: Duration,
+    /// Successes in a row that make it ready. Default 1.
+    success_threshold: Count,
+    /// Failures in a row that make a ready one unhealthy. Default 3.
+    failure_threshold: Count,
+}
+
+/// A URL that begins with `http://`, or its parts.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum HttpGetOrUrl {
+    Url(String),
+    Parts(HttpGet),
+}
+
+/// The parts of a URL.
+#[derive(JsonSchema)]
+pub(super) struct HttpGet {
+    /// Default 127.0.0.1.
+    host: String,
+    /// A number, or a name from `ports`.
+    port: PortOrName,
+    /// Path with its query. Default `/`.
+    path: String,
+    /// Only `http` for now.
+    scheme: String,
+}
+
+/// A port, or one with its host.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum TcpOrPort {
+    Port(PortOrName),
+    Parts(Tcp),
+}
+
+/// A host and a port.
+#[derive(JsonSchema)]
+pub(super) struct Tcp {
+    /// Default 127.0.0.1.
+    host: String,
+    /// A number, or a name from `ports`.
+    port: PortOrName,
+}
+
+/// Compose's health check: asked every `start_interval` until it is ready, then every `interval`.
+#[derive(JsonSchema)]
+pub(super) struct Healthcheck {
+    /// A string for the shell, or a list that begins with `CMD`, `CMD-SHELL` or `NONE`.
+    test: Test,
+    /// Pause between attempts once ready. Default 30s.
+    interval: Duration,
+    /// Longest time one attempt may take. Default 30s.
+    timeout: Duration,
+    /// Failures in a row that make a ready one unhealthy. Default 3.
+    retries: Count,
+    /// The start may take at least this long: raises the default of `start_timeout`.
+    start_period: Duration,
+    /// Pause between attempts while not ready. Default 250ms.
+    start_interval: Duration,
+    /// `true`: as if it were not there.
+    disable: Boolean,
+}
+
+/// The stages of a stop.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum StopStages {
+    Stages(Vec<StopStageOrSignal>),
+    None(()),
+}
+
+/// A signal, or a stage spelled out.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum StopStageOrSignal {
+    Signal(Signal),
+    Stage(StopStage),
+}
+
+/// One stage: a `signal` or a `command`, then a wait until nothing is left.
+#[derive(JsonSchema)]
+pub(super) struct StopStage {
+    /// Sends this signal.
+    signal: Signal,
+    /// Runs this command with the service's environment.
+    command: Command,
+    /// A shell for `command`.
+    shell: Shell,
+    /// How long the next stage is held back. Default 10s.
+    wait: Duration,
+    /// Who gets the signal: `scope`, every process of the service; or `main`. Default by `kill_mode`.
+    target: Target,
+}

@@ -1,0 +1,110 @@
+//! Values that are no mappings. Every one of them may be written with variables.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+/// A text with a variable in it, which may stand for any single value.
+fn variable() -> Value {
+    json!({ "type": "string", "pattern": "\\$" })
+}
+
+/// Declares a type that has nothing but a schema.
+macro_rules! value {
+    ($($name:ident: $schema:expr;)*) => {$(
+        pub(super) struct $name;
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                Schema::try_from($schema).unwrap_or_else(|_| json_schema!(true))
+            }
+        }
+    )*};
+}
+
+value! {
+    Anything: json!({});
+    Duration: json!({
+        "type": "string",
+        "pattern": "^ *([0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|µs|ns))+ *$|\\$",
+        "examples": ["500ms", "10s", "1m30s"],
+    });
+    Boolean: json!({ "anyOf": [{ "type": "boolean" }, { "enum": ["yes", "no", "on", "off"] }, variable()] });
+    Signal: json!({
+        "anyOf": [
+            { "type": "string", "pattern": "^(([Ss][Ii][Gg])?[A-Za-z]+[0-9]?([+-][0-9]+)?|[0-9]+)$|\\$" },
+            { "type": "integer", "minimum": 1, "maximum": 64 },
+        ],
+        "examples": ["SIGTERM", "SIGINT"],
+    });
+    Strings: json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }, { "type": "null" }] });
+    Command: json!({ "anyOf": [
+        { "type": "string", "pattern": "\\S" },
+        { "type": "array", "minItems": 1, "items": { "type": ["string", "number", "boolean"] } },
+    ] });
+    Shell: json!({ "anyOf": [{ "type": "boolean" }, { "type": "string", "pattern": "\\S" }] });
+    PortOrName: json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "\\S" }] });
+    Count: json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 1_000_000 }, variable()] });
+    Replicas: json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 1000 }, variable()] });
+    MaxRestarts: json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 1_000_000 }, variable()] });
+    Factor: json!({ "anyOf": [{ "type": "number", "minimum": 1, "maximum": 1000 }, variable()] });
+    Share: json!({ "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, variable()] });
+    ExitCodes: json!({ "anyOf": [
+        { "type": "integer", "minimum": 0, "maximum": 255 },
+        { "type": "array", "items": { "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 255 }, variable()] } },
+        variable(),
+        { "type": "null" },
+    ] });
+    Identity: json!({ "type": ["string", "integer"] });
+    Umask: json!({ "anyOf": [
+        { "type": "string", "pattern": "^ *(0o)?[0-7]+ *$|\\$" },
+        // `0o22` is a number to whoever parsed it.
+        { "type": "integer", "minimum": 0, "maximum": 511 },
+    ] });
+    Color: json!({ "anyOf": [
+        { "enum": crate::who::COLORS },
+        { "type": "string", "pattern": "^#[0-9A-Fa-f]{6}$|^[A-Za-z]+([-_][A-Za-z]+)?$|\\$" },
+    ] });
+    Restart: json!({ "anyOf": [
+        { "enum": ["no", "on-failure", "always", "unless-stopped"] },
+        { "type": "string", "pattern": "^(on[-_]failure(:[0-9]+)?|unless_stopped|[Oo]ff|OFF|[Ff]alse|FALSE|No|NO)$|\\$" },
+        { "const": false },
+    ] });
+    Condition: json!({ "anyOf": [
+        { "enum": ["started", "healthy", "completed", "completed_successfully", "log_ready"] },
+        { "type": "string", "pattern": "^(service|process)[-_](started|healthy|completed([-_]successfully)?|log[-_]ready)$|^(completed-successfully|log-ready)$|\\$" },
+    ] });
+    KillMode: json!({ "anyOf": [
+        { "enum": ["control-group", "mixed"] },
+        { "type": "string", "pattern": "^control_group$|\\$" },
+    ] });
+    Target: json!({ "anyOf": [{ "enum": ["scope", "main"] }, variable()] });
+    OnDaemonLoss: json!({ "anyOf": [{ "enum": ["stop"] }, variable()] });
+    Test: json!({ "anyOf": [
+        { "type": "string", "pattern": "\\S" },
+        { "type": "array", "minItems": 1, "items": { "type": ["string", "number", "boolean"] } },
+    ] });
+    Pairs: json!({ "anyOf": [
+        { "type": "object", "additionalProperties": { "type": ["string", "number", "boolean", "null"] } },
+        { "type": "array", "items": { "type": "string" } },
+        { "type": "null" },
+    ] });
+    Ports: json!({ "anyOf": [
+        {
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z0-9_-]+$" },
+            "additionalProperties": { "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "\\$" }] },
+        },
+        { "type": "array", "items": { "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "\\$" }] } },
+        { "type": "null" },
+    ] });
+}

@@ -1,0 +1,228 @@
+//! One service: every key of it, read into the model.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use kennel_core::model::{
+    Dependency, OnDaemonLoss, Probe, ProbeKind, RestartMode, RestartPolicy, Service, StopStage, default_stop_sequence,
+};
+
+use crate::command::{self, Shell};
+use crate::depends::{self, Edge};
+use crate::diagnostic::{Report, Span};
+use crate::probe::Around;
+use crate::reader::{Fields, Key, key};
+use crate::tree::{Entry, Node};
+use crate::{address, duration, environment, hints, path, probe, restart, stop, who};
+
+/// Keys of a service.
+pub(crate) const KEYS: &[Key] = &[
+    key("command", &[]),
+    key("shell", &[]),
+    key("working_dir", &["cwd", "directory", "dir"]),
+    key("environment", &["env"]),
+    key("env_file", &[]),
+    key("depends_on", &[]),
+    key("restart", &[]),
+    key("restart_policy", &[]),
+    key("readiness", &["readiness_probe"]),
+    key("healthcheck", &[]),
+    key("start_timeout", &["start_timeout_seconds"]),
+    key("stop_signal", &[]),
+    key("stop_grace_period", &["stop_grace_period_seconds"]),
+    key("stop", &[]),
+    key("kill_mode", &[]),
+    key("success_exit_codes", &[]),
+    key("ports", &[]),
+    key("replicas", &["scale", "instances"]),
+    key("user", &[]),
+    key("group", &[]),
+    key("umask", &[]),
+    key("on_daemon_loss", &[]),
+    key("profiles", &[]),
+    key("labels", &[]),
+    key("color", &["colour"]),
+];
+
+/// How long a start may take unless the file says otherwise.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the reader of a service is told of the world.
+pub(crate) struct Context<'a> {
+    /// Absolute directory of the file.
+    pub(crate) directory: &'a Path,
+    /// The caller's environment.
+    pub(crate) environment: &'a BTreeMap<String, String>,
+}
+
+/// A service as far as it could be read. Where something was wrong, a default stands in, so that the rest can still
+/// be checked; the report says that nothing of it may be used.
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) edges: Vec<Edge>,
+    pub(crate) ports: IndexMap<String, (u16, Span)>,
+    /// `None`: not said, so others decide.
+    restart: Option<RestartMode>,
+    service: Service,
+}
+
+impl Draft {
+    pub(crate) fn has_log_line(&self) -> bool {
+        let kind = self.service.readiness.as_ref().map(|probe| &probe.kind);
+        matches!(kind, Some(ProbeKind::LogLine(_)))
+    }
+
+    pub(crate) fn profiles(&self) -> &[String] {
+        &self.service.profiles
+    }
+
+    /// Whether some choice of one profile starts both.
+    pub(crate) fn may_run_with(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.profiles(), other.profiles());
+        ours.is_empty() || theirs.is_empty() || ours.iter().any(|one| theirs.contains(one))
+    }
+
+    /// The service of the model. `is_task`: somebody waits for its end, so ending is what it is for.
+    pub(crate) fn finish(self, is_task: bool) -> (String, Service) {
+        let usual = if is_task { RestartMode::No } else { RestartMode::OnFailure };
+        let depends_on = self.edges.into_iter();
+        let service = Service {
+            restart: self.restart.unwrap_or(usual),
+            depends_on: depends_on
+                .map(|edge| Dependency { condition: edge.wait.condition(), service: edge.service })
+                .collect(),
+            ports: self.ports.into_iter().map(|(name, (port, _))| (name, port)).collect(),
+            ..self.service
+        };
+        (self.name, service)
+    }
+}
+
+/// Reads a service and everything below it.
+pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) -> Option<Draft> {
+    let name = &entry.key;
+    check_name(report, entry);
+    let what = format!("the service `{name}`");
+    let fields = Fields::open(report, &entry.value, &what, KEYS, hints::service)?;
+    let working_dir = working_dir(&fields, context);
+    let ports = fields.read("ports", |report, entry| address::ports(report, &entry.value));
+    let ports = ports.unwrap_or_default();
+    let numbers = ports.iter().map(|(name, (port, _))| (name.clone(), *port)).collect();
+    let around = Around { working_dir: &working_dir, ports: &numbers };
+    let (readiness, start_at_least) = readiness(&fields, &around);
+    let start_timeout = fields.read("start_timeout", duration::read);
+    let (restart, restart_policy) = restart(&fields);
+    let (user, group) = who::user_and_group(&fields);
+    let edges = fields.read("depends_on", |report, entry| depends::read(report, &entry.value));
+    let service = Service {
+        command: command(&fields, entry.key_span, &what).unwrap_or_default(),
+        environment: environment(&fields, context),
+        depends_on: Vec::new(),
+        restart: RestartMode::OnFailure,
+        restart_policy,
+        readiness,
+        start_timeout: start_timeout.unwrap_or(START_TIMEOUT.max(start_at_least)),
+        stop: stop::sequence(&fields).unwrap_or_else(default_stop),
+        success_exit_codes: who::success_exit_codes(&fields).unwrap_or_default(),
+        ports: IndexMap::new(),
+        replicas: who::replicas(&fields).unwrap_or(1),
+        user,
+        group,
+        umask: who::umask(&fields),
+        on_daemon_loss: on_daemon_loss(&fields),
+        profiles: who::profiles(&fields).unwrap_or_default(),
+        labels: fields.read("labels", |report, entry| environment::labels(report, &entry.value)).unwrap_or_default(),
+        color: who::color(&fields),
+        working_dir,
+    };
+    let edges = edges.unwrap_or_default();
+    Some(Draft { name: name.clone(), edges, ports, restart, service })
+}
+
+fn default_stop() -> Vec<StopStage> {
+    default_stop_sequence()
+}
+
+fn check_name(report: &Report<'_>, entry: &Entry) {
+    let name = &entry.key;
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let ok = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(good);
+    if !ok || name.len() > 63 {
+        let message = format!("`{}` cannot be the name of a service", name.escape_debug());
+        let help = "at most 63 letters, digits, `_` and `-`, beginning with a letter or digit";
+        report.error_help(entry.key_span, "bad_name", message, help);
+    }
+}
+
+fn command(fields: &Fields<'_>, name: Span, what: &str) -> Option<Vec<String>> {
+    let shell = match fields.get("shell") {
+        Some(entry) => command::shell(fields.report, &entry.value),
+        None => Some(Shell::None),
+    };
+    let Some(entry) = fields.get("command") else {
+        let help = "say what to run, for example `command: npm run dev`";
+        fields.missing("command", name, format!("{what} has no `command`"), help);
+        return None;
+    };
+    command::read(fields.report, &entry.value, "`command`", &shell?)
+}
+
+fn working_dir(fields: &Fields<'_>, context: &Context<'_>) -> PathBuf {
+    let given = fields.read("working_dir", |report, entry| {
+        let text = crate::reader::filled(report, &entry.value, &format!("`{}`", entry.key))?;
+        path::resolve(report, &entry.value, context.directory, &text)
+    });
+    given.unwrap_or_else(|| context.directory.to_owned())
+}
+
+fn environment(fields: &Fields<'_>, context: &Context<'_>) -> BTreeMap<String, String> {
+    let mut variables = match fields.get("env_file") {
+        Some(entry) => environment::files(fields.report, &entry.value, context.directory, context.environment),
+        None => BTreeMap::new(),
+    };
+    let own = fields.read("environment", |report, entry| environment::read(report, &entry.value, context.environment));
+    variables.extend(own.unwrap_or_default());
+    variables
+}
+
+fn readiness(fields: &Fields<'_>, around: &Around<'_>) -> (Option<Probe>, Duration) {
+    let report = fields.report;
+    match (fields.get("readiness"), fields.get("healthcheck")) {
+        (Some(entry), healthcheck) => {
+            if let Some(second) = healthcheck {
+                let message = format!("`{}` and `healthcheck` are two ways to say one thing", entry.key);
+                report.error_help(second.key_span, "conflict", message, "keep `readiness`");
+            }
+            (probe::readiness(report, &entry.value, around), Duration::ZERO)
+        }
+        (None, Some(entry)) => match probe::healthcheck(report, &entry.value).flatten() {
+            Some((probe, start_at_least)) => (Some(probe), start_at_least),
+            None => (None, Duration::ZERO),
+        },
+        (None, None) => (None, Duration::ZERO),
+    }
+}
+
+fn restart(fields: &Fields<'_>) -> (Option<RestartMode>, RestartPolicy) {
+    let mode = fields.read("restart", restart::mode);
+    let count = mode.and_then(|(_, count)| count);
+    let policy = restart::policy(fields.report, fields.get("restart_policy"), count);
+    (mode.map(|(mode, _)| mode), policy.unwrap_or_default())
+}
+
+fn on_daemon_loss(fields: &Fields<'_>) -> OnDaemonLoss {
+    if let Some(entry) = fields.get("on_daemon_loss") {
+        let node: &Node = &entry.value;
+        if node.as_str() == Some("keep") {
+            let message = "`on_daemon_loss: keep` is not supported yet";
+            let help = "leave it out: a service ends when the daemon is lost";
+            fields.report.error_help(node.span, "not_supported", message, help);
+        } else {
+            let words = [("stop", OnDaemonLoss::Stop)];
+            crate::reader::choice(fields.report, node, "`on_daemon_loss`", &words);
+        }
+    }
+    OnDaemonLoss::Stop
+}

@@ -1,0 +1,11 @@
+//! The model, the state machines and the policies of kennel: pure decisions.
+//!
+//! Knows no file, clock, runtime or operating system. Time comes in with events; effects go out as actions.
+
+pub mod model;
+
+pub mod graph;
+pub mod instance;
+pub mod probe;
+pub mod restart;
+pub mod slot;

@@ -1,0 +1,255 @@
+//! What the user declares. Produced by `kennel-config`, read by everything that decides.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+/// Everything one configuration file declares, resolved: no variables, aliases or relative paths are left.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Project {
+    /// Shown to people: the directory's name unless the file sets `name`.
+    pub name: String,
+    /// Absolute directory of the configuration file.
+    pub directory: PathBuf,
+    /// In the file's order.
+    pub services: IndexMap<String, Service>,
+}
+
+/// One declared service. It does not run; its instances do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Service {
+    /// Program and arguments, never empty. A shell is already spelled out here.
+    pub command: Vec<String>,
+    /// Absolute.
+    pub working_dir: PathBuf,
+    /// `env_file` entries overlaid by `environment`; laid over the caller's environment at spawn.
+    pub environment: BTreeMap<String, String>,
+    /// What must be true of other services first, in the file's order.
+    pub depends_on: Vec<Dependency>,
+    /// When to start again after the main process ended.
+    pub restart: RestartMode,
+    /// How often and how soon.
+    pub restart_policy: RestartPolicy,
+    /// How the service says that it can serve; without it, started is ready.
+    pub readiness: Option<Probe>,
+    /// How long it may take from spawn to ready before the start counts as failed.
+    pub start_timeout: Duration,
+    /// What ends it, stage by stage; always closed by the kill of the whole scope.
+    pub stop: Vec<StopStage>,
+    /// Exit codes that count as success beside 0.
+    pub success_exit_codes: Vec<i32>,
+    /// Port numbers by name, in the file's order.
+    pub ports: IndexMap<String, u16>,
+    /// How many instances run side by side, at least 1.
+    pub replicas: u32,
+    /// User name or numeric id to run as.
+    pub user: Option<String>,
+    /// Group name or numeric id to run as.
+    pub group: Option<String>,
+    /// File mode creation mask, 0 to 0o777.
+    pub umask: Option<u32>,
+    /// What happens to it when the daemon is lost.
+    pub on_daemon_loss: OnDaemonLoss,
+    /// Started only if one of these is chosen; empty: always.
+    pub profiles: Vec<String>,
+    /// Free for users.
+    pub labels: BTreeMap<String, String>,
+    /// Colour of its prefix in merged logs: an ANSI name such as `cyan` or `#rrggbb`.
+    pub color: Option<String>,
+}
+
+/// One edge of the dependency graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dependency {
+    /// Name of the service that is waited for.
+    pub service: String,
+    /// What must be true of it.
+    pub condition: Condition,
+}
+
+/// What a dependant waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Every instance was executed.
+    Started,
+    /// Every instance is ready.
+    Healthy,
+    /// Every instance ended, however.
+    Completed,
+    /// Every instance ended with success.
+    CompletedSuccessfully,
+}
+
+/// Whether an ended instance is followed by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartMode {
+    /// Never.
+    No,
+    /// After a failure only.
+    OnFailure,
+    /// After every end that nobody asked for.
+    Always,
+    /// As `Always`; the difference (after a reboot) is not there yet.
+    UnlessStopped,
+}
+
+/// Pace and limit of restarts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RestartPolicy {
+    /// Before the first restart; zero is allowed.
+    pub delay: Duration,
+    /// Each further delay is this many times the one before, at least 1.
+    pub factor: f64,
+    /// Upper bound of the delay.
+    pub max_delay: Duration,
+    /// Share of the delay, 0 to 1, by which it is varied up and down.
+    pub jitter: f64,
+    /// A run this long starts the count and the delay anew.
+    pub reset_after: Duration,
+    /// More restarts than this within `window` and the service is given up.
+    pub max_restarts: u32,
+    /// Length of the sliding window.
+    pub window: Duration,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_millis(200),
+            factor: 2.0,
+            max_delay: Duration::from_secs(30),
+            jitter: 0.2,
+            reset_after: Duration::from_secs(60),
+            max_restarts: 5,
+            window: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A readiness probe with its pace.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Probe {
+    /// What is asked.
+    pub kind: ProbeKind,
+    /// Pause between two attempts while not ready; default 250 ms.
+    pub interval: Duration,
+    /// Pause once ready; default 10 s. Not used by `log_line`, `notify`.
+    pub ready_interval: Duration,
+    /// Longest time one attempt may take; default 1 s.
+    pub timeout: Duration,
+    /// Pause before the first attempt; default 0.
+    pub initial_delay: Duration,
+    /// Successes in a row that make it ready; default 1.
+    pub success_threshold: u32,
+    /// Failures in a row that make a ready one unhealthy; default 3.
+    pub failure_threshold: u32,
+}
+
+/// What a readiness probe asks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeKind {
+    /// This command, run in a scope of its own, ends with 0.
+    Exec(Vec<String>),
+    /// A GET of this URL parts answers 200 to 399.
+    HttpGet {
+        /// Host, default `127.0.0.1`.
+        host: String,
+        /// Port number.
+        port: u16,
+        /// Path with its query, begins with `/`.
+        path: String,
+    },
+    /// A TCP connection is accepted.
+    Tcp {
+        /// Host, default `127.0.0.1`.
+        host: String,
+        /// Port number.
+        port: u16,
+    },
+    /// A line of its output matches this regular expression.
+    LogLine(String),
+    /// It sends `READY=1` to the socket named in `NOTIFY_SOCKET`.
+    Notify,
+    /// This absolute path exists.
+    File(PathBuf),
+}
+
+/// One stage of a stop: do something, then wait for the scope to empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StopStage {
+    /// What is done.
+    pub step: StopStep,
+    /// How long the next stage is held back. The moment the scope is empty, the stop is over.
+    pub wait: Duration,
+}
+
+/// What a stop stage does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopStep {
+    /// Sends a signal, by its Linux number.
+    Signal {
+        /// For example 15.
+        signal: i32,
+        /// To whom.
+        target: Target,
+    },
+    /// Runs this command with the service's environment, in a scope of its own.
+    Command(Vec<String>),
+}
+
+/// Who gets a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Every process of the scope.
+    Scope,
+    /// The main process alone.
+    Main,
+}
+
+/// What happens to a service when the daemon is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDaemonLoss {
+    /// Its scope is killed at once.
+    Stop,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It called exit with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Nobody could learn it: the process that could was lost.
+    Unknown,
+}
+
+impl Exit {
+    /// Whether the service counts this as success.
+    #[must_use]
+    pub fn is_success(self, also: &[i32]) -> bool {
+        matches!(self, Self::Code(code) if code == 0 || also.contains(&code))
+    }
+}
+
+/// The default stop sequence: TERM 10 s, TERM 5 s, then the kill of the scope.
+#[must_use]
+pub fn default_stop_sequence() -> Vec<StopStage> {
+    const SIGTERM: i32 = 15;
+    [10, 5]
+        .map(|seconds| StopStage {
+            step: StopStep::Signal { signal: SIGTERM, target: Target::Scope },
+            wait: Duration::from_secs(seconds),
+        })
+        .to_vec()
+}

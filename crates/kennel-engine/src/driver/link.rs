@@ -1,0 +1,90 @@
+//! The keeper's channel on the async runtime.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net;
+
+use kennel_keeper::Link;
+use kennel_keeper::proto::{Event, Request};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+
+/// Events taken before the driver has its turn.
+const BATCH: usize = 256;
+
+/// Sends without ever blocking the driver; receives in batches.
+#[derive(Debug)]
+pub(crate) struct AsyncLink {
+    link: Link,
+    /// A duplicate that only serves to be waited on.
+    readiness: UnixDatagram,
+    queue: VecDeque<Request>,
+}
+
+impl AsyncLink {
+    pub(crate) fn new(link: Link) -> io::Result<Self> {
+        let duplicate = net::UnixDatagram::from(link.as_fd().try_clone_to_owned()?);
+        let readiness = UnixDatagram::from_std(duplicate)?;
+        Ok(Self { link, readiness, queue: VecDeque::new() })
+    }
+
+    /// Sends now or queues; a lost keeper is noticed by the receiving side.
+    pub(crate) fn send(&mut self, request: Request) {
+        self.queue.push_back(request);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while let Some(request) = self.queue.front() {
+            match self.link.try_send(request) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Tells the runtime that the descriptor is full, so that it waits for the next change.
+                    let full = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                    let _would_block = self.readiness.try_io(Interest::WRITABLE, full);
+                    return;
+                }
+                Ok(()) => drop(self.queue.pop_front()),
+                Err(error) => {
+                    tracing::error!(%error, "cannot send to the keeper");
+                    self.queue.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Waits for events, sending what is queued meanwhile; an error means that the keeper is lost.
+    pub(crate) async fn receive(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        loop {
+            self.flush();
+            while events.len() < BATCH {
+                match self.readiness.try_io(Interest::READABLE, || self.link.try_recv()) {
+                    Ok(Some(event)) => events.push(event),
+                    Ok(None) if events.is_empty() => {
+                        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the keeper closed its channel"));
+                    }
+                    Ok(None) => break,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            if !events.is_empty() {
+                return Ok(());
+            }
+            let interest =
+                if self.queue.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            self.readiness.ready(interest).await?;
+        }
+    }
+
+    /// Sends all that is queued, for the last words before an exit.
+    pub(crate) async fn finish(mut self) -> io::Result<()> {
+        loop {
+            self.flush();
+            if self.queue.is_empty() {
+                return Ok(());
+            }
+            self.readiness.writable().await?;
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Commands beside the instances: exec probes, stop commands, `run` and `exec`. Each has a scope of its own, so
+//! that it never outlives its time.
+
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+use kennel_core::instance::{End, Event, Reason};
+use kennel_core::model::{self, Exit, OnDaemonLoss, RestartMode, Service};
+use kennel_keeper::proto::{Known, Request, ScopeId, SpawnErrorKind};
+use kennel_wire::{Code, EventKind, Problem, Receipt, RunReport, RunRequest};
+use tokio::sync::oneshot;
+
+use super::runs::Kind;
+use super::spawn::{Launch, problem_code};
+use super::view::wire_exit;
+use super::{Driver, Reply, TimerKey, Work};
+
+/// What a helper is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// Answers a readiness probe of this run.
+    Probe { of: u64, reply: oneshot::Sender<Result<(), String>> },
+    /// Is a stage of this run's stop.
+    StopCommand { of: u64 },
+    /// Was asked for by a client that handed over its descriptors under this token.
+    OneOff { token: String, reply: Reply<Result<RunReport, Problem>> },
+}
+
+impl Purpose {
+    fn of(&self) -> Option<u64> {
+        match self {
+            Self::Probe { of, .. } | Self::StopCommand { of } => Some(*of),
+            Self::OneOff { .. } => None,
+        }
+    }
+}
+
+impl Driver {
+    fn helper_id(&mut self) -> u64 {
+        self.next_helper += 1;
+        self.next_helper
+    }
+
+    /// Runs a command with the environment of run `of`, for at most `limit`.
+    pub(super) fn run_helper(&mut self, of: u64, command: Vec<String>, limit: Duration, purpose: Purpose) {
+        let Some(run) = self.runs.get(&of) else { return };
+        let (name, service) = (run.name.clone(), Arc::clone(&run.service));
+        let mut environment = self.environment_of(&service);
+        if let Some(pid) = run.pid {
+            environment.insert("MAINPID".into(), pid.to_string());
+        }
+        environment.insert("KENNEL_SERVICE".into(), name.clone());
+        // What a probe prints is of no use; what a stop command prints belongs to the service's log.
+        let stdio = match purpose {
+            Purpose::Probe { .. } => match nowhere() {
+                Ok(stdio) => Some(stdio),
+                Err(error) => return tracing::error!(%error, "cannot open /dev/null"),
+            },
+            _ => None,
+        };
+        let id = self.helper_id();
+        let mut run = self.new_run(&name, Kind::Helper(purpose), &service, &command);
+        run.policy.stop = Vec::new();
+        self.timers.arm(TimerKey::RunTime(id), Instant::now() + limit);
+        self.launch(id, run, Launch { argv: command, environment, stdio, leaf: format!("{name}.helper") });
+    }
+
+    /// Kills the helpers of a run that match.
+    pub(super) fn stop_helpers_of(&mut self, of: u64, matches: impl Fn(&Purpose) -> bool) {
+        let reason = Reason::Requested;
+        for (id, run) in &self.runs {
+            if let Kind::Helper(purpose) = &run.kind
+                && purpose.of() == Some(of)
+                && matches(purpose)
+            {
+                let stop = Event::StopRequested { reason, limit: Some(Duration::ZERO) };
+                self.queue.push_back(Work::Run(*id, stop));
+            }
+        }
+    }
+
+    pub(super) fn run_time_is_over(&mut self, id: u64) {
+        // A helper is killed, a one-off is stopped as its stop sequence says.
+        let stop = Event::StopRequested { reason: Reason::Requested, limit: None };
+        self.queue.push_back(Work::Run(id, stop));
+    }
+
+    pub(super) fn run_one_off(&mut self, request: RunRequest, reply: Reply<Result<RunReport, Problem>>) {
+        let Some(stdio) = self.stdio.remove(&request.token) else {
+            let problem = Problem::new(Code::BadRequest, "no descriptors were handed over under this token");
+            return drop(reply.send(Err(problem)));
+        };
+        let (service, environment) = match &request.service {
+            None => (Arc::new(plain_service(&request)), request.environment),
+            Some(name) => {
+                let Some(slot) = self.slots.values().find(|slot| slot.service_name == *name) else {
+                    return drop(reply.send(Err(self.unknown_service(name))));
+                };
+                let mut environment = request.environment;
+                environment.extend(slot.service.environment.clone());
+                environment.insert("PWD".into(), slot.service.working_dir.to_string_lossy().into_owned());
+                environment.insert("KENNEL_SERVICE".into(), name.clone());
+                (Arc::clone(&slot.service), environment)
+            }
+        };
+        let id = self.helper_id();
+        let purpose = Purpose::OneOff { token: request.token, reply };
+        let mut run = self.new_run("run", Kind::Helper(purpose), &service, &request.command);
+        run.policy.stop = model::default_stop_sequence();
+        if let Some(limit) = request.timeout_ms {
+            self.timers.arm(TimerKey::RunTime(id), Instant::now() + Duration::from_millis(limit));
+        }
+        let launch = Launch { argv: request.command, environment, stdio: Some(stdio), leaf: "run".into() };
+        self.launch(id, run, launch);
+    }
+
+    fn one_off(&self, token: &str) -> Option<u64> {
+        self.runs.iter().find_map(|(id, run)| match &run.kind {
+            Kind::Helper(Purpose::OneOff { token: own, .. }) if own == token => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// The client that handed over descriptors is gone, or has its answer.
+    pub(super) fn stdio_closed(&mut self, token: &str) {
+        self.stdio.remove(token);
+        if let Some(id) = self.one_off(token) {
+            let stop = Event::StopRequested { reason: Reason::ClientGone, limit: None };
+            self.queue.push_back(Work::Run(id, stop));
+        }
+    }
+
+    pub(super) fn signal_one_off(&mut self, token: &str, signal: i32) -> Result<(), Problem> {
+        let id = self.one_off(token).ok_or_else(|| Problem::new(Code::BadRequest, "no such run"))?;
+        self.link.send(Request::Signal { scope: ScopeId(id), signal, everyone: true });
+        Ok(())
+    }
+
+    pub(super) fn helper_ended(
+        &mut self,
+        purpose: Purpose,
+        name: &str,
+        end: End,
+        refused: Option<SpawnErrorKind>,
+        receipt: Receipt,
+    ) {
+        // Whoever waits for an answer may have gone meanwhile.
+        match purpose {
+            Purpose::Probe { reply, .. } => drop(reply.send(match end {
+                End::Ran { reason: Reason::Requested, .. } => Err("the probe ran too long".into()),
+                End::Ran { exit: Exit::Code(0), .. } => Ok(()),
+                End::Ran { exit, .. } => Err(format!("the probe ended: {}", wire_exit(exit))),
+                End::NotSpawned { error, .. } => Err(error),
+            })),
+            Purpose::StopCommand { .. } => {
+                if let End::NotSpawned { error, .. } = end {
+                    tracing::warn!(error, service = name, "cannot run the stop command");
+                }
+            }
+            Purpose::OneOff { token, reply } => {
+                self.stdio.remove(&token);
+                drop(reply.send(match end {
+                    End::Ran { exit, .. } => Ok(RunReport { exit: wire_exit(exit), receipt }),
+                    End::NotSpawned { error, .. } => {
+                        Err(Problem::new(refused.map_or(Code::SpawnFailed, problem_code), error))
+                    }
+                }));
+            }
+        }
+    }
+
+    /// Takes over what a lost daemon left with the keeper: ends that nobody recorded, and last output.
+    pub(super) fn inherit(&mut self, known: Vec<Known>) {
+        if known.is_empty() {
+            return;
+        }
+        let scopes = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        for scope in known {
+            let name = scope.name.rsplit_once('.').map_or(scope.name.as_str(), |(name, _)| name).to_owned();
+            let id = scope.scope.0;
+            if let Some(pipes) = scope.pipes {
+                self.recorder.attach(&name, pipes, None);
+            }
+            if id < super::HELPERS {
+                self.next_instance = self.next_instance.max(id + 1);
+                let exit = scope.exit.map(|exit| wire_exit(super::spawn::model_exit(exit)));
+                if let Some(exit) = exit {
+                    let kind = EventKind::Exited { pid: scope.pid, exit };
+                    self.events.publish(Some(&name), Some(id), kind);
+                }
+                self.lost.push(super::view::lost(&name, id, exit));
+            }
+            if scope.empty {
+                self.link.send(Request::Forget { scope: scope.scope });
+            } else {
+                self.inherited.insert(id);
+            }
+        }
+        self.events.publish(None, None, EventKind::DaemonRecovered { scopes });
+    }
+}
+
+fn nowhere() -> std::io::Result<[OwnedFd; 3]> {
+    let open = || OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from);
+    Ok([open()?, open()?, open()?])
+}
+
+/// A `run` without a service: the caller's directory and environment, kennel's defaults for the rest.
+fn plain_service(request: &RunRequest) -> Service {
+    Service {
+        command: request.command.clone(),
+        working_dir: request.directory.clone(),
+        environment: std::collections::BTreeMap::new(),
+        depends_on: Vec::new(),
+        restart: RestartMode::No,
+        restart_policy: model::RestartPolicy::default(),
+        readiness: None,
+        start_timeout: Duration::MAX,
+        stop: model::default_stop_sequence(),
+        success_exit_codes: Vec::new(),
+        ports: IndexMap::new(),
+        replicas: 1,
+        user: None,
+        group: None,
+        umask: None,
+        on_daemon_loss: OnDaemonLoss::Stop,
+        profiles: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+        color: None,
+    }
+}

@@ -1,0 +1,306 @@
+//! Requests of clients: which slots they mean, what they set going, and what answers them.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kennel_core::graph;
+use kennel_core::instance::{Event as RunEvent, Reason};
+use kennel_core::model::Project;
+use kennel_core::slot::{Event, Rest, State};
+use kennel_keeper::proto::{Request, ScopeId};
+use kennel_wire::{ActionReport, ActionRequest, Code, DownRequest, Problem, Urgency};
+
+use super::runs::Kind;
+use super::slots::{Held, Slot, slot_name};
+use super::waiters::{Waiter, WaitsFor};
+use super::{Driver, Input, Loaded, Reply, Started, Work};
+use crate::handle::Up;
+
+const SIGKILL: i32 = 9;
+
+impl Driver {
+    pub(super) fn input(&mut self, input: Input) {
+        // Whoever asked may have gone; answers to nobody are dropped.
+        match input {
+            Input::Up(up, reply) => self.up(*up, reply),
+            Input::Start(request, reply) => self.start_services(&request, reply),
+            Input::Stop(request, reply) => self.stop_services(&request, reply),
+            Input::Restart(request, reply) => self.restart_services(&request, reply),
+            Input::Kill(request, reply) => self.kill_services(request, reply),
+            Input::Down(request, reply) => {
+                let since = *self.down_since.get_or_insert_with(Instant::now);
+                self.down(&request, Reason::Down);
+                let slots = self.slots.keys().cloned().collect();
+                self.wait(slots, WaitsFor::Down { since, reply });
+            }
+            Input::LeaseEnded => {
+                self.down_since.get_or_insert_with(Instant::now);
+                self.down(&DownRequest::default(), Reason::ClientGone);
+            }
+            Input::Stdio(token, stdio) => drop(self.stdio.insert(token, stdio)),
+            Input::StdioClosed(token) => self.stdio_closed(&token),
+            Input::Run(request, reply) => match self.refuse_while_ending() {
+                Some(problem) => drop(reply.send(Err(problem))),
+                None => self.run_one_off(*request, reply),
+            },
+            Input::SignalRun(token, signal, reply) => drop(reply.send(self.signal_one_off(&token, signal))),
+            Input::Services(reply) => drop(reply.send(self.statuses())),
+            Input::Service(name, reply) => {
+                let found =
+                    self.named(&[name]).map(|names| names.iter().filter_map(|n| self.status(n, true)).collect());
+                drop(reply.send(found));
+            }
+            Input::Info(reply) => drop(reply.send(self.info())),
+            Input::IsIdle(reply) => {
+                let idle =
+                    self.loaded.is_none() && self.runs.is_empty() && self.inherited.is_empty() && self.lost.is_empty();
+                let _asker_gone = reply.send(idle);
+            }
+            Input::Probe(id, told) => self.probe_told(id, told),
+            Input::SaidReady(id) => self.said_ready(id),
+            Input::Emptied(id) => self.emptied(id),
+            Input::Swept => self.swept = true,
+        }
+    }
+
+    fn up(&mut self, up: Up, reply: Reply<Result<Started, Problem>>) {
+        if let Some(problem) = self.refuse_while_ending() {
+            return drop(reply.send(Err(problem)));
+        }
+        if let Err(error) = graph::order(&up.project) {
+            return drop(reply.send(Err(Problem::new(Code::ConfigInvalid, error.to_string()))));
+        }
+        let chosen = match choose(&up) {
+            Ok(chosen) => chosen,
+            Err(problem) => return drop(reply.send(Err(problem))),
+        };
+        let names = self.load(up.project, up.config, up.environment, &chosen);
+        self.start_slots(names, reply);
+    }
+
+    /// Takes over a configuration: new services get slots, changed ones are redefined, and restarted if they run,
+    /// those that are gone are stopped. Returns the names of the chosen slots.
+    fn load(
+        &mut self,
+        project: Project,
+        config: std::path::PathBuf,
+        environment: std::collections::BTreeMap<String, String>,
+        chosen: &BTreeSet<String>,
+    ) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut present = HashSet::new();
+        for (service_name, service) in &project.services {
+            let service = Arc::new(service.clone());
+            for replica in 1..=service.replicas {
+                let name = slot_name(service_name, replica, service.replicas);
+                present.insert(name.clone());
+                self.leaving.remove(&name);
+                match self.slots.get_mut(&name) {
+                    None => {
+                        let slot = Slot::new(service_name, replica, Arc::clone(&service));
+                        self.slots.insert(name.clone(), slot);
+                    }
+                    Some(slot) if *slot.service != *service => {
+                        slot.redefine(Arc::clone(&service));
+                        if slot.run.is_some() && chosen.contains(service_name) {
+                            let restart = Event::Restart { limit: None };
+                            self.queue.push_back(Work::Slot(name.clone(), restart));
+                        }
+                    }
+                    Some(_) => {}
+                }
+                if chosen.contains(service_name) {
+                    names.push(name);
+                }
+            }
+        }
+        let gone: Vec<String> = self.slots.keys().filter(|name| !present.contains(*name)).cloned().collect();
+        for name in gone {
+            let stop = Event::Stop { reason: Reason::Requested, limit: None };
+            self.queue.push_back(Work::Slot(name.clone(), stop));
+            self.leaving.insert(name);
+        }
+        self.loaded = Some(Loaded { project, config, environment });
+        names
+    }
+
+    fn start_slots(&mut self, names: Vec<String>, reply: Reply<Result<Started, Problem>>) {
+        let ready = |name: &String| {
+            let run = self.slots.get(name).and_then(|slot| slot.run).and_then(|id| self.runs.get(&id));
+            run.is_some_and(super::runs::Run::is_ready)
+        };
+        let already = names.iter().filter(|name| ready(name)).cloned().collect();
+        for name in &names {
+            self.held.shift_remove(name);
+            self.queue.push_back(Work::Slot(name.clone(), Event::Start));
+        }
+        self.wait(names, WaitsFor::Up { already, reply });
+    }
+
+    fn start_services(&mut self, request: &ActionRequest, reply: Reply<Result<Started, Problem>>) {
+        match self.chosen_to_start(request) {
+            Ok(names) => self.start_slots(names, reply),
+            Err(problem) => drop(reply.send(Err(problem))),
+        }
+    }
+
+    /// What was named, with all that it depends on.
+    fn chosen_to_start(&self, request: &ActionRequest) -> Result<Vec<String>, Problem> {
+        if let Some(problem) = self.refuse_while_ending() {
+            return Err(problem);
+        }
+        let named = self.meant(request)?;
+        let loaded = self.loaded.as_ref().ok_or_else(missing_config)?;
+        let services: Vec<String> =
+            named.iter().filter_map(|name| self.slots.get(name)).map(|slot| slot.service_name.clone()).collect();
+        let needed = graph::with_dependencies(&loaded.project, &services);
+        // What was not named is started only if it has to be: a migration that is done is not done again.
+        let is_done = |slot: &Slot| slot.state == State::Rest(Rest::Completed);
+        let wanted = |(name, slot): &(&String, &Slot)| {
+            let is_needed = needed.contains(&slot.service_name) && !services.contains(&slot.service_name);
+            named.contains(*name) || (is_needed && !is_done(slot))
+        };
+        Ok(self.slots.iter().filter(wanted).map(|(name, _)| name.clone()).collect())
+    }
+
+    fn stop_services(&mut self, request: &ActionRequest, reply: Reply<Result<ActionReport, Problem>>) {
+        match self.meant(request) {
+            Ok(names) => {
+                let limit = request.timeout_ms.map(Duration::from_millis);
+                for name in &names {
+                    self.hold_stop(name, Held { reason: Reason::Requested, limit });
+                }
+                self.wait(names, WaitsFor::Rest(reply));
+            }
+            Err(problem) => drop(reply.send(Err(problem))),
+        }
+    }
+
+    fn kill_services(&mut self, request: ActionRequest, reply: Reply<Result<ActionReport, Problem>>) {
+        let names = match self.meant(&request) {
+            Ok(names) => names,
+            Err(problem) => return drop(reply.send(Err(problem))),
+        };
+        match request.signal.unwrap_or(SIGKILL) {
+            SIGKILL => {
+                let stop = Event::Stop { reason: Reason::Requested, limit: Some(Duration::ZERO) };
+                for name in &names {
+                    self.queue.push_back(Work::Slot(name.clone(), stop.clone()));
+                }
+                self.wait(names, WaitsFor::Rest(reply));
+            }
+            signal @ 1..=64 => {
+                let runs: Vec<u64> = names.iter().filter_map(|name| self.slots.get(name)?.run).collect();
+                for id in runs {
+                    self.link.send(Request::Signal { scope: ScopeId(id), signal, everyone: true });
+                }
+                let report = ActionReport { ok: true, left: 0, receipts: Vec::new(), started: Vec::new() };
+                drop(reply.send(Ok(report)));
+            }
+            other => drop(reply.send(Err(Problem::new(Code::BadRequest, format!("{other} is no signal"))))),
+        }
+    }
+
+    fn restart_services(&mut self, request: &ActionRequest, reply: Reply<Result<(ActionReport, Started), Problem>>) {
+        let names = self.refuse_while_ending().map_or_else(|| self.meant(request), Err);
+        match names {
+            Ok(names) => {
+                let limit = request.timeout_ms.map(Duration::from_millis);
+                for name in &names {
+                    self.queue.push_back(Work::Slot(name.clone(), Event::Restart { limit }));
+                }
+                self.wait(names, WaitsFor::Restart(reply));
+            }
+            Err(problem) => drop(reply.send(Err(problem))),
+        }
+    }
+
+    /// Stops everything, dependants first; the more urgent, the less is waited for.
+    fn down(&mut self, request: &DownRequest, reason: Reason) {
+        let timeout = request.timeout_ms.map(Duration::from_millis);
+        let limit = match request.urgency {
+            Urgency::Graceful => timeout,
+            Urgency::Hurry => Some(timeout.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(1))),
+            Urgency::Kill => Some(Duration::ZERO),
+        };
+        let names: Vec<String> = self.slots.keys().cloned().collect();
+        for name in names {
+            if request.urgency == Urgency::Graceful {
+                self.hold_stop(&name, Held { reason, limit });
+            } else {
+                self.held.shift_remove(&name);
+                self.queue.push_back(Work::Slot(name, Event::Stop { reason, limit }));
+            }
+        }
+        let helpers = self.runs.iter().filter(|(_, run)| matches!(run.kind, Kind::Helper(_)));
+        for (id, _) in helpers {
+            self.queue.push_back(Work::Run(*id, RunEvent::StopRequested { reason, limit }));
+        }
+    }
+
+    fn wait(&mut self, slots: Vec<String>, waits_for: WaitsFor) {
+        self.waiters.push(Waiter { slots, receipts: Vec::new(), waits_for });
+    }
+
+    fn refuse_while_ending(&self) -> Option<Problem> {
+        (self.down_since.is_some() || self.keeper_lost)
+            .then(|| Problem::new(Code::ShuttingDown, "the daemon is shutting down"))
+    }
+
+    /// Slots that a request means, in the file's order.
+    fn meant(&self, request: &ActionRequest) -> Result<Vec<String>, Problem> {
+        match (request.all, request.services.is_empty()) {
+            (true, true) => Ok(self.slots.keys().cloned().collect()),
+            (false, false) => self.named(&request.services),
+            (true, false) => Err(Problem::new(Code::BadRequest, "give names or `all`, not both")),
+            (false, true) => Err(Problem::new(Code::BadRequest, "no service is named")),
+        }
+    }
+
+    fn named(&self, names: &[String]) -> Result<Vec<String>, Problem> {
+        let mut found = Vec::new();
+        for name in names {
+            let slots = self.slots.iter().filter(|(slot_name, slot)| *slot_name == name || slot.service_name == *name);
+            let before = found.len();
+            found.extend(slots.map(|(slot_name, _)| slot_name.clone()));
+            if found.len() == before {
+                return Err(self.unknown_service(name));
+            }
+        }
+        found.sort_by_key(|name| self.slots.get_index_of(name));
+        found.dedup();
+        Ok(found)
+    }
+
+    pub(super) fn unknown_service(&self, name: &str) -> Problem {
+        if self.loaded.is_none() {
+            return missing_config();
+        }
+        let known: Vec<&str> = self.slots.keys().map(String::as_str).collect();
+        Problem::new(Code::UnknownService, format!("no service `{name}`"))
+            .hint(format!("there are: {}", known.join(", ")))
+    }
+}
+
+fn missing_config() -> Problem {
+    Problem::new(Code::ConfigMissing, "nothing is loaded").hint("`kennel up` loads the configuration")
+}
+
+/// Names of the services to start.
+fn choose(up: &Up) -> Result<BTreeSet<String>, Problem> {
+    if let Some(name) = up.services.iter().find(|name| !up.project.services.contains_key(*name)) {
+        let known: Vec<&str> = up.project.services.keys().map(String::as_str).collect();
+        return Err(Problem::new(Code::UnknownService, format!("no service `{name}`"))
+            .hint(format!("there are: {}", known.join(", "))));
+    }
+    let named: Vec<String> = if up.services.is_empty() {
+        let active = up.project.services.iter().filter(|(_, service)| {
+            service.profiles.is_empty() || service.profiles.iter().any(|profile| up.profiles.contains(profile))
+        });
+        active.map(|(name, _)| name.clone()).collect()
+    } else {
+        up.services.clone()
+    };
+    Ok(graph::with_dependencies(&up.project, &named))
+}

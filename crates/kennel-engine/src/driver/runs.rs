@@ -1,0 +1,350 @@
+//! One run: from the keeper's facts to the instance machine, and its actions back to the keeper.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use kennel_core::instance::{self, Action, End, Event, Reason, Stage, State, Timer};
+use kennel_core::model::{Exit, ProbeKind, Service, StopStep, Target};
+use kennel_core::probe::Counter;
+use kennel_core::slot;
+use kennel_keeper::proto::{self, Backend, Place, Request, ScopeId};
+use kennel_wire::{EventKind, Receipt, StopReason, Survivor};
+
+use super::oneoff::Purpose;
+use super::view::wire_exit;
+use super::{Driver, Input, TimerKey, Work, spawn};
+use crate::lost::{self, Reaper};
+use crate::notify::Notify;
+use crate::probe::{self, Told};
+use crate::receipt::{Builder, millis};
+
+/// Everything about one scope.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// Name in `ps`, or of the service that a helper works for.
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) service: Arc<Service>,
+    pub(super) policy: instance::Policy,
+    pub(super) state: State,
+    pub(super) pid: Option<u32>,
+    pub(super) place: Option<Place>,
+    pub(super) reaper: Option<Reaper>,
+    /// When the spawn was asked for; the begin of the run until it is executed.
+    pub(super) begun: Instant,
+    pub(super) started_at: Timestamp,
+    pub(super) ready_after_ms: Option<u64>,
+    pub(super) receipt: Builder,
+    pub(super) counter: Counter,
+    pub(super) probe: Option<probe::Task>,
+    pub(super) notify: Option<Notify>,
+    pub(super) probe_said: Option<String>,
+    /// It said that it is ready before the keeper said that it runs.
+    pub(super) ready_early: bool,
+    /// Why the keeper did not start it.
+    pub(super) refused: Option<proto::SpawnErrorKind>,
+    pub(super) is_stuck: bool,
+    /// CPU time at the last look, microseconds, for the share since then.
+    pub(super) cpu_seen: Option<(Instant, u64)>,
+}
+
+/// What a run is for.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// An instance of a service, in this slot.
+    Slot,
+    /// Something that kennel runs for itself or on request.
+    Helper(Purpose),
+}
+
+impl Run {
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Running { health: instance::Health::Ready })
+    }
+}
+
+impl Driver {
+    pub(super) fn spawned(&mut self, id: u64, pid: u32, place: Place, pipes: Option<[std::os::fd::OwnedFd; 2]>) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.pid = Some(pid);
+        run.reaper = Reaper::of(&place);
+        run.place = Some(place);
+        run.begun = Instant::now();
+        run.receipt.spawned(pid);
+        if let Some(pipes) = pipes {
+            let pattern = match (&run.kind, run.service.readiness.as_ref().map(|probe| &probe.kind)) {
+                (Kind::Slot, Some(ProbeKind::LogLine(pattern))) => regex::bytes::Regex::new(pattern).ok(),
+                _ => None,
+            };
+            let inbox = self.inbox_sender.clone();
+            let found = move || drop(inbox.send(Input::SaidReady(id)));
+            let pattern = pattern.map(|pattern| (pattern, Box::new(found) as crate::logs::Found));
+            self.recorder.attach(&run.name, pipes, pattern);
+        }
+        if matches!(run.kind, Kind::Slot) {
+            self.events.publish(Some(&run.name), Some(id), EventKind::Started { pid });
+        }
+        let ready_early = run.ready_early;
+        self.queue.push_back(Work::Run(id, Event::Spawned));
+        if ready_early {
+            self.queue.push_back(Work::Run(id, Event::ProbePassed));
+        }
+    }
+
+    /// A service may be quicker to say that it is ready than the keeper to say that it runs.
+    pub(super) fn said_ready(&mut self, id: u64) {
+        match self.runs.get_mut(&id) {
+            Some(run) if run.pid.is_none() => run.ready_early = true,
+            _ => self.queue.push_back(Work::Run(id, Event::ProbePassed)),
+        }
+    }
+
+    pub(super) fn spawn_failed(&mut self, id: u64, error: &proto::SpawnError) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.refused = Some(error.kind);
+        let transient = error.kind == proto::SpawnErrorKind::Resources;
+        let text = spawn::explain(error, &run.service);
+        self.queue.push_back(Work::Run(id, Event::SpawnFailed { error: text, transient }));
+    }
+
+    pub(super) fn main_exited(&mut self, id: u64, exit: proto::Exit) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let exit = spawn::model_exit(exit);
+        run.receipt.begin(StopReason::MainExited);
+        if matches!(run.state, State::Running { .. } | State::Starting { .. }) {
+            run.receipt.enter("exit", None);
+        }
+        run.receipt.main_exited(wire_exit(exit));
+        if let (Kind::Slot, Some(pid)) = (&run.kind, run.pid) {
+            self.events.publish(Some(&run.name), Some(id), EventKind::Exited { pid, exit: wire_exit(exit) });
+        }
+        self.queue.push_back(Work::Run(id, Event::MainExited(exit)));
+    }
+
+    pub(super) fn emptied(&mut self, id: u64) {
+        if self.inherited.remove(&id) {
+            self.link.send(Request::Forget { scope: ScopeId(id) });
+        }
+        self.queue.push_back(Work::Run(id, Event::ScopeEmptied));
+    }
+
+    pub(super) fn stuck(&mut self, id: u64, survivors: Vec<proto::Survivor>) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let survivors = survivors.into_iter().map(|s| Survivor {
+            pid: s.pid,
+            command: s.command,
+            state: s.state,
+            wchan: s.wchan,
+            tracer: s.tracer,
+        });
+        run.receipt.stuck(survivors.collect());
+        let receipt = run.receipt.receipt(&run.name, id, false);
+        let name = run.name.clone();
+        if !std::mem::replace(&mut run.is_stuck, true) {
+            let kind = EventKind::Stuck { receipt: Box::new(receipt.clone()) };
+            self.events.publish(Some(&name), Some(id), kind);
+        }
+        self.note_receipt(&name, &receipt);
+    }
+
+    pub(super) fn run_event(&mut self, id: u64, event: Event) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let state = std::mem::take(&mut run.state);
+        let (state, actions) = instance::step(&run.policy, state, event);
+        run.state = state;
+        for action in actions {
+            self.act(id, action);
+        }
+    }
+
+    fn act(&mut self, id: u64, action: Action) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        match action {
+            Action::StartProbe => self.start_probe(id),
+            Action::StopProbe => {
+                run.probe = None;
+                run.notify = None;
+                self.stop_helpers_of(id, |purpose| matches!(purpose, Purpose::Probe { .. }));
+            }
+            Action::Arm(Timer::Limit, after) => {
+                self.timers.arm_earlier(TimerKey::Run(id, Timer::Limit), Instant::now() + after);
+            }
+            Action::Arm(timer, after) => self.timers.arm(TimerKey::Run(id, timer), Instant::now() + after),
+            Action::AnnounceReady => {
+                let after_ms = millis(run.begun.elapsed());
+                run.ready_after_ms.get_or_insert(after_ms);
+                self.timers.disarm(&TimerKey::Run(id, Timer::Start));
+                if matches!(run.kind, Kind::Slot) {
+                    self.events.publish(Some(&run.name), Some(id), EventKind::Ready { after_ms });
+                }
+            }
+            Action::AnnounceUnhealthy => {
+                let reason = run.probe_said.clone().unwrap_or_default();
+                self.events.publish(Some(&run.name), Some(id), EventKind::Unhealthy { reason });
+            }
+            Action::AnnounceStop(reason) => {
+                let reason = wire_reason(reason);
+                run.receipt.begin(reason);
+                if matches!(run.kind, Kind::Slot) {
+                    self.events.publish(Some(&run.name), Some(id), EventKind::Stopping { reason });
+                }
+            }
+            Action::Step(index) => self.stop_step(id, index),
+            Action::Kill => {
+                run.receipt.enter("KILL", run.place.as_ref());
+                if matches!(run.kind, Kind::Slot) && !run.is_stuck {
+                    let kind = EventKind::Stage { stage: "KILL".into() };
+                    self.events.publish(Some(&run.name), Some(id), kind);
+                }
+                self.link.send(Request::Kill { scope: ScopeId(id) });
+            }
+            Action::Finish(end) => self.finish(id, end),
+        }
+    }
+
+    fn start_probe(&mut self, id: u64) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Some(probe) = &run.service.readiness else { return };
+        run.counter = Counter::new(probe.success_threshold, probe.failure_threshold);
+        run.probe = probe::start(probe, self.inbox_sender.clone(), move |told| Input::Probe(id, told));
+    }
+
+    pub(super) fn probe_told(&mut self, id: u64, told: Told) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        match told {
+            Told::Answer(answer) => {
+                let verdict = run.counter.answer(answer.is_ok());
+                run.probe_said = answer.err();
+                match verdict {
+                    Some(true) => self.queue.push_back(Work::Run(id, Event::ProbePassed)),
+                    Some(false) => self.queue.push_back(Work::Run(id, Event::ProbeFailed)),
+                    None => {}
+                }
+            }
+            Told::Exec { command, limit, reply } => {
+                self.run_helper(id, command, limit, Purpose::Probe { of: id, reply });
+            }
+        }
+    }
+
+    fn stop_step(&mut self, id: u64, index: usize) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Some(stage) = run.policy.stop.get(index).cloned() else { return };
+        let label = match &stage.step {
+            StopStep::Signal { signal, .. } => signal_label(*signal),
+            StopStep::Command(command) => command.join(" "),
+        };
+        run.receipt.enter(&label, run.place.as_ref());
+        if matches!(run.kind, Kind::Slot) {
+            self.events.publish(Some(&run.name), Some(id), EventKind::Stage { stage: label });
+        }
+        match stage.step {
+            StopStep::Signal { signal, target } => {
+                let everyone = target == Target::Scope;
+                self.link.send(Request::Signal { scope: ScopeId(id), signal, everyone });
+            }
+            StopStep::Command(command) => {
+                self.run_helper(id, command, stage.wait, Purpose::StopCommand { of: id });
+            }
+        }
+    }
+
+    fn finish(&mut self, id: u64, end: End) {
+        let Some(run) = self.runs.remove(&id) else { return };
+        for timer in [Timer::Start, Timer::Limit, Timer::Stage(Stage::Settle), Timer::Stage(Stage::Kill)] {
+            self.timers.disarm(&TimerKey::Run(id, timer));
+        }
+        for index in 0..run.policy.stop.len() {
+            self.timers.disarm(&TimerKey::Run(id, Timer::Stage(Stage::Step(index))));
+        }
+        self.timers.disarm(&TimerKey::RunTime(id));
+        self.stop_helpers_of(id, |_| true);
+        if matches!(end, End::Ran { .. }) {
+            self.link.send(Request::Forget { scope: ScopeId(id) });
+        }
+        let receipt = run.receipt.receipt(&run.name, id, true);
+        match run.kind {
+            Kind::Slot => self.slot_run_ended(&run.name, id, run.begun, end, receipt),
+            Kind::Helper(purpose) => self.helper_ended(purpose, &run.name, end, run.refused, receipt),
+        }
+    }
+
+    fn slot_run_ended(&mut self, name: &str, id: u64, begun: Instant, end: End, receipt: Receipt) {
+        let (ran, now) = (begun.elapsed(), self.now());
+        if let End::Ran { exit, .. } = end {
+            if let Some(slot) = self.slots.get_mut(name) {
+                slot.last_exit = Some(exit);
+                slot.last_receipt = Some(receipt.clone());
+            }
+            self.note_receipt(name, &receipt);
+            self.events.publish(Some(name), Some(id), EventKind::Down { receipt: Box::new(receipt) });
+        }
+        if let Some(slot) = self.slots.get_mut(name) {
+            slot.run = None;
+        }
+        let ended = slot::Event::Ended { end, ran, now, random: fastrand::f64() };
+        self.queue.push_back(Work::Slot(name.to_owned(), ended));
+    }
+
+    /// The keeper is gone and with it all exit codes. With cgroups the scopes are ours to empty; without, each
+    /// scope's own reaper empties it as it sees the keeper go.
+    pub(super) fn lose_keeper(&mut self, error: &std::io::Error) {
+        tracing::error!(%error, "the keeper is lost; everything that it held is being ended");
+        self.keeper_lost = true;
+        self.events.publish(None, None, EventKind::KeeperLost {});
+        let limit = Some(std::time::Duration::ZERO);
+        for (name, _) in self.slots.iter().filter(|(_, slot)| slot.run.is_none()) {
+            let stop = slot::Event::Stop { reason: Reason::KeeperLost, limit };
+            self.queue.push_back(Work::Slot(name.clone(), stop));
+        }
+        let ids: Vec<u64> = self.runs.keys().copied().collect();
+        let mut without_reaper: Vec<u64> = self.inherited.iter().copied().collect();
+        for id in ids {
+            let Some(run) = self.runs.get_mut(&id) else { continue };
+            self.queue.push_back(Work::Run(id, Event::StopRequested { reason: Reason::KeeperLost, limit }));
+            self.queue.push_back(Work::Run(id, Event::MainExited(Exit::Unknown)));
+            if let Some(reaper) = run.reaper.take() {
+                let inbox = self.inbox_sender.clone();
+                tokio::task::spawn_blocking(move || {
+                    reaper.wait();
+                    let _driver_ended = inbox.send(Input::Emptied(id));
+                });
+            } else {
+                without_reaper.push(id);
+            }
+        }
+        let root = match &self.backend {
+            Backend::Cgroup { root } => Some(root.clone()),
+            Backend::Reaper { .. } => None,
+        };
+        let inbox = self.inbox_sender.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Some(root) = root {
+                lost::sweep(&root);
+            }
+            for id in without_reaper {
+                let _driver_ended = inbox.send(Input::Emptied(id));
+            }
+            let _driver_ended = inbox.send(Input::Swept);
+        });
+    }
+}
+
+fn wire_reason(reason: Reason) -> StopReason {
+    match reason {
+        Reason::Requested => StopReason::Requested,
+        Reason::Restart => StopReason::Restart,
+        Reason::Down => StopReason::Down,
+        Reason::MainExited => StopReason::MainExited,
+        Reason::StartTimeout => StopReason::StartTimeout,
+        Reason::KeeperLost => StopReason::KeeperLost,
+        Reason::ClientGone => StopReason::ClientGone,
+    }
+}
+
+/// `TERM` for 15: the exit's own words without their `SIG`.
+fn signal_label(signal: i32) -> String {
+    let text = kennel_wire::Exit::Signal { signal }.to_string();
+    text.strip_prefix("SIG").map_or_else(|| text.clone(), str::to_owned)
+}

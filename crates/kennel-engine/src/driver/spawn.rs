@@ -1,0 +1,228 @@
+//! From a declared service to the keeper's spawn request.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use kennel_core::instance::{self, State};
+use kennel_core::model::{Exit, ProbeKind, Service};
+use kennel_core::probe::Counter;
+use kennel_keeper::proto::{self, Ids, Request, ScopeId, Spawn, SpawnErrorKind, Stdio};
+use kennel_sys::{proc, user};
+
+use super::runs::{Kind, Run};
+use super::{Driver, Input, Work};
+use crate::notify::Notify;
+use crate::receipt::{Builder, members};
+
+/// What is to be executed.
+pub(super) struct Launch {
+    pub(super) argv: Vec<String>,
+    pub(super) environment: BTreeMap<String, String>,
+    pub(super) stdio: Option<[OwnedFd; 3]>,
+    /// Name of the scope's leaf before its number.
+    pub(super) leaf: String,
+}
+
+impl Driver {
+    /// Starts an instance of a service.
+    pub(super) fn spawn_service(
+        &mut self,
+        id: u64,
+        name: &str,
+        service_name: &str,
+        replica: u32,
+        service: Arc<Service>,
+        kind: Kind,
+    ) {
+        let mut environment = self.environment_of(&service);
+        environment.insert("KENNEL_SERVICE".into(), service_name.into());
+        environment.insert("KENNEL_REPLICA".into(), replica.to_string());
+        let mut run = self.new_run(name, kind, &service, &service.command);
+        run.policy.probed = service.readiness.is_some();
+        run.policy.start_timeout = service.start_timeout;
+        if service.readiness.as_ref().is_some_and(|probe| probe.kind == ProbeKind::Notify) {
+            let inbox = self.inbox_sender.clone();
+            match ids(&service).and_then(|ids| {
+                let uid = ids.map_or_else(|| rustix::process::geteuid().as_raw(), |ids| ids.uid);
+                Notify::open(uid, move || drop(inbox.send(Input::SaidReady(id)))).map_err(|error| error.to_string())
+            }) {
+                Ok(notify) => {
+                    environment.insert("NOTIFY_SOCKET".into(), notify.address.clone());
+                    run.notify = Some(notify);
+                }
+                Err(error) => tracing::warn!(error, service = name, "cannot open the notify socket"),
+            }
+        }
+        if let Some(conflict) = self.port_conflict(&service) {
+            self.runs.insert(id, run);
+            let failed = instance::Event::SpawnFailed { error: conflict, transient: false };
+            return self.queue.push_back(Work::Run(id, failed));
+        }
+        let argv = service.command.clone();
+        self.launch(id, run, Launch { argv, environment, stdio: None, leaf: name.to_owned() });
+    }
+
+    /// A declared port that somebody else listens on, in words. Replicas of one service may share a port.
+    fn port_conflict(&self, service: &Arc<Service>) -> Option<String> {
+        service.ports.iter().find_map(|(port_name, port)| {
+            let holder = proc::tcp_listener(*port)?;
+            let is_in = |run: &&Run| {
+                let members = run.place.as_ref().map(members).unwrap_or_default();
+                holder.pid.is_some_and(|pid| members.contains(&pid))
+            };
+            let ours = self.runs.values().find(is_in);
+            if ours.is_some_and(|run| Arc::ptr_eq(&run.service, service)) {
+                return None;
+            }
+            let by = match (ours, holder.pid) {
+                (Some(run), Some(pid)) => format!("service `{}`, pid {pid}", run.name),
+                (_, Some(pid)) => format!("pid {pid} ({})", holder.command.as_deref().unwrap_or("no command")),
+                (_, None) => "a process of another user".into(),
+            };
+            Some(format!("port {port} (`{port_name}`) is taken by {by}"))
+        })
+    }
+
+    /// The caller's environment overlaid by the service's own.
+    pub(super) fn environment_of(&self, service: &Service) -> BTreeMap<String, String> {
+        let mut environment = self.loaded.as_ref().map(|loaded| loaded.environment.clone()).unwrap_or_default();
+        // Meant for whoever started kennel, not for what kennel starts.
+        environment.remove("NOTIFY_SOCKET");
+        if let Some(account) = service.user.as_deref().and_then(user::account) {
+            environment.insert("HOME".into(), account.home.to_string_lossy().into_owned());
+            environment.insert("SHELL".into(), account.shell.to_string_lossy().into_owned());
+            environment.insert("USER".into(), account.name.clone());
+            environment.insert("LOGNAME".into(), account.name);
+        }
+        environment.insert("PWD".into(), service.working_dir.to_string_lossy().into_owned());
+        environment.extend(service.environment.clone());
+        environment
+    }
+
+    pub(super) fn new_run(&self, name: &str, kind: Kind, service: &Arc<Service>, command: &[String]) -> Run {
+        let policy =
+            instance::Policy { stop: service.stop.clone(), probed: false, start_timeout: service.start_timeout };
+        Run {
+            name: name.to_owned(),
+            kind,
+            service: Arc::clone(service),
+            policy,
+            state: State::new(),
+            pid: None,
+            place: None,
+            reaper: None,
+            begun: Instant::now(),
+            started_at: Timestamp::now(),
+            ready_after_ms: None,
+            receipt: Builder::new(command.join(" ").chars().take(200).collect()),
+            counter: Counter::new(1, 1),
+            probe: None,
+            notify: None,
+            ready_early: false,
+            refused: None,
+            probe_said: None,
+            is_stuck: false,
+            cpu_seen: None,
+        }
+    }
+
+    /// Hands a run to the keeper; what cannot even be asked for fails as a spawn that failed.
+    pub(super) fn launch(&mut self, id: u64, run: Run, launch: Launch) {
+        let request = request(id, &run.service, launch);
+        self.runs.insert(id, run);
+        let refused = match request {
+            Ok(_) if self.keeper_lost => "the keeper was lost".to_owned(),
+            Ok(request) => return self.link.send(Request::Spawn(Box::new(request))),
+            Err(error) => error,
+        };
+        let failed = instance::Event::SpawnFailed { error: refused, transient: false };
+        self.queue.push_back(Work::Run(id, failed));
+    }
+}
+
+fn request(id: u64, service: &Service, launch: Launch) -> Result<Spawn, String> {
+    let nul = |what: &str| format!("{what} holds a NUL byte");
+    let argv = launch.argv.iter().map(|arg| CString::new(arg.as_str()).map_err(|_| nul("an argument")));
+    let env = launch.environment.iter().map(|(key, value)| {
+        CString::new(format!("{key}={value}")).map_err(|_| nul(&format!("environment variable `{key}`")))
+    });
+    Ok(Spawn {
+        scope: ScopeId(id),
+        // Helpers' numbers are long; the leaf needs only a name that is free.
+        name: format!("{}.{}", launch.leaf, id & !super::HELPERS),
+        argv: argv.collect::<Result<_, _>>()?,
+        env: env.collect::<Result<_, _>>()?,
+        cwd: c_path(&service.working_dir)?,
+        user: ids(service)?,
+        umask: service.umask,
+        stdio: launch.stdio.map_or(Stdio::Capture, Stdio::Passed),
+    })
+}
+
+fn c_path(path: &Path) -> Result<CString, String> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| format!("{} holds a NUL byte", path.display()))
+}
+
+/// Names are looked up at each spawn, since the user database may change while kennel runs.
+fn ids(service: &Service) -> Result<Option<Ids>, String> {
+    let Some(name) = service.user.as_deref().or(service.group.as_ref().map(|_| "")) else { return Ok(None) };
+    let own;
+    let name = if name.is_empty() {
+        own = rustix::process::geteuid().as_raw().to_string();
+        &own
+    } else {
+        name
+    };
+    let found = user::lookup(name, service.group.as_deref()).map_err(|error| error.to_string())?;
+    Ok(Some(Ids { uid: found.uid, gid: found.gid, groups: found.groups }))
+}
+
+/// The keeper's word on an end, as the model has it.
+pub(super) fn model_exit(exit: proto::Exit) -> Exit {
+    match exit {
+        proto::Exit::Code(code) => Exit::Code(code),
+        proto::Exit::Signal(signal) => Exit::Signal(signal),
+        proto::Exit::Unknown => Exit::Unknown,
+    }
+}
+
+/// One clear line about a failed spawn.
+pub(super) fn explain(error: &proto::SpawnError, service: &Service) -> String {
+    let subject = &error.subject;
+    let system = std::io::Error::from_raw_os_error(error.errno);
+    let system = system.to_string();
+    let system = system.split(" (os error").next().unwrap_or_default();
+    match error.kind {
+        SpawnErrorKind::NotFound if subject.contains('/') => format!("cannot execute `{subject}`: no such file"),
+        SpawnErrorKind::NotFound => format!("cannot execute `{subject}`: not found in PATH"),
+        SpawnErrorKind::NotExecutable => format!("cannot execute `{subject}`: {system}"),
+        SpawnErrorKind::BadInterpreter => {
+            let program = service.command.first().map_or("", String::as_str);
+            format!("cannot execute `{program}`: its interpreter `{subject}` is not there")
+        }
+        SpawnErrorKind::BadCwd => format!("cannot enter the working directory `{subject}`: {system}"),
+        SpawnErrorKind::BadUser => format!("cannot run as `{subject}`: {system}"),
+        SpawnErrorKind::TooLong => "arguments and environment are too long for the system".into(),
+        SpawnErrorKind::Scope => format!("cannot make the scope `{subject}`: {system}"),
+        SpawnErrorKind::Resources => format!("the system is short of processes, memory or descriptors: {system}"),
+    }
+}
+
+/// The stable code for a failed one-off.
+pub(super) fn problem_code(kind: SpawnErrorKind) -> kennel_wire::Code {
+    match kind {
+        SpawnErrorKind::NotFound => kennel_wire::Code::NotFound,
+        SpawnErrorKind::NotExecutable | SpawnErrorKind::BadInterpreter => kennel_wire::Code::NotExecutable,
+        SpawnErrorKind::BadCwd
+        | SpawnErrorKind::BadUser
+        | SpawnErrorKind::TooLong
+        | SpawnErrorKind::Scope
+        | SpawnErrorKind::Resources => kennel_wire::Code::SpawnFailed,
+    }
+}

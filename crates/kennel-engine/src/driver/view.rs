@@ -1,0 +1,215 @@
+//! What `ps` and `status` show: the observed state in the wire's words.
+
+use std::time::Instant;
+
+use kennel_core::instance::{Health as RunHealth, State as RunState};
+use kennel_core::model::Exit;
+use kennel_core::slot::{Rest, State};
+use kennel_keeper::proto::{Backend, Place};
+use kennel_sys::proc;
+use kennel_wire::{Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown};
+
+use super::Driver;
+use super::runs::Run;
+use super::slots::Slot;
+use crate::receipt::millis;
+
+const COMMAND_CHARS: usize = 400;
+
+impl Driver {
+    pub(super) fn statuses(&mut self) -> Vec<ServiceStatus> {
+        if self.loaded.is_none() {
+            return self.lost.clone();
+        }
+        let names: Vec<String> = self.slots.keys().cloned().collect();
+        names.iter().filter_map(|name| self.status(name, false)).collect()
+    }
+
+    /// One line of `ps`; with `detail` also the processes and the last receipt.
+    pub(super) fn status(&mut self, name: &str, detail: bool) -> Option<ServiceStatus> {
+        let slot = self.slots.get(name)?;
+        let mut run = slot.run.and_then(|id| self.runs.get_mut(&id));
+        let usage = run.as_deref_mut().map(look).unwrap_or_default();
+        let run = run.as_deref();
+        let (state, reason) = shown(slot, run);
+        let running = run.filter(|run| run.pid.is_some());
+        Some(ServiceStatus {
+            name: name.to_owned(),
+            service: slot.service_name.clone(),
+            wanted: slot.wanted,
+            state,
+            health: health(slot, run),
+            reason,
+            instance: slot.last_run,
+            pid: running.and_then(|run| run.pid),
+            processes: running.map(|_| usage.processes),
+            cpu_percent: usage.cpu_percent,
+            memory_bytes: running.map(|_| usage.memory_bytes),
+            started_at: running.map(|run| run.started_at),
+            uptime_ms: running.map(|run| millis(run.begun.elapsed())),
+            ready_after_ms: run.and_then(|run| run.ready_after_ms),
+            restarts: slot.history.total(),
+            retry_in_ms: slot.retry_at.map(|at| millis(at.saturating_duration_since(Instant::now()))),
+            last_exit: slot.last_exit.map(wire_exit),
+            ports: slot.service.ports.clone(),
+            color: slot.service.color.clone(),
+            tree: if detail { usage.tree } else { Vec::new() },
+            last_receipt: slot.last_receipt.clone().filter(|_| detail),
+        })
+    }
+
+    pub(super) fn info(&self) -> DaemonInfo {
+        DaemonInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            keeper_pid: self.keeper_pid,
+            instance: self.home.name.clone(),
+            directory: self.loaded.as_ref().map(|loaded| loaded.project.directory.clone()),
+            config: self.loaded.as_ref().map(|loaded| loaded.config.clone()),
+            state_dir: self.home.state_dir.clone(),
+            started_at: self.started_at,
+            containment: containment(&self.backend),
+        }
+    }
+}
+
+/// What is shown of a service that was ended with a lost daemon, until a configuration is loaded again.
+pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>) -> ServiceStatus {
+    ServiceStatus {
+        name: name.to_owned(),
+        service: name.to_owned(),
+        wanted: false,
+        state: Shown::Failed,
+        health: Health::None,
+        reason: Some("stopped because the daemon was lost; `kennel up` starts it again".into()),
+        instance: Some(id),
+        pid: None,
+        processes: None,
+        cpu_percent: None,
+        memory_bytes: None,
+        started_at: None,
+        uptime_ms: None,
+        ready_after_ms: None,
+        restarts: 0,
+        retry_in_ms: None,
+        last_exit: exit,
+        ports: indexmap::IndexMap::new(),
+        color: None,
+        tree: Vec::new(),
+        last_receipt: None,
+    }
+}
+
+fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
+    match &slot.state {
+        State::Rest(Rest::Stopped) => (Shown::Stopped, None),
+        State::Rest(Rest::Completed) => (Shown::Completed, None),
+        State::Rest(Rest::Failed(failure)) => (Shown::Failed, Some(failure.to_string())),
+        State::Rest(Rest::GivenUp(failure)) => (Shown::GivenUp, Some(failure.to_string())),
+        State::Pending => (Shown::Pending, Some(format!("waits for {}", slot.waiting_for.join(", ")))),
+        State::Waiting => (Shown::Waiting, slot.last_exit.map(|exit| format!("ended: {}", wire_exit(exit)))),
+        State::Active { .. } => match run.map(|run| (&run.state, run)) {
+            None | Some((RunState::Starting { .. }, _)) => (Shown::Starting, None),
+            Some((RunState::Running { health: RunHealth::Starting }, run)) => (Shown::Up, run.probe_said.clone()),
+            Some((RunState::Running { health: RunHealth::Ready }, _)) => (Shown::Ready, None),
+            Some((RunState::Running { health: RunHealth::Unhealthy }, run)) => {
+                (Shown::Unhealthy, run.probe_said.clone())
+            }
+            Some((RunState::Stopping(_) | RunState::Down(_), run)) if run.is_stuck => (Shown::Stuck, None),
+            Some((RunState::Stopping(_) | RunState::Down(_), _)) => (Shown::Stopping, None),
+        },
+    }
+}
+
+fn health(slot: &Slot, run: Option<&Run>) -> Health {
+    match run.map(|run| &run.state) {
+        Some(RunState::Running { health }) if slot.service.readiness.is_some() => match health {
+            RunHealth::Starting => Health::Starting,
+            RunHealth::Ready => Health::Healthy,
+            RunHealth::Unhealthy => Health::Unhealthy,
+        },
+        _ => Health::None,
+    }
+}
+
+#[derive(Default)]
+struct Usage {
+    processes: u32,
+    memory_bytes: u64,
+    cpu_percent: Option<f64>,
+    tree: Vec<Process>,
+}
+
+/// Reads what a scope uses now. The share of the CPU is that since the last look, or since the start.
+fn look(run: &mut Run) -> Usage {
+    let Some(place) = &run.place else { return Usage::default() };
+    let mut stats = match place {
+        Place::Cgroup(leaf) => proc::cgroup_members(leaf).into_iter().filter_map(proc::stat).collect(),
+        Place::Reaper(reaper) => proc::descendants(*reaper),
+    };
+    stats.retain(|stat: &proc::Stat| stat.state != 'Z');
+    stats.sort_by_key(|stat| (stat.start_ticks, stat.pid));
+    let ticks_us = 1_000_000 / proc::ticks_per_second().max(1);
+    let of_living = || stats.iter().map(|stat| stat.cpu_ticks * ticks_us).sum();
+    let cpu_us = match place {
+        Place::Cgroup(leaf) => proc::cgroup_cpu_us(leaf).unwrap_or_else(of_living),
+        Place::Reaper(_) => of_living(),
+    };
+    let now = Instant::now();
+    let (since, before) = run.cpu_seen.unwrap_or((run.begun, 0));
+    let elapsed_us = (now - since).as_micros().max(1);
+    run.cpu_seen = Some((now, cpu_us));
+    #[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
+    let cpu_percent = cpu_us.saturating_sub(before) as f64 * 100.0 / elapsed_us as f64;
+    let tree = stats.iter().map(|stat| Process {
+        pid: stat.pid,
+        ppid: stat.ppid,
+        state: stat.state,
+        memory_bytes: stat.rss_bytes,
+        command: proc::command(stat.pid, COMMAND_CHARS).unwrap_or_else(|| format!("[{}]", stat.comm)),
+    });
+    Usage {
+        processes: u32::try_from(stats.len()).unwrap_or(u32::MAX),
+        memory_bytes: stats.iter().map(|stat| stat.rss_bytes).sum(),
+        cpu_percent: Some((cpu_percent * 10.0).round() / 10.0),
+        tree: tree.collect(),
+    }
+}
+
+/// The same fact in the wire's words.
+pub(super) fn wire_exit(exit: Exit) -> kennel_wire::Exit {
+    match exit {
+        Exit::Code(code) => kennel_wire::Exit::Code { code },
+        Exit::Signal(signal) => kennel_wire::Exit::Signal { signal },
+        Exit::Unknown => kennel_wire::Exit::Unknown,
+    }
+}
+
+fn containment(backend: &Backend) -> Containment {
+    match backend {
+        Backend::Cgroup { root } => Containment {
+            backend: "cgroup".into(),
+            promise: format!(
+                "every descendant of a service is found and ended, daemonised or not (cgroup v2 below {})",
+                root.display()
+            ),
+            limits: vec![
+                "a service that runs as root can move itself to another cgroup".into(),
+                "a process in uninterruptible sleep or held by an outside tracer ends only when released".into(),
+            ],
+            because: None,
+        },
+        Backend::Reaper { because } => Containment {
+            backend: "reaper".into(),
+            promise: "every descendant of a service is found and ended while the service's own reaper process lives"
+                .into(),
+            limits: vec![
+                "setuid programs gain no privileges inside a service".into(),
+                "a program of the same user can end kennel itself, as it can every process of that user".into(),
+                "a service that ends its own reaper process is cleaned up by the keeper, without exit codes".into(),
+                "a process in uninterruptible sleep or held by an outside tracer ends only when released".into(),
+            ],
+            because: Some(because.clone()),
+        },
+    }
+}

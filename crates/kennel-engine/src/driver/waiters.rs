@@ -1,0 +1,133 @@
+//! Requests that are answered later: when services are ready, or down.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use kennel_core::instance::{Health, State as RunState};
+use kennel_core::slot::{Rest, State, Then};
+use kennel_wire::{ActionReport, DownReport, Outcome, OutcomeKind, Problem, Receipt};
+
+use super::slots::Slot;
+use super::{Driver, Reply, Started};
+use crate::receipt::millis;
+
+/// A request that waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) slots: Vec<String>,
+    pub(super) receipts: Vec<Receipt>,
+    pub(super) waits_for: WaitsFor,
+}
+
+/// What it waits for, and how it is answered.
+#[derive(Debug)]
+pub(super) enum WaitsFor {
+    /// Each slot is ready or rests.
+    Up {
+        /// Were ready before.
+        already: HashSet<String>,
+        reply: Reply<Result<Started, Problem>>,
+    },
+    /// Each slot rests, or is stuck.
+    Rest(Reply<Result<ActionReport, Problem>>),
+    /// Each slot is up again.
+    Restart(Reply<Result<(ActionReport, Started), Problem>>),
+    /// Each slot and every helper is gone, or stuck.
+    Down { since: Instant, reply: Reply<DownReport> },
+}
+
+impl Driver {
+    /// Adds a receipt to every answer that waits for this slot.
+    pub(super) fn note_receipt(&mut self, name: &str, receipt: &Receipt) {
+        for waiter in self.waiters.iter_mut().filter(|waiter| waiter.slots.iter().any(|slot| slot == name)) {
+            // A stuck stop that ends after all replaces what was said of it before.
+            waiter.receipts.retain(|earlier| earlier.instance != receipt.instance);
+            waiter.receipts.push(receipt.clone());
+        }
+    }
+
+    pub(super) fn answer_waiters(&mut self) {
+        let waiters = std::mem::take(&mut self.waiters);
+        for waiter in waiters {
+            if self.is_over(&waiter) {
+                self.answer(waiter);
+            } else {
+                self.waiters.push(waiter);
+            }
+        }
+    }
+
+    fn is_over(&self, waiter: &Waiter) -> bool {
+        let mut slots = waiter.slots.iter().filter_map(|name| self.slots.get(name));
+        match &waiter.waits_for {
+            WaitsFor::Up { .. } | WaitsFor::Restart(_) => slots.all(|slot| self.outcome(slot, None).is_some()),
+            WaitsFor::Rest(_) => slots.all(|slot| slot.is_at_rest() || self.is_stuck(slot)),
+            WaitsFor::Down { .. } => {
+                slots.all(|slot| slot.is_at_rest() || self.is_stuck(slot))
+                    && self.runs.values().all(|run| run.is_stuck)
+                    && self.inherited.is_empty()
+            }
+        }
+    }
+
+    fn is_stuck(&self, slot: &Slot) -> bool {
+        slot.run.and_then(|id| self.runs.get(&id)).is_some_and(|run| run.is_stuck)
+    }
+
+    fn answer(&self, waiter: Waiter) {
+        let Waiter { slots, mut receipts, waits_for } = waiter;
+        receipts.sort_by(|a, b| a.service.cmp(&b.service));
+        let left = receipts.iter().map(|receipt| receipt.left).sum();
+        let outcomes = |already: &HashSet<String>| {
+            let named = slots.iter().filter_map(|name| Some((name, self.slots.get(name)?)));
+            let outcomes = named.filter_map(|(name, slot)| {
+                let kind = self.outcome(slot, Some(already.contains(name)))?;
+                Some(Outcome { service: name.clone(), kind })
+            });
+            Started(outcomes.collect())
+        };
+        // Whoever asked may have gone meanwhile; what was done is done.
+        match waits_for {
+            WaitsFor::Up { already, reply } => drop(reply.send(Ok(outcomes(&already)))),
+            WaitsFor::Rest(reply) => {
+                drop(reply.send(Ok(ActionReport { ok: left == 0, left, receipts, started: Vec::new() })));
+            }
+            WaitsFor::Restart(reply) => {
+                let report = ActionReport { ok: left == 0, left, receipts, started: Vec::new() };
+                drop(reply.send(Ok((report, outcomes(&HashSet::new())))));
+            }
+            WaitsFor::Down { since, reply } => {
+                let duration_ms = millis(since.elapsed());
+                drop(reply.send(DownReport { ok: left == 0, left, receipts, duration_ms }));
+            }
+        }
+    }
+
+    /// What has become of a start; `None` while that is open.
+    fn outcome(&self, slot: &Slot, already: Option<bool>) -> Option<OutcomeKind> {
+        let failed = |reason: String| OutcomeKind::Failed { reason, logs: Vec::new() };
+        match &slot.state {
+            State::Rest(Rest::Stopped) => Some(OutcomeKind::Stopped),
+            State::Rest(Rest::Completed) => Some(OutcomeKind::Completed),
+            State::Rest(Rest::Failed(failure) | Rest::GivenUp(failure)) => Some(failed(failure.to_string())),
+            State::Active { then: Then::Decide } => {
+                let run = slot.run.and_then(|id| self.runs.get(&id))?;
+                match &run.state {
+                    RunState::Running { health: Health::Ready } => Some(OutcomeKind::Ready {
+                        after_ms: if already == Some(true) { None } else { run.ready_after_ms },
+                    }),
+                    RunState::Running { health: Health::Unhealthy } => {
+                        Some(failed(format!("is unhealthy: {}", run.probe_said.as_deref().unwrap_or("no answer"))))
+                    }
+                    RunState::Stopping(_) if run.is_stuck => Some(failed("its last run cannot be ended".into())),
+                    RunState::Starting { .. }
+                    | RunState::Running { health: Health::Starting }
+                    | RunState::Stopping(_)
+                    | RunState::Down(_) => None,
+                }
+            }
+            State::Active { .. } if self.is_stuck(slot) => Some(failed("its last run cannot be ended".into())),
+            State::Active { .. } | State::Pending | State::Waiting => None,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What the rest of the program can ask of the engine.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kennel_core::model::Project;
+use kennel_wire::{
+    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, Outcome, OutcomeKind, Problem, RunReport,
+    RunRequest, ServiceStatus, UpReport,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::driver::{Input, Started};
+use crate::events::Events;
+use crate::logs::{Query, Reader, Recorder};
+
+/// How many of its last lines explain a failed service.
+const FAILURE_LINES: usize = 10;
+
+/// A hand on the engine. Every call fails with `shutting_down` once the engine has ended.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(crate) inbox: mpsc::UnboundedSender<Input>,
+    pub(crate) events: Events,
+    pub(crate) recorder: Recorder,
+    pub(crate) logs_dir: Arc<PathBuf>,
+    pub(crate) finished: watch::Receiver<bool>,
+}
+
+/// A configuration and what is to be started of it.
+#[derive(Debug)]
+pub struct Up {
+    /// The checked model.
+    pub project: Project,
+    /// Where it was read.
+    pub config: PathBuf,
+    /// The caller's environment, the base of every service's own.
+    pub environment: BTreeMap<String, String>,
+    /// Chosen profiles.
+    pub profiles: Vec<String>,
+    /// Only these and what they depend on; empty: all.
+    pub services: Vec<String>,
+}
+
+impl Handle {
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Problem> {
+        let gone = || Problem::new(Code::ShuttingDown, "the daemon is shutting down");
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(make(reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    /// Loads a configuration and starts services; answers when each is ready, completed or failed.
+    ///
+    /// # Errors
+    /// `unknown_service`, `conflict`, `shutting_down`.
+    pub async fn up(&self, up: Up) -> Result<UpReport, Problem> {
+        let since = Timestamp::now();
+        let started = self.ask(|reply| Input::Up(Box::new(up), reply)).await??;
+        Ok(self.report(started, since).await)
+    }
+
+    /// Starts services of the loaded configuration.
+    ///
+    /// # Errors
+    /// `config_missing`, `unknown_service`, `shutting_down`.
+    pub async fn start(&self, request: ActionRequest) -> Result<UpReport, Problem> {
+        let since = Timestamp::now();
+        let started = self.ask(|reply| Input::Start(request, reply)).await??;
+        Ok(self.report(started, since).await)
+    }
+
+    /// Stops services; answers when each is down, or stuck.
+    ///
+    /// # Errors
+    /// `unknown_service`, `shutting_down`.
+    pub async fn stop(&self, request: ActionRequest) -> Result<ActionReport, Problem> {
+        self.ask(|reply| Input::Stop(request, reply)).await?
+    }
+
+    /// Kills services at once, or sends them a signal.
+    ///
+    /// # Errors
+    /// `unknown_service`, `bad_request`, `shutting_down`.
+    pub async fn kill(&self, request: ActionRequest) -> Result<ActionReport, Problem> {
+        self.ask(|reply| Input::Kill(request, reply)).await?
+    }
+
+    /// Stops services and starts them again.
+    ///
+    /// # Errors
+    /// `config_missing`, `unknown_service`, `shutting_down`.
+    pub async fn restart(&self, request: ActionRequest) -> Result<ActionReport, Problem> {
+        let since = Timestamp::now();
+        let (mut report, started) = self.ask(|reply| Input::Restart(request, reply)).await??;
+        let started = self.report(started, since).await;
+        report.ok &= started.ok;
+        report.started = started.services;
+        Ok(report)
+    }
+
+    /// Stops everything; when nothing is left, the engine ends.
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub async fn down(&self, request: DownRequest) -> Result<DownReport, Problem> {
+        self.ask(|reply| Input::Down(request, reply)).await
+    }
+
+    /// Keeps everything up until it is dropped; then all is stopped as by `down`.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        Lease(self.inbox.clone())
+    }
+
+    /// Takes over the descriptors of a coming `run`; the returned guard ends the run when dropped.
+    #[must_use]
+    pub fn stdio(&self, token: String, stdio: [OwnedFd; 3]) -> StdioGuard {
+        let _shutting_down = self.inbox.send(Input::Stdio(token.clone(), stdio));
+        StdioGuard { token, inbox: self.inbox.clone() }
+    }
+
+    /// Runs one command in a scope of its own; answers when that is empty.
+    ///
+    /// # Errors
+    /// `not_found`, `not_executable`, `spawn_failed`, `unknown_service`, `bad_request`, `shutting_down`.
+    pub async fn run(&self, request: RunRequest) -> Result<RunReport, Problem> {
+        self.ask(|reply| Input::Run(Box::new(request), reply)).await?
+    }
+
+    /// Signals every process of a run.
+    ///
+    /// # Errors
+    /// `bad_request` if there is no such run, `shutting_down`.
+    pub async fn signal_run(&self, token: String, signal: i32) -> Result<(), Problem> {
+        self.ask(|reply| Input::SignalRun(token, signal, reply)).await?
+    }
+
+    /// All services, in the file's order.
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub async fn services(&self) -> Result<Vec<ServiceStatus>, Problem> {
+        self.ask(Input::Services).await
+    }
+
+    /// One service or replica with its processes and its last receipt.
+    ///
+    /// # Errors
+    /// `unknown_service`, `shutting_down`.
+    pub async fn service(&self, name: String) -> Result<Vec<ServiceStatus>, Problem> {
+        self.ask(|reply| Input::Service(name, reply)).await?
+    }
+
+    /// Who answers.
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub async fn info(&self) -> Result<DaemonInfo, Problem> {
+        self.ask(Input::Info).await
+    }
+
+    /// Whether nothing is loaded and nothing runs, so that nobody would miss the daemon.
+    pub async fn is_idle(&self) -> bool {
+        self.ask(Input::IsIdle).await.unwrap_or(false)
+    }
+
+    /// The event stream.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Opens logs for reading; no name means every service that has a log.
+    #[must_use]
+    pub fn logs(&self, mut query: Query) -> Reader {
+        if query.names.is_empty() {
+            let files = std::fs::read_dir(&*self.logs_dir).into_iter().flatten().flatten();
+            let names = files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".log")?.to_owned()));
+            query.names = names.collect();
+            query.names.sort();
+        }
+        Reader::open(&self.logs_dir, &query, self.recorder.watch())
+    }
+
+    /// Waits until everything written so far can be read back.
+    pub async fn flush_logs(&self) {
+        self.recorder.drain().await;
+    }
+
+    /// Resolves when the engine has ended.
+    pub async fn finished(&self) {
+        let mut finished = self.finished.clone();
+        let _sender_gone = finished.wait_for(|finished| *finished).await;
+    }
+
+    /// Adds the last lines that what failed has written since it was asked to start, now that they are in its file.
+    async fn report(&self, started: Started, since: Timestamp) -> UpReport {
+        let mut services = started.0;
+        let failed = |outcome: &Outcome| matches!(outcome.kind, OutcomeKind::Failed { .. });
+        if services.iter().any(failed) {
+            self.recorder.drain().await;
+        }
+        for outcome in &mut services {
+            if let OutcomeKind::Failed { logs, .. } = &mut outcome.kind {
+                let query =
+                    Query { names: vec![outcome.service.clone()], tail: Some(FAILURE_LINES), since: Some(since) };
+                *logs = self.logs(query).batch(FAILURE_LINES);
+            }
+        }
+        UpReport { ok: !services.iter().any(failed), services }
+    }
+}
+
+/// Keeps the stack up while it lives.
+#[derive(Debug)]
+pub struct Lease(mpsc::UnboundedSender<Input>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let _ended_already = self.0.send(Input::LeaseEnded);
+    }
+}
+
+/// Ends a run when dropped, if it has not ended.
+#[derive(Debug)]
+pub struct StdioGuard {
+    token: String,
+    inbox: mpsc::UnboundedSender<Input>,
+}
+
+impl Drop for StdioGuard {
+    fn drop(&mut self) {
+        let _ended_already = self.inbox.send(Input::StdioClosed(std::mem::take(&mut self.token)));
+    }
+}

@@ -1,0 +1,19 @@
+//! The shell around `kennel-core`: drives the machines, talks to the keeper, probes, records logs and events.
+//!
+//! Knows no HTTP server and no terminal. Speaks `kennel-wire`, so that what is recorded and what is published are
+//! one and the same form.
+
+mod driver;
+mod events;
+mod handle;
+mod logs;
+mod lost;
+mod notify;
+mod probe;
+mod receipt;
+mod timers;
+
+pub use driver::{Driver, End, start};
+pub use events::Events;
+pub use handle::{Handle, Lease, StdioGuard, Up};
+pub use logs::{Query, Reader};

@@ -1,0 +1,224 @@
+//! Builds the receipt of one stop while it goes on.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use kennel_keeper::proto::Place;
+use kennel_sys::proc;
+use kennel_wire::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
+
+/// Commands are read for this many processes of a scope; of the rest only the ids are kept, because reading them
+/// would cost more than ending them.
+const COMMANDS: usize = 256;
+const COMMAND_CHARS: usize = 200;
+
+/// What is known of one stop so far.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    main: Member,
+    main_pid: Option<u32>,
+    begun: Option<Begun>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    reason: StopReason,
+    at: Instant,
+    time: Timestamp,
+    stages: Vec<(String, Instant)>,
+    members: BTreeMap<u32, Member>,
+    survivors: Vec<Survivor>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Member {
+    command: Option<String>,
+    exit: Option<Exit>,
+    /// Index of the stage it ended in.
+    stage: Option<usize>,
+}
+
+impl Builder {
+    /// `command` is the main process's own.
+    pub(crate) fn new(command: String) -> Self {
+        let main = Member { command: Some(command), ..Member::default() };
+        Self { main, main_pid: None, begun: None }
+    }
+
+    /// The main process was executed.
+    pub(crate) fn spawned(&mut self, pid: u32) {
+        self.main_pid = Some(pid);
+    }
+
+    /// A stop begins; a second begin of the same stop changes nothing.
+    pub(crate) fn begin(&mut self, reason: StopReason) {
+        self.begun.get_or_insert_with(|| Begun {
+            reason,
+            at: Instant::now(),
+            time: Timestamp::now(),
+            stages: Vec::new(),
+            members: BTreeMap::new(),
+            survivors: Vec::new(),
+        });
+    }
+
+    /// A stage begins: who has gone since the last one ended in that, who is new is noted.
+    pub(crate) fn enter(&mut self, stage: &str, place: Option<&Place>) {
+        let Some(begun) = &mut self.begun else { return };
+        if begun.stages.last().is_some_and(|(name, _)| name == stage && stage == "KILL") {
+            return;
+        }
+        let living = place.map(members).unwrap_or_default();
+        if let Some(last) = begun.stages.len().checked_sub(1) {
+            begun.end_all_but(&living, last);
+        }
+        let mut commands = begun.members.values().filter(|member| member.command.is_some()).count();
+        for pid in living {
+            begun.members.entry(pid).or_insert_with(|| {
+                let command = (commands < COMMANDS).then(|| proc::command(pid, COMMAND_CHARS)).flatten();
+                commands += usize::from(command.is_some());
+                Member { command, ..Member::default() }
+            });
+        }
+        begun.stages.push((stage.to_owned(), Instant::now()));
+    }
+
+    /// The main process was reaped.
+    pub(crate) fn main_exited(&mut self, exit: Exit) {
+        self.main.exit = Some(exit);
+        self.main.stage = self.begun.as_ref().and_then(|begun| begun.stages.len().checked_sub(1));
+    }
+
+    /// Another process of the scope was reaped by us.
+    pub(crate) fn reaped(&mut self, pid: u32, exit: Exit) {
+        if let Some(begun) = &mut self.begun {
+            let stage = begun.stages.len().checked_sub(1);
+            let member = begun.members.entry(pid).or_default();
+            member.exit = Some(exit);
+            member.stage = member.stage.or(stage);
+        }
+    }
+
+    /// The kill does not get the scope empty.
+    pub(crate) fn stuck(&mut self, survivors: Vec<Survivor>) {
+        if let Some(begun) = &mut self.begun {
+            begun.survivors = survivors;
+        }
+    }
+
+    /// The receipt as of now; `empty` says whether the scope is proved empty.
+    pub(crate) fn receipt(&self, service: &str, instance: u64, empty: bool) -> Receipt {
+        let now = Instant::now();
+        let (reason, at, time) = self.begun.as_ref().map_or_else(
+            || (StopReason::MainExited, now, Timestamp::now()),
+            |begun| (begun.reason, begun.at, begun.time),
+        );
+        let stages: &[(String, Instant)] = self.begun.as_ref().map_or(&[], |begun| &begun.stages);
+        let mut members = self.begun.as_ref().map(|begun| begun.members.clone()).unwrap_or_default();
+        if let Some(pid) = self.main_pid {
+            members.insert(pid, self.main.clone());
+        }
+        if empty {
+            for member in members.values_mut() {
+                member.exit = member.exit.or(Some(Exit::Unknown));
+                member.stage = member.stage.or(stages.len().checked_sub(1));
+            }
+        }
+        let survivors = self.begun.as_ref().filter(|_| !empty).map(|begun| begun.survivors.clone()).unwrap_or_default();
+        let left = if empty { 0 } else { u32::try_from(survivors.len()).unwrap_or(u32::MAX).max(1) };
+        Receipt {
+            service: service.to_owned(),
+            instance,
+            reason,
+            started_at: time,
+            duration_ms: millis(now - at),
+            exit: self.main.exit.unwrap_or(Exit::Unknown),
+            stages: stages
+                .iter()
+                .enumerate()
+                .map(|(index, stage)| timed(stages, index, stage, &members, now))
+                .collect(),
+            processes: members.into_iter().map(|(pid, member)| self.ended(pid, member, stages)).collect(),
+            left,
+            survivors,
+        }
+    }
+
+    fn ended(&self, pid: u32, member: Member, stages: &[(String, Instant)]) -> EndedProcess {
+        EndedProcess {
+            pid,
+            command: member.command,
+            exit: member.exit,
+            stage: member.stage.and_then(|index| stages.get(index)).map(|(name, _)| name.clone()),
+            main: self.main_pid == Some(pid),
+        }
+    }
+}
+
+impl Begun {
+    fn end_all_but(&mut self, living: &[u32], stage: usize) {
+        for (pid, member) in &mut self.members {
+            if member.stage.is_none() && !living.contains(pid) {
+                member.stage = Some(stage);
+                member.exit = member.exit.or(Some(Exit::Unknown));
+            }
+        }
+    }
+}
+
+fn timed(
+    stages: &[(String, Instant)],
+    index: usize,
+    (name, at): &(String, Instant),
+    members: &BTreeMap<u32, Member>,
+    now: Instant,
+) -> Stage {
+    let end = stages.get(index + 1).map_or(now, |(_, next)| *next);
+    let ended = members.values().filter(|member| member.stage == Some(index) && member.exit.is_some()).count();
+    Stage { name: name.clone(), duration_ms: millis(end - *at), ended: u32::try_from(ended).unwrap_or(u32::MAX) }
+}
+
+/// Living members of a scope.
+pub(crate) fn members(place: &Place) -> Vec<u32> {
+    match place {
+        Place::Cgroup(leaf) => proc::cgroup_members(leaf),
+        Place::Reaper(reaper) => {
+            let living = proc::descendants(*reaper).into_iter().filter(|stat| stat.state != 'Z');
+            living.map(|stat| stat.pid).collect()
+        }
+    }
+}
+
+/// Whole milliseconds, for the wire.
+pub(crate) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_ends_in_the_stage_it_ended_in() {
+        let mut builder = Builder::new("sleep 1".into());
+        builder.spawned(10);
+        builder.begin(StopReason::Requested);
+        builder.enter("TERM", None);
+        builder.reaped(11, Exit::Signal { signal: 15 });
+        builder.enter("KILL", None);
+        builder.main_exited(Exit::Signal { signal: 9 });
+        let receipt = builder.receipt("web", 3, true);
+        assert_eq!(receipt.left, 0);
+        let stage = |pid| receipt.processes.iter().find(|process| process.pid == pid).and_then(|p| p.stage.clone());
+        assert_eq!((stage(10).as_deref(), stage(11).as_deref()), (Some("KILL"), Some("TERM")));
+        assert_eq!(receipt.stages.iter().map(|stage| stage.ended).collect::<Vec<_>>(), [1, 1]);
+    }
+
+    #[test]
+    fn what_is_not_proved_empty_is_left() {
+        let mut builder = Builder::new("x".into());
+        builder.begin(StopReason::Down);
+        assert_eq!(builder.receipt("web", 1, false).left, 1);
+    }
+}

@@ -1,0 +1,226 @@
+//! Messages as bytes and descriptors: by hand, little-endian, bounded, and total: garbage is an error with a name.
+//!
+//! A list is its length (`u32`) and its elements; text and bytes are lists of bytes; a choice is a number (`u8`)
+//! and what belongs to it. Descriptors travel beside the bytes, in the order of their fields.
+
+mod event;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::CString;
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub use self::event::{decode_event, encode_event};
+pub use self::request::{decode_request, encode_request};
+use crate::proto::ScopeId;
+
+/// Why a message is none of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// It ends in the middle of a field.
+    Short,
+    /// Something follows its last field.
+    Long,
+    /// A choice that this version does not know.
+    Unknown(&'static str, u8),
+    /// Text that is no UTF-8, or a string with a NUL in it.
+    Text,
+    /// A number outside of its range.
+    Number,
+    /// More or fewer descriptors than it names.
+    Descriptors,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => f.write_str("the message is cut short"),
+            Self::Long => f.write_str("the message goes on after its end"),
+            Self::Unknown(what, number) => {
+                write!(f, "the message names the unknown {what} {number}")
+            }
+            Self::Text => f.write_str("the message holds text that is none"),
+            Self::Number => f.write_str("the message holds a number out of range"),
+            Self::Descriptors => f.write_str("the message and its descriptors do not match"),
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl From<Malformed> for std::io::Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, malformed)
+    }
+}
+
+/// Builds a message.
+#[derive(Default)]
+struct Writer<'fd> {
+    bytes: Vec<u8>,
+    fds: Vec<BorrowedFd<'fd>>,
+}
+
+impl<'fd> Writer<'fd> {
+    fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    fn bool(&mut self, value: bool) {
+        self.u8(value.into());
+    }
+
+    fn u16(&mut self, value: u16) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn i32(&mut self, value: i32) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn scope(&mut self, scope: ScopeId) {
+        self.u64(scope.0);
+    }
+
+    /// A list of four billion elements does not fit a message, so the length never saturates in one that is sent.
+    fn length(&mut self, length: usize) {
+        self.u32(u32::try_from(length).unwrap_or(u32::MAX));
+    }
+
+    fn bytes(&mut self, value: &[u8]) {
+        self.length(value.len());
+        self.bytes.extend_from_slice(value);
+    }
+
+    fn list<T>(&mut self, items: &'fd [T], mut each: impl FnMut(&mut Self, &'fd T)) {
+        self.length(items.len());
+        for item in items {
+            each(self, item);
+        }
+    }
+
+    fn option<T>(&mut self, value: Option<&'fd T>, each: impl FnOnce(&mut Self, &'fd T)) {
+        self.bool(value.is_some());
+        if let Some(value) = value {
+            each(self, value);
+        }
+    }
+
+    fn fds(&mut self, fds: &'fd [OwnedFd]) {
+        self.fds.extend(fds.iter().map(AsFd::as_fd));
+    }
+}
+
+/// Takes a message apart.
+struct Reader<'a> {
+    rest: &'a [u8],
+    fds: std::vec::IntoIter<OwnedFd>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8], fds: Vec<OwnedFd>) -> Self {
+        Self { rest: bytes, fds: fds.into_iter() }
+    }
+
+    fn finish<T>(mut self, value: T) -> Result<T, Malformed> {
+        if !self.rest.is_empty() {
+            return Err(Malformed::Long);
+        }
+        if self.fds.next().is_some() {
+            return Err(Malformed::Descriptors);
+        }
+        Ok(value)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Short)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        self.take(N)?.try_into().map_err(|_| Malformed::Short)
+    }
+
+    fn u8(&mut self) -> Result<u8, Malformed> {
+        Ok(u8::from_le_bytes(self.array()?))
+    }
+
+    fn bool(&mut self) -> Result<bool, Malformed> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(Malformed::Unknown("yes or no", other)),
+        }
+    }
+
+    fn u16(&mut self) -> Result<u16, Malformed> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    fn u32(&mut self) -> Result<u32, Malformed> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn i32(&mut self) -> Result<i32, Malformed> {
+        Ok(i32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, Malformed> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    fn scope(&mut self) -> Result<ScopeId, Malformed> {
+        Ok(ScopeId(self.u64()?))
+    }
+
+    fn length(&mut self) -> Result<usize, Malformed> {
+        usize::try_from(self.u32()?).map_err(|_| Malformed::Number)
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.length()?;
+        self.take(length)
+    }
+
+    fn text(&mut self) -> Result<String, Malformed> {
+        std::str::from_utf8(self.bytes()?).map(str::to_owned).map_err(|_| Malformed::Text)
+    }
+
+    fn c_string(&mut self) -> Result<CString, Malformed> {
+        CString::new(self.bytes()?).map_err(|_| Malformed::Text)
+    }
+
+    fn char(&mut self) -> Result<char, Malformed> {
+        char::from_u32(self.u32()?).ok_or(Malformed::Number)
+    }
+
+    /// Nothing is reserved by the announced length: a message cannot make us allocate more than it brings.
+    fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+        let length = self.length()?;
+        let mut items = Vec::new();
+        for _ in 0..length {
+            items.push(each(self)?);
+        }
+        Ok(items)
+    }
+
+    fn option<T>(&mut self, each: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<Option<T>, Malformed> {
+        Ok(if self.bool()? { Some(each(self)?) } else { None })
+    }
+
+    fn fds<const N: usize>(&mut self) -> Result<[OwnedFd; N], Malformed> {
+        let taken: Vec<OwnedFd> = self.fds.by_ref().take(N).collect();
+        taken.try_into().map_err(|_| Malformed::Descriptors)
+    }
+}

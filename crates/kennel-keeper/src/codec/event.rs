@@ -1,0 +1,241 @@
+//! What the keeper sends.
+
+use std::ffi::OsString;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::{Malformed, Reader, Writer};
+use crate::proto::{Backend, Event, Exit, Known, Place, SpawnError, SpawnErrorKind, Survivor, Usage};
+
+const WELCOME: u8 = 1;
+const SPAWNED: u8 = 2;
+const SPAWN_FAILED: u8 = 3;
+const MAIN_EXITED: u8 = 4;
+const REAPED: u8 = 5;
+const EMPTIED: u8 = 6;
+const STUCK: u8 = 7;
+
+const CGROUP: u8 = 1;
+const REAPER: u8 = 2;
+
+const CODE: u8 = 1;
+const SIGNAL: u8 = 2;
+const UNKNOWN: u8 = 3;
+
+/// By number, from 1.
+const KINDS: [SpawnErrorKind; 8] = [
+    SpawnErrorKind::NotFound,
+    SpawnErrorKind::NotExecutable,
+    SpawnErrorKind::BadInterpreter,
+    SpawnErrorKind::BadCwd,
+    SpawnErrorKind::BadUser,
+    SpawnErrorKind::TooLong,
+    SpawnErrorKind::Scope,
+    SpawnErrorKind::Resources,
+];
+
+/// The bytes of an event, and the descriptors that go with them: any number with `Welcome`.
+#[must_use]
+pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+    let mut writer = Writer::default();
+    match event {
+        Event::Welcome { version, pid, backend, known } => {
+            writer.u8(WELCOME);
+            writer.u16(*version);
+            writer.u32(*pid);
+            write_backend(&mut writer, backend);
+            writer.list(known, write_known);
+        }
+        Event::Spawned { scope, pid, place, pipes } => {
+            writer.u8(SPAWNED);
+            writer.scope(*scope);
+            writer.u32(*pid);
+            write_place(&mut writer, place);
+            writer.option(pipes.as_ref(), |writer, pipes| writer.fds(pipes));
+        }
+        Event::SpawnFailed { scope, error } => {
+            writer.u8(SPAWN_FAILED);
+            writer.scope(*scope);
+            let index = KINDS.iter().position(|kind| *kind == error.kind).unwrap_or(KINDS.len());
+            writer.u8(u8::try_from(index + 1).unwrap_or(u8::MAX));
+            writer.i32(error.errno);
+            writer.bytes(error.subject.as_bytes());
+        }
+        Event::MainExited { scope, exit, usage } => {
+            writer.u8(MAIN_EXITED);
+            writer.scope(*scope);
+            write_exit(&mut writer, exit);
+            writer.u64(usage.cpu_us);
+            writer.u64(usage.max_rss_bytes);
+        }
+        Event::Reaped { scope, pid, exit } => {
+            writer.u8(REAPED);
+            writer.scope(*scope);
+            writer.u32(*pid);
+            write_exit(&mut writer, exit);
+        }
+        Event::Emptied { scope } => {
+            writer.u8(EMPTIED);
+            writer.scope(*scope);
+        }
+        Event::Stuck { scope, survivors } => {
+            writer.u8(STUCK);
+            writer.scope(*scope);
+            writer.list(survivors, |writer, survivor| {
+                writer.u32(survivor.pid);
+                writer.u32(survivor.state.into());
+                writer.bytes(survivor.wchan.as_bytes());
+                writer.u32(survivor.tracer);
+                writer.bytes(survivor.command.as_bytes());
+            });
+        }
+    }
+    (writer.bytes, writer.fds)
+}
+
+/// The event that these bytes and descriptors are.
+///
+/// # Errors
+/// [`Malformed`] for everything that [`encode_event`] does not make.
+pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, Malformed> {
+    let mut reader = Reader::new(bytes, fds);
+    let event = match reader.u8()? {
+        WELCOME => Event::Welcome {
+            version: reader.u16()?,
+            pid: reader.u32()?,
+            backend: read_backend(&mut reader)?,
+            known: reader.list(read_known)?,
+        },
+        SPAWNED => Event::Spawned {
+            scope: reader.scope()?,
+            pid: reader.u32()?,
+            place: read_place(&mut reader)?,
+            pipes: reader.option(Reader::fds)?,
+        },
+        SPAWN_FAILED => Event::SpawnFailed {
+            scope: reader.scope()?,
+            error: SpawnError { kind: read_kind(&mut reader)?, errno: reader.i32()?, subject: reader.text()? },
+        },
+        MAIN_EXITED => Event::MainExited {
+            scope: reader.scope()?,
+            exit: read_exit(&mut reader)?,
+            usage: Usage { cpu_us: reader.u64()?, max_rss_bytes: reader.u64()? },
+        },
+        REAPED => Event::Reaped { scope: reader.scope()?, pid: reader.u32()?, exit: read_exit(&mut reader)? },
+        EMPTIED => Event::Emptied { scope: reader.scope()? },
+        STUCK => Event::Stuck {
+            scope: reader.scope()?,
+            survivors: reader.list(|reader| {
+                Ok(Survivor {
+                    pid: reader.u32()?,
+                    state: reader.char()?,
+                    wchan: reader.text()?,
+                    tracer: reader.u32()?,
+                    command: reader.text()?,
+                })
+            })?,
+        },
+        other => return Err(Malformed::Unknown("event", other)),
+    };
+    reader.finish(event)
+}
+
+fn write_known<'a>(writer: &mut Writer<'a>, known: &'a Known) {
+    writer.scope(known.scope);
+    writer.bytes(known.name.as_bytes());
+    writer.u32(known.pid);
+    writer.option(known.exit.as_ref(), write_exit);
+    writer.bool(known.empty);
+    writer.option(known.pipes.as_ref(), |writer, pipes| writer.fds(pipes));
+}
+
+fn read_known(reader: &mut Reader<'_>) -> Result<Known, Malformed> {
+    Ok(Known {
+        scope: reader.scope()?,
+        name: reader.text()?,
+        pid: reader.u32()?,
+        exit: reader.option(read_exit)?,
+        empty: reader.bool()?,
+        pipes: reader.option(Reader::fds)?,
+    })
+}
+
+fn write_backend(writer: &mut Writer<'_>, backend: &Backend) {
+    match backend {
+        Backend::Cgroup { root } => {
+            writer.u8(CGROUP);
+            write_path(writer, root);
+        }
+        Backend::Reaper { because } => {
+            writer.u8(REAPER);
+            writer.bytes(because.as_bytes());
+        }
+    }
+}
+
+fn read_backend(reader: &mut Reader<'_>) -> Result<Backend, Malformed> {
+    match reader.u8()? {
+        CGROUP => Ok(Backend::Cgroup { root: read_path(reader)? }),
+        REAPER => Ok(Backend::Reaper { because: reader.text()? }),
+        other => Err(Malformed::Unknown("back end", other)),
+    }
+}
+
+fn write_place(writer: &mut Writer<'_>, place: &Place) {
+    match place {
+        Place::Cgroup(path) => {
+            writer.u8(CGROUP);
+            write_path(writer, path);
+        }
+        Place::Reaper(pid) => {
+            writer.u8(REAPER);
+            writer.u32(*pid);
+        }
+    }
+}
+
+fn read_place(reader: &mut Reader<'_>) -> Result<Place, Malformed> {
+    match reader.u8()? {
+        CGROUP => Ok(Place::Cgroup(read_path(reader)?)),
+        REAPER => Ok(Place::Reaper(reader.u32()?)),
+        other => Err(Malformed::Unknown("place", other)),
+    }
+}
+
+fn write_exit(writer: &mut Writer<'_>, exit: &Exit) {
+    match exit {
+        Exit::Code(code) => {
+            writer.u8(CODE);
+            writer.i32(*code);
+        }
+        Exit::Signal(signal) => {
+            writer.u8(SIGNAL);
+            writer.i32(*signal);
+        }
+        Exit::Unknown => writer.u8(UNKNOWN),
+    }
+}
+
+fn read_exit(reader: &mut Reader<'_>) -> Result<Exit, Malformed> {
+    match reader.u8()? {
+        CODE => Ok(Exit::Code(reader.i32()?)),
+        SIGNAL => Ok(Exit::Signal(reader.i32()?)),
+        UNKNOWN => Ok(Exit::Unknown),
+        other => Err(Malformed::Unknown("end", other)),
+    }
+}
+
+fn read_kind(reader: &mut Reader<'_>) -> Result<SpawnErrorKind, Malformed> {
+    let number = reader.u8()?;
+    let index = usize::from(number).checked_sub(1);
+    index.and_then(|index| KINDS.get(index)).copied().ok_or(Malformed::Unknown("spawn error", number))
+}
+
+fn write_path(writer: &mut Writer<'_>, path: &Path) {
+    writer.bytes(path.as_os_str().as_bytes());
+}
+
+fn read_path(reader: &mut Reader<'_>) -> Result<PathBuf, Malformed> {
+    Ok(OsString::from_vec(reader.bytes()?.to_vec()).into())
+}

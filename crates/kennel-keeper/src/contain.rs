@@ -1,0 +1,206 @@
+//! The two ways to hold a scope together, behind one set of calls.
+//!
+//! Each call may learn something; what is learnt is appended to `out` as the events that the daemon will get, and
+//! none of the calls blocks.
+
+mod cgroups;
+mod reapers;
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use kennel_sys::process::Nofile;
+use rustix::event::epoll;
+
+pub(crate) use self::cgroups::Cgroups;
+pub(crate) use self::reapers::Reapers;
+use crate::proto::{Backend, Event, Exit, ScopeId, Spawn, Survivor, Usage};
+
+/// The containment in use.
+pub(crate) enum Contain {
+    Cgroups(Cgroups),
+    Reapers(Reapers),
+}
+
+/// What a containment needs of the keeper.
+pub(crate) struct Tools {
+    pub(crate) epoll: OwnedFd,
+    pub(crate) null: OwnedFd,
+    /// Limit of open descriptors that services get back.
+    pub(crate) nofile: Option<Nofile>,
+    /// Most descriptors that the keeper itself may have open; none: no limit.
+    pub(crate) most: Option<u64>,
+}
+
+impl Contain {
+    pub(crate) fn backend(&self) -> Backend {
+        match self {
+            Self::Cgroups(it) => it.backend(),
+            Self::Reapers(it) => it.backend(),
+        }
+    }
+
+    /// Starts a process in a fresh scope.
+    pub(crate) fn spawn(&mut self, spawn: Box<Spawn>, out: &mut Vec<Event>) {
+        match self {
+            Self::Cgroups(it) => it.spawn(&spawn, out),
+            Self::Reapers(it) => it.spawn(&spawn, out),
+        }
+    }
+
+    /// Signals the main process or every member; a scope that is gone is no error.
+    pub(crate) fn signal(&mut self, scope: ScopeId, signal: i32, everyone: bool) {
+        match self {
+            Self::Cgroups(it) => it.signal(scope, signal, everyone),
+            Self::Reapers(it) => it.signal(scope, signal, everyone),
+        }
+    }
+
+    /// Begins to empty a scope, or goes on with it.
+    pub(crate) fn kill(&mut self, scope: ScopeId, out: &mut Vec<Event>) {
+        match self {
+            Self::Cgroups(it) => it.kill(scope, out),
+            Self::Reapers(it) => it.kill(scope, out),
+        }
+    }
+
+    /// Begins to empty every scope.
+    pub(crate) fn kill_all(&mut self, out: &mut Vec<Event>) {
+        match self {
+            Self::Cgroups(it) => it.kill_all(out),
+            Self::Reapers(it) => it.kill_all(out),
+        }
+    }
+
+    /// Which child is the daemon.
+    pub(crate) fn set_daemon(&mut self, daemon: Option<u32>) {
+        if let Self::Reapers(it) = self {
+            it.set_daemon(daemon);
+        }
+    }
+
+    /// Whether it wants to know of children that were stopped.
+    pub(crate) fn minds_stops(&self) -> bool {
+        matches!(self, Self::Reapers(_))
+    }
+
+    /// A child was stopped.
+    pub(crate) fn stopped(&mut self, pid: u32) {
+        if let Self::Reapers(it) = self {
+            it.stopped(pid);
+        }
+    }
+
+    /// Reaps a child that has ended. `pid` is a zombie and stays one until this reaps it.
+    pub(crate) fn reap(&mut self, pid: u32, out: &mut Vec<Event>) {
+        match self {
+            Self::Cgroups(it) => it.reap(pid, out),
+            Self::Reapers(it) => it.reap(pid, out),
+        }
+    }
+
+    /// Called once when no more children wait to be reaped.
+    pub(crate) fn reaped(&mut self, out: &mut Vec<Event>) {
+        match self {
+            Self::Cgroups(it) => it.look(out),
+            Self::Reapers(it) => it.hunt(out),
+        }
+    }
+
+    /// A descriptor registered with a token of [`Tools::watch`] has something to say.
+    pub(crate) fn ready(&mut self, token: u64, out: &mut Vec<Event>) {
+        match self {
+            Self::Cgroups(it) => it.ready(token, out),
+            Self::Reapers(it) => it.ready(token, out),
+        }
+    }
+
+    /// When [`Contain::tick`] wants to be called; `None`: not without other news.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Cgroups(it) => it.due(),
+            Self::Reapers(it) => it.due(),
+        }
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
+        match self {
+            Self::Cgroups(it) => it.tick(now, out),
+            Self::Reapers(it) => it.hunt(out),
+        }
+    }
+
+    /// Whether no scope has anything alive in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Cgroups(it) => it.is_empty(),
+            Self::Reapers(it) => it.is_empty(),
+        }
+    }
+
+    /// Removes what was made for all scopes together, before the keeper exits.
+    pub(crate) fn remove(&mut self) {
+        match self {
+            Self::Cgroups(it) => it.remove(),
+            Self::Reapers(_) => {}
+        }
+    }
+}
+
+/// Tokens below this are the keeper's own.
+pub(crate) const FIRST_TOKEN: u64 = 16;
+/// Scopes may be numbered up to here, so that tokens can be made of the numbers.
+pub(crate) const LAST_SCOPE: u64 = u64::MAX - FIRST_TOKEN;
+
+/// Descriptors that a start leaves free: what comes with the next message must always find room.
+const SPARE: u64 = 32;
+
+impl Tools {
+    /// Fails while there are too few descriptors to start something and still be able to do anything else.
+    pub(crate) fn check_room(&self) -> io::Result<()> {
+        // The kernel gives the lowest number that is free, so all below it are in use.
+        let lowest = u64::from(self.null.try_clone()?.as_raw_fd().unsigned_abs());
+        let full = self.most.is_some_and(|most| lowest.saturating_add(SPARE) > most);
+        if full { Err(rustix::io::Errno::MFILE.into()) } else { Ok(()) }
+    }
+
+    /// Has the loop call [`Contain::ready`] with a token when `fd` is ready.
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, token: u64, flags: epoll::EventFlags) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
+    pub(crate) fn unwatch(&self, fd: impl AsFd) {
+        // It fails only for a descriptor that was not watched.
+        let _unknown = epoll::delete(&self.epoll, fd);
+    }
+}
+
+/// The token of a descriptor of one scope.
+pub(crate) fn token_of(scope: ScopeId) -> u64 {
+    scope.0.saturating_add(FIRST_TOKEN)
+}
+
+/// The scope of a token.
+pub(crate) fn scope_of(token: u64) -> Option<ScopeId> {
+    token.checked_sub(FIRST_TOKEN).map(ScopeId)
+}
+
+impl From<kennel_sys::wait::Exit> for Exit {
+    fn from(exit: kennel_sys::wait::Exit) -> Self {
+        match exit {
+            kennel_sys::wait::Exit::Code(code) => Self::Code(code),
+            kennel_sys::wait::Exit::Signal(signal) => Self::Signal(signal),
+        }
+    }
+}
+
+pub(crate) fn usage(reaped: &kennel_sys::wait::Reaped) -> Usage {
+    Usage { cpu_us: reaped.cpu_us, max_rss_bytes: reaped.max_rss_bytes }
+}
+
+impl From<kennel_sys::cgroup::Survivor> for Survivor {
+    fn from(it: kennel_sys::cgroup::Survivor) -> Self {
+        Self { pid: it.pid, state: it.state, wchan: it.wchan, tracer: it.tracer, command: it.command }
+    }
+}

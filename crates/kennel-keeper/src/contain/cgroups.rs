@@ -1,0 +1,403 @@
+//! A group of its own for every scope.
+
+use std::collections::HashMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use kennel_sys::cgroup::{Group, Killer, Step, survivors};
+use kennel_sys::spawn::Spawner;
+use kennel_sys::{pidfd, process, signal, wait};
+use rustix::event::epoll::EventFlags;
+use rustix::fs::{Mode, OFlags, inotify};
+use rustix::process::Signal;
+
+use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
+use crate::launch::{Launch, Pipes, no_scope, stdio};
+use crate::place::Place;
+use crate::proto::{Backend, Event, ScopeId, Spawn, SpawnError, Stdio};
+use crate::start::{is_plain, note};
+
+/// Token of the one inotify descriptor: no scope has it, see [`LAST_SCOPE`].
+const INOTIFY: u64 = super::FIRST_TOKEN - 1;
+/// A zombie that nobody lets us reap is reported after this time, and again after each such span.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a start waits for the leftovers of an earlier keeper to be gone.
+const SWEEP: Duration = Duration::from_secs(3);
+/// Most survivors in one report.
+const REPORTED: usize = 64;
+
+/// All scopes that live.
+pub(crate) struct Cgroups {
+    tools: Rc<Tools>,
+    place: Place,
+    spawner: Spawner,
+    inotify: OwnedFd,
+    live: HashMap<ScopeId, Live>,
+    mains: HashMap<u32, ScopeId>,
+    leaves: HashMap<PathBuf, ScopeId>,
+    watches: HashMap<i32, ScopeId>,
+    /// Scopes that something has happened to since they were last looked at.
+    touched: Vec<ScopeId>,
+    /// Groups of an earlier keeper that would not empty.
+    stale: Vec<(Group, Killer)>,
+}
+
+/// A scope that is not known to be empty.
+struct Live {
+    group: Group,
+    pid: u32,
+    main: OwnedFd,
+    watch: Watch,
+    killer: Option<Killer>,
+    /// Set once nobody lives in it and its directory is removed; then only zombies keep it, and this is when to
+    /// report them.
+    removed: Option<Instant>,
+}
+
+/// How news of `cgroup.events` comes.
+enum Watch {
+    Inotify(i32),
+    /// The file itself, in epoll: when the user's inotify watches are used up.
+    File(OwnedFd),
+}
+
+/// Empties what an earlier keeper left, before anything starts that might need its ports. What will not empty
+/// within [`SWEEP`] is returned, to be gone on with beside the rest.
+fn sweep(place: &Place) -> Vec<(Group, Killer)> {
+    let begin = Instant::now();
+    let groups = place.sweep().into_iter();
+    let mut stale: Vec<(Group, Killer)> = groups
+        .map(|group| {
+            let killer = Killer::start(&group, begin).0;
+            (group, killer)
+        })
+        .collect();
+    if !stale.is_empty() {
+        note!("an earlier kennel was lost; ending what it left in {} scopes", stale.len());
+    }
+    loop {
+        let now = Instant::now();
+        stale.retain_mut(|(group, killer)| killer.step(group, now) != Step::Empty);
+        if stale.is_empty() || now.duration_since(begin) >= SWEEP {
+            return stale;
+        }
+        process::pause(Duration::from_millis(1));
+    }
+}
+
+impl Cgroups {
+    /// Takes over the place, and empties what it finds there.
+    pub(crate) fn new(tools: Rc<Tools>, place: Place, spawner: Spawner) -> io::Result<Self> {
+        let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+        tools.watch(inotify.as_fd(), INOTIFY, EventFlags::IN)?;
+        let stale = sweep(&place);
+        Ok(Self {
+            tools,
+            place,
+            spawner,
+            inotify,
+            live: HashMap::new(),
+            mains: HashMap::new(),
+            leaves: HashMap::new(),
+            watches: HashMap::new(),
+            touched: Vec::new(),
+            stale,
+        })
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        Backend::Cgroup { root: self.place.root().to_owned() }
+    }
+
+    pub(crate) fn spawn(&mut self, spawn: &Spawn, out: &mut Vec<Event>) {
+        let scope = spawn.scope;
+        match self.try_spawn(spawn) {
+            Ok(event) => out.push(event),
+            Err(error) => out.push(Event::SpawnFailed { scope, error }),
+        }
+        // It may have ended already, before anybody was watching.
+        self.touched.push(scope);
+        self.look(out);
+    }
+
+    fn try_spawn(&mut self, spawn: &Spawn) -> Result<Event, SpawnError> {
+        let scope = spawn.scope;
+        if !is_plain(spawn.name.as_ref()) || scope.0 > LAST_SCOPE || self.live.contains_key(&scope) {
+            let error = io::Error::from(rustix::io::Errno::INVAL);
+            return Err(no_scope(&error, spawn.name.clone()));
+        }
+        self.tools.check_room().map_err(|error| no_scope(&error, spawn.name.clone()))?;
+        let pipes = matches!(spawn.stdio, Stdio::Capture).then(Pipes::new).transpose();
+        let pipes = pipes.map_err(|error| no_scope(&error, spawn.name.clone()))?;
+        let group = self
+            .place
+            .leaf(&spawn.name, |leaf| self.leaves.contains_key(leaf))
+            .map_err(|error| no_scope(&error, spawn.name.clone()))?;
+        let directory = group.directory().to_owned();
+        let started = self.start_in(&group, spawn, pipes.as_ref());
+        let (watch, child) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                // Nothing is in it: the failed child has been reaped.
+                let _gone = group.remove();
+                return Err(error);
+            }
+        };
+        if let Watch::Inotify(watch) = watch {
+            self.watches.insert(watch, scope);
+        }
+        self.mains.insert(child.pid, scope);
+        if let Some(leaf) = directory.file_name() {
+            self.leaves.insert(leaf.into(), scope);
+        }
+        self.live.insert(scope, Live { group, pid: child.pid, main: child.pidfd, watch, killer: None, removed: None });
+        Ok(Event::Spawned {
+            scope,
+            pid: child.pid,
+            place: crate::proto::Place::Cgroup(directory),
+            pipes: pipes.map(|pipes| pipes.read),
+        })
+    }
+
+    fn start_in(
+        &mut self,
+        group: &Group,
+        spawn: &Spawn,
+        pipes: Option<&Pipes>,
+    ) -> Result<(Watch, kennel_sys::spawn::Child), SpawnError> {
+        let watch = self.watch(group, spawn.scope).map_err(|error| no_scope(&error, spawn.name.clone()))?;
+        let launch = Launch {
+            spawn,
+            stdio: stdio(spawn, pipes, &self.tools.null),
+            nofile: self.tools.nofile,
+            no_new_privs: false,
+            cgroup: Some(group.fd().as_fd()),
+        };
+        match launch.run(&mut self.spawner) {
+            Ok(child) => Ok((watch, child)),
+            Err(error) => {
+                self.unwatch(&watch);
+                Err(error)
+            }
+        }
+    }
+
+    /// Source: `inotify(7)`; kernel documentation, cgroup v2: a change of `cgroup.events` is both a modification
+    /// and `POLLPRI`, at most every 10 ms, the last one never lost.
+    fn watch(&self, group: &Group, scope: ScopeId) -> io::Result<Watch> {
+        let file = group.directory().join("cgroup.events");
+        if false && let Ok(watch) = inotify::add_watch(&self.inotify, &file, inotify::WatchFlags::MODIFY) {
+            return Ok(Watch::Inotify(watch));
+        }
+        let file = rustix::fs::open(&file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        // Edge-triggered: the condition holds until the file is read, and it is another descriptor that is read.
+        self.tools.watch(file.as_fd(), token_of(scope), EventFlags::PRI | EventFlags::ET)?;
+        Ok(Watch::File(file))
+    }
+
+    fn unwatch(&mut self, watch: &Watch) {
+        match watch {
+            Watch::Inotify(watch) => {
+                self.watches.remove(watch);
+                // The kernel removes it by itself together with the directory.
+                let _gone = inotify::remove_watch(&self.inotify, *watch);
+            }
+            Watch::File(file) => self.tools.unwatch(file),
+        }
+    }
+
+    pub(crate) fn signal(&mut self, scope: ScopeId, number: i32, everyone: bool) {
+        let Some(live) = self.live.get(&scope) else { return };
+        let then_continue = number != Signal::KILL.as_raw() && !signal::stops(number);
+        let continue_ = Signal::CONT.as_raw();
+        if everyone {
+            live.group.signal(number);
+            if then_continue {
+                live.group.signal(continue_);
+            }
+        } else {
+            // It may have ended, or run as another user; neither is news.
+            let _gone = pidfd::send_signal(&live.main, number);
+            if then_continue {
+                let _gone = pidfd::send_signal(&live.main, continue_);
+            }
+        }
+        if then_continue && live.killer.is_none() {
+            // Somebody may have frozen it; the signal waits until it thaws.
+            let _gone = live.group.freeze(false);
+        }
+    }
+
+    pub(crate) fn kill(&mut self, scope: ScopeId, out: &mut Vec<Event>) {
+        self.begin_kill(scope);
+        self.look(out);
+    }
+
+    pub(crate) fn kill_all(&mut self, out: &mut Vec<Event>) {
+        let scopes: Vec<ScopeId> = self.live.keys().copied().collect();
+        for scope in scopes {
+            self.begin_kill(scope);
+        }
+        self.look(out);
+    }
+
+    fn begin_kill(&mut self, scope: ScopeId) {
+        let Some(live) = self.live.get_mut(&scope) else { return };
+        if live.killer.is_none() && live.removed.is_none() {
+            let (killer, result) = Killer::start(&live.group, Instant::now());
+            if let Err(error) = result {
+                note!("cannot kill {} at once: {error}", live.group.directory().display());
+            }
+            live.killer = Some(killer);
+        }
+        self.touched.push(scope);
+    }
+
+    pub(crate) fn reap(&mut self, pid: u32, out: &mut Vec<Event>) {
+        // Read while it is a zombie: afterwards the number tells nothing.
+        let main = self.mains.get(&pid).copied();
+        let scope = main.or_else(|| self.leaves.get(&self.place.leaf_of(pid)?).copied());
+        let Ok(Some(reaped)) = wait::reap(pid, false) else { return };
+        let Some(scope) = scope else { return };
+        let exit = reaped.exit.into();
+        if main.is_some() {
+            self.mains.remove(&pid);
+            out.push(Event::MainExited { scope, exit, usage: usage(&reaped) });
+        } else {
+            out.push(Event::Reaped { scope, pid, exit });
+        }
+        self.touched.push(scope);
+    }
+
+    pub(crate) fn ready(&mut self, token: u64, out: &mut Vec<Event>) {
+        if token == INOTIFY {
+            self.read_inotify();
+        } else if let Some(scope) = scope_of(token) {
+            self.touched.push(scope);
+        }
+        self.look(out);
+    }
+
+    fn read_inotify(&mut self) {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+        // Ends with "nothing there": each entry only says which file to read.
+        while let Ok(event) = reader.next() {
+            if event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW) {
+                self.touched.extend(self.live.keys());
+            }
+            if let Some(scope) = self.watches.get(&event.wd()) {
+                self.touched.push(*scope);
+            }
+        }
+    }
+
+    /// Looks at every scope that something has happened to. The kernel may hold its notice back for 10 ms, so this
+    /// is also called after each round of reaping: the last of a tree is always ours to reap.
+    pub(crate) fn look(&mut self, out: &mut Vec<Event>) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        let now = Instant::now();
+        let mut zombies = None;
+        for scope in touched {
+            if self.is_removed(scope, now, out) {
+                let zombies = zombies.get_or_insert_with(|| self.zombies());
+                self.settle(scope, zombies, now, out);
+            }
+        }
+    }
+
+    /// Whether nobody lives in a scope any more; its directory is removed then.
+    fn is_removed(&mut self, scope: ScopeId, now: Instant, out: &mut Vec<Event>) -> bool {
+        let Some(live) = self.live.get_mut(&scope) else { return false };
+        if live.removed.is_some() {
+            return true;
+        }
+        if live.killer.is_none() {
+            if live.group.populated().unwrap_or(true) {
+                return false;
+            }
+            if live.group.remove().is_err() {
+                // Something got in between: nothing that should be there.
+                live.killer = Some(Killer::start(&live.group, now).0);
+            }
+        }
+        match live.killer.as_mut().map_or(Step::Empty, |killer| killer.step(&live.group, now)) {
+            Step::Again => false,
+            Step::Empty => {
+                live.killer = None;
+                live.removed = Some(now + PATIENCE);
+                true
+            }
+            Step::Stuck => {
+                let pids = live.group.members();
+                out.push(stuck(scope, &pids));
+                false
+            }
+        }
+    }
+
+    /// Ends the record of a scope in which nobody lives, as soon as all of it is reaped.
+    fn settle(&mut self, scope: ScopeId, zombies: &[(PathBuf, u32)], now: Instant, out: &mut Vec<Event>) {
+        let Some(live) = self.live.get_mut(&scope) else { return };
+        let Some(leaf) = live.group.directory().file_name().map(PathBuf::from) else { return };
+        let mut waiting: Vec<u32> = zombies.iter().filter(|(of, _)| *of == leaf).map(|(_, pid)| *pid).collect();
+        waiting.extend(self.mains.get(&live.pid).filter(|of| **of == scope).map(|_| live.pid));
+        if waiting.is_empty() {
+            if let Some(live) = self.live.remove(&scope) {
+                self.unwatch(&live.watch);
+            }
+            self.leaves.remove(&leaf);
+            out.push(Event::Emptied { scope });
+        } else if live.removed.is_some_and(|report| report <= now) {
+            // Held by a tracer: the kernel gives it to us when that lets go.
+            live.removed = Some(now + PATIENCE);
+            out.push(stuck(scope, &waiting));
+        }
+    }
+
+    /// Children that are no main process, which they are not for long, with their leaves. A process leaves its
+    /// cgroup before it can be reaped, and the end of a scope is told after the end of its last process.
+    fn zombies(&self) -> Vec<(PathBuf, u32)> {
+        let children = process::children().unwrap_or_default();
+        let others = children.into_iter().filter(|pid| !self.mains.contains_key(pid));
+        others.filter_map(|pid| Some((self.place.leaf_of(pid)?, pid))).collect()
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let live = self.live.values().filter_map(Live::due);
+        live.chain(self.stale.iter().map(|(_, killer)| killer.due())).min()
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
+        self.stale.retain_mut(|(group, killer)| killer.due() > now || killer.step(group, now) != Step::Empty);
+        let due = self.live.iter().filter(|(_, live)| live.due().is_some_and(|due| due <= now));
+        self.touched.extend(due.map(|(scope, _)| *scope));
+        self.look(out);
+    }
+
+    /// What an earlier keeper left does not hold this one back: it stays for the next.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.mains.is_empty()
+    }
+
+    pub(crate) fn remove(&mut self) {
+        self.place.remove();
+    }
+}
+
+impl Live {
+    fn due(&self) -> Option<Instant> {
+        self.removed.or_else(|| self.killer.as_ref().map(Killer::due))
+    }
+}
+
+fn stuck(scope: ScopeId, pids: &[u32]) -> Event {
+    let left = survivors(pids, REPORTED);
+    Event::Stuck { scope, survivors: left.into_iter().map(Into::into).collect() }
+}

@@ -1,0 +1,179 @@
+//! Ending a tree without a cgroup: stop every member until none moves, then kill them all.
+//!
+//! Killing one by one loses against a tree that forks: a newborn of a process that is killed is not yet in the
+//! list. A stopped process does not fork, so once every member has been seen stopped twice the list is complete.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use kennel_sys::proc::{self, Stat};
+use kennel_sys::{pidfd, process};
+use rustix::process::Signal;
+
+/// Pause between passes while they are likely to help.
+const QUICK: Duration = Duration::from_millis(1);
+/// And when they were many.
+const SLOW: Duration = Duration::from_millis(100);
+/// So many passes are quick.
+const PATIENT: u32 = 64;
+/// If the members will not come to rest in this time, they are killed as they are.
+const RESTLESS: Duration = Duration::from_millis(300);
+/// After this much time the survivors are worth a report, and again after each such span.
+const REPORT: Duration = Duration::from_secs(5);
+
+/// The state of a hunt; each [`Hunt::pass`] is short.
+#[derive(Debug)]
+pub(crate) struct Hunt {
+    /// Members of the last pass, if every one was at rest.
+    at_rest: Option<HashSet<(u32, u64)>>,
+    since: Instant,
+    passes: u32,
+    next: Instant,
+    report: Instant,
+}
+
+/// Result of a pass.
+#[derive(Debug)]
+pub(crate) enum Pass {
+    /// No living member was found; zombies may be.
+    Gone,
+    /// Call again when due.
+    Again,
+    /// As `Again`, and these are left after a long time.
+    Stuck(Vec<u32>),
+}
+
+impl Hunt {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { at_rest: None, since: now, passes: 0, next: now, report: now + REPORT }
+    }
+
+    /// When the next pass is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.next
+    }
+
+    /// Looks at all descendants of this process except those children that are `spared`, with theirs.
+    ///
+    /// The first pass kills at once, which is all that most trees need; what is left after it is stopped first.
+    pub(crate) fn pass(&mut self, spared: impl Fn(u32) -> bool) -> Pass {
+        let begin = Instant::now();
+        let members = Members::now(spared);
+        let result = self.act(&members, begin);
+        self.passes += 1;
+        // A look at a large tree takes its time: as much again is left for the tree to die in.
+        let pause = if self.passes < PATIENT { QUICK } else { SLOW };
+        let now = Instant::now();
+        self.next = now + pause.max(now.duration_since(begin));
+        result
+    }
+
+    fn act(&mut self, members: &Members, now: Instant) -> Pass {
+        if members.living.is_empty() {
+            return Pass::Gone;
+        }
+        let set: HashSet<(u32, u64)> = members.living.iter().map(|stat| (stat.pid, stat.start_ticks)).collect();
+        let rests = members.living.iter().all(is_at_rest);
+        let twice = rests && self.at_rest.as_ref() == Some(&set);
+        if self.passes == 0 || twice || now.duration_since(self.since) > RESTLESS {
+            members.signal(Signal::KILL.as_raw(), |_| true);
+            self.at_rest = None;
+            self.since = now;
+        } else {
+            members.signal(Signal::STOP.as_raw(), |stat| !is_at_rest(stat));
+            self.at_rest = rests.then_some(set);
+        }
+        if now >= self.report {
+            self.report = now + REPORT;
+            return Pass::Stuck(members.living.iter().map(|stat| stat.pid).collect());
+        }
+        Pass::Again
+    }
+}
+
+/// Whether nothing of it runs any more. A process whose main thread alone has ended looks like a zombie, too, and
+/// lives on in its other threads.
+fn is_dead(stat: &Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X') && threads(stat.pid).count() <= 1
+}
+
+/// State letters of the threads of a process.
+fn threads(pid: u32) -> impl Iterator<Item = char> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(move |task| {
+        let thread = task.file_name().to_str()?.parse().ok()?;
+        // A thread can be read like a process, though it is not listed as one.
+        proc::stat(thread).map(|stat| stat.state)
+    })
+}
+
+/// Stopped, traced, or in an uninterruptible sleep, at whose end a stop that is pending comes first: none of these
+/// can make another process.
+fn is_at_rest(stat: &Stat) -> bool {
+    let rests = |state: char| matches!(state, 'T' | 't' | 'D');
+    // Here a zombie is one without its main thread, see `is_dead`.
+    rests(stat.state) || stat.state == 'Z' && threads(stat.pid).all(|state| rests(state) || state == 'Z')
+}
+
+/// Sends `signal` to every living descendant of this process; answers with how many got it.
+pub(crate) fn signal_all(signal: i32) -> usize {
+    Members::now(|_| false).signal(signal, |_| true)
+}
+
+/// Living descendants at one moment.
+struct Members {
+    root: u32,
+    living: Vec<Stat>,
+    /// Every descendant, zombies included.
+    pids: HashSet<u32>,
+}
+
+impl Members {
+    fn now(spared: impl Fn(u32) -> bool) -> Self {
+        let root = std::process::id();
+        let mut pids = HashSet::new();
+        let mut living = Vec::new();
+        // Parents come before their children there, so leaving out a parent leaves out its tree.
+        for stat in descendants(root) {
+            let ours = if stat.ppid == root { !spared(stat.pid) } else { pids.contains(&stat.ppid) };
+            if ours {
+                pids.insert(stat.pid);
+                if !is_dead(&stat) {
+                    living.push(stat);
+                }
+            }
+        }
+        Self { root, living, pids }
+    }
+
+    fn signal(&self, signal: i32, wanted: impl Fn(&Stat) -> bool) -> usize {
+        self.living.iter().filter(|stat| wanted(stat) && self.signal_one(stat, signal)).count()
+    }
+
+    /// The number may be another process by now, so it is opened first, and what it is checked after.
+    fn signal_one(&self, stat: &Stat, signal: i32) -> bool {
+        let Ok(fd) = pidfd::open(stat.pid) else { return false };
+        let same = proc::stat(stat.pid).is_some_and(|now| {
+            // With the time of its start equal and a parent among us it is ours even if it is not the same.
+            now.start_ticks == stat.start_ticks && (now.ppid == self.root || self.pids.contains(&now.ppid))
+        });
+        same && pidfd::send_signal(&fd, signal).is_ok()
+    }
+}
+
+/// All descendants, parents before their children. By the kernel's lists of children, for that costs as much as the
+/// tree is large; where it keeps none, by a look at every process there is.
+fn descendants(root: u32) -> Vec<Stat> {
+    let Ok(children) = process::children() else { return proc::descendants(root) };
+    let mut found = Vec::new();
+    let mut open = children;
+    while let Some(pid) = open.pop() {
+        // Its children before itself: if it ends in between, they are ours and in the next list.
+        let children = process::children_of(pid);
+        if let Some(stat) = proc::stat(pid) {
+            found.push(stat);
+            open.extend(children);
+        }
+    }
+    found
+}

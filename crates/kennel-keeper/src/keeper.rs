@@ -1,0 +1,403 @@
+//! The loop: what the daemon asks, what the kernel tells, what is due.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use kennel_sys::signal::SignalFd;
+use kennel_sys::spawn::Spawner;
+use kennel_sys::wait::{self, News};
+use rustix::event::epoll::{self, EventFlags};
+use rustix::process::Signal;
+
+use crate::channel::Incoming;
+use crate::contain::{Contain, Tools};
+use crate::daemon::{Daemon, Losses};
+use crate::proto::{Event, Exit, Known, Request, ScopeId, VERSION};
+use crate::start::{Options, Setup, note};
+use crate::{codec, contain};
+
+const CHANNEL: u64 = 0;
+const SIGNALS: u64 = 1;
+
+/// A daemon that says goodbye and does not go is ended after this time.
+const GOODBYE: Duration = Duration::from_secs(10);
+/// Most messages taken from the daemon before anything else is looked at.
+const BATCH: usize = 64;
+
+/// Everything a running keeper has.
+pub(crate) struct Keeper {
+    options: Options,
+    setup: Setup,
+    tools: Rc<Tools>,
+    signals: SignalFd,
+    spawner: Spawner,
+    contain: Contain,
+    /// Every scope that the daemon has not forgotten.
+    records: BTreeMap<ScopeId, Record>,
+    /// Chosen for scopes that have not answered yet.
+    names: BTreeMap<ScopeId, String>,
+    daemon: Option<Daemon>,
+    losses: Losses,
+    next_start: Option<Instant>,
+    /// Set by a goodbye, or when the daemon cannot be kept alive: nothing is started any more.
+    leaving: Option<Instant>,
+}
+
+/// What the daemon will want to know of a scope if it has to ask again.
+struct Record {
+    name: String,
+    pid: u32,
+    exit: Option<Exit>,
+    empty: bool,
+    pipes: Option<[OwnedFd; 2]>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        options: Options,
+        setup: Setup,
+        tools: Rc<Tools>,
+        signals: SignalFd,
+        contain: Contain,
+    ) -> io::Result<Self> {
+        tools.watch(signals.as_fd(), SIGNALS, EventFlags::IN)?;
+        Ok(Self {
+            options,
+            setup,
+            tools,
+            signals,
+            spawner: Spawner::new()?,
+            contain,
+            records: BTreeMap::new(),
+            names: BTreeMap::new(),
+            daemon: None,
+            losses: Losses::default(),
+            next_start: None,
+            leaving: None,
+        })
+    }
+
+    /// Starts the daemon; the first one reports to `ready`.
+    pub(crate) fn start_daemon(&mut self, ready: Option<&OwnedFd>) -> io::Result<()> {
+        let daemon = Daemon::start(&self.options, &self.setup, &mut self.spawner, ready)?;
+        self.tools.watch(daemon.channel.as_fd(), CHANNEL, EventFlags::IN)?;
+        self.contain.set_daemon(Some(daemon.pid));
+        self.daemon = Some(daemon);
+        Ok(())
+    }
+
+    /// Runs until everything has ended.
+    pub(crate) fn run(mut self) {
+        while !self.is_done() {
+            if let Err(error) = self.turn() {
+                // Nothing here is known to fail. Leaving would abandon the scopes, so that is not what happens.
+                note!("the event loop stumbled: {error}");
+                kennel_sys::process::pause(Duration::from_millis(100));
+            }
+        }
+        self.contain.remove();
+    }
+
+    /// Cleans up after a start that failed.
+    pub(crate) fn abandon(mut self) {
+        self.contain.remove();
+    }
+
+    fn is_done(&self) -> bool {
+        self.leaving.is_some() && self.daemon.is_none() && self.contain.is_empty()
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let mut ready = [epoll::Event { flags: EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 64];
+        let timeout = self.due().map(|due| due.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|time| rustix::event::Timespec::try_from(time).ok());
+        let count = match epoll::wait(&self.tools.epoll, &mut ready[..], timeout.as_ref()) {
+            Ok(count) => count,
+            Err(rustix::io::Errno::INTR) => 0,
+            Err(errno) => return Err(errno.into()),
+        };
+        let mut out = Vec::new();
+        let mut signalled = false;
+        for event in ready.iter().take(count) {
+            match event.data.u64() {
+                CHANNEL => self.hear(&mut out),
+                SIGNALS => signalled = true,
+                token => self.contain.ready(token, &mut out),
+            }
+        }
+        // After the daemon's last words have been read.
+        if signalled {
+            self.on_signals(&mut out)?;
+        }
+        self.on_time(Instant::now(), &mut out);
+        self.publish(out);
+        Ok(())
+    }
+
+    fn due(&self) -> Option<Instant> {
+        // Once it has passed, the goodbye needs no more looking after.
+        let goodbye = self.leaving.filter(|_| self.daemon.is_some());
+        [self.contain.due(), self.next_start, goodbye].into_iter().flatten().min()
+    }
+
+    fn on_time(&mut self, now: Instant, out: &mut Vec<Event>) {
+        if self.contain.due().is_some_and(|due| due <= now) {
+            self.contain.tick(now, out);
+        }
+        if self.next_start.is_some_and(|due| due <= now) {
+            self.next_start = None;
+            if let Err(error) = self.start_daemon(None) {
+                note!("cannot start the daemon: {error}");
+                self.lost(now, out);
+            }
+        }
+        if self.leaving.is_some_and(|due| due <= now)
+            && let Some(daemon) = &self.daemon
+        {
+            daemon.kill();
+            self.leaving = Some(now + GOODBYE);
+        }
+    }
+
+    /// Reads what the daemon says.
+    fn hear(&mut self, out: &mut Vec<Event>) {
+        for _ in 0..BATCH {
+            let Some(daemon) = &mut self.daemon else { return };
+            let request = match daemon.channel.receive() {
+                Ok(Incoming::Message(bytes, fds)) => codec::decode_request(&bytes, fds).map_err(io::Error::from),
+                Ok(Incoming::Closed) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => Err(error),
+            };
+            match request {
+                Ok(request) => self.obey(request, out),
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::UnexpectedEof {
+                        note!("the daemon cannot be understood: {error}");
+                    }
+                    // Without a connection it is of no use. Its end is dealt with when it is reaped.
+                    self.tools.unwatch(&daemon.channel);
+                    daemon.greeted = false;
+                    if self.leaving.is_none() {
+                        daemon.kill();
+                    }
+                    return;
+                }
+            }
+        }
+        self.flush();
+    }
+
+    fn obey(&mut self, request: Request, out: &mut Vec<Event>) {
+        match request {
+            Request::Hello { version } => {
+                if version != VERSION {
+                    note!("the daemon speaks version {version} of the protocol, we speak {VERSION}");
+                }
+                // What has happened until now is part of the welcome; what comes after it is told.
+                self.publish(std::mem::take(out));
+                self.welcome();
+            }
+            Request::Spawn(spawn) => {
+                self.names.insert(spawn.scope, spawn.name.clone());
+                self.contain.spawn(spawn, out);
+            }
+            Request::Signal { scope, signal, everyone } => self.contain.signal(scope, signal, everyone),
+            Request::Kill { scope } => self.contain.kill(scope, out),
+            Request::Forget { scope } => {
+                self.records.remove(&scope);
+            }
+            Request::Bye => {
+                self.leaving = Some(Instant::now() + GOODBYE);
+                self.contain.kill_all(out);
+            }
+        }
+    }
+
+    fn welcome(&mut self) {
+        let known = self.records.iter().map(|(scope, record)| Known {
+            scope: *scope,
+            name: record.name.clone(),
+            pid: record.pid,
+            exit: record.exit,
+            empty: record.empty,
+            pipes: record.pipes.as_ref().and_then(cloned),
+        });
+        let event = Event::Welcome {
+            version: VERSION,
+            pid: std::process::id(),
+            backend: self.contain.backend(),
+            known: known.collect(),
+        };
+        if let Some(daemon) = &mut self.daemon {
+            daemon.greeted = true;
+        }
+        self.send(&event);
+    }
+
+    /// Keeps what an event says, and tells it to the daemon.
+    fn publish(&mut self, events: Vec<Event>) {
+        for event in events {
+            self.keep(&event);
+            self.send(&event);
+        }
+        self.flush();
+    }
+
+    fn keep(&mut self, event: &Event) {
+        match event {
+            Event::Spawned { scope, pid, pipes, .. } => {
+                let name = self.names.remove(scope).unwrap_or_default();
+                let pipes = pipes.as_ref().and_then(cloned);
+                self.records.insert(*scope, Record { name, pid: *pid, exit: None, empty: false, pipes });
+            }
+            Event::SpawnFailed { scope, .. } => {
+                self.names.remove(scope);
+            }
+            Event::MainExited { scope, exit, .. } => {
+                if let Some(record) = self.records.get_mut(scope) {
+                    record.exit = Some(*exit);
+                }
+            }
+            Event::Emptied { scope } => {
+                if let Some(record) = self.records.get_mut(scope) {
+                    record.empty = true;
+                }
+            }
+            Event::Stuck { scope, survivors } => note!("scope {} will not empty: {survivors:?}", scope.0),
+            Event::Welcome { .. } | Event::Reaped { .. } => {}
+        }
+    }
+
+    fn send(&mut self, event: &Event) {
+        let Some(daemon) = self.daemon.as_mut().filter(|daemon| daemon.greeted) else { return };
+        let (bytes, fds) = codec::encode_event(event);
+        if let Err(error) = daemon.channel.queue(&bytes, &fds) {
+            // Out of descriptors, and so the same as below.
+            note!("cannot tell the daemon what happened: {error}");
+            daemon.kill();
+        }
+    }
+
+    /// Sends what is queued, and asks to be woken if the daemon does not take it all.
+    fn flush(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let waiting = match daemon.channel.flush() {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+                    // A daemon that misses an event is worse than one that starts anew and asks.
+                    note!("cannot tell the daemon what happened: {error}");
+                    daemon.kill();
+                }
+                // Else it is gone, or about to be: reported when it is reaped.
+                daemon.greeted = false;
+                return;
+            }
+        };
+        let flags = if waiting { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+        let data = epoll::EventData::new_u64(CHANNEL);
+        // Fails only after it was taken out of the set, because the connection is closed.
+        let _closed = epoll::modify(&self.tools.epoll, &daemon.channel, data, flags);
+    }
+
+    fn on_signals(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
+        let pending = self.signals.take()?;
+        let has = |signal: Signal| pending & 1 << (signal.as_raw() - 1) != 0;
+        if has(Signal::CHILD) {
+            self.reap(out)?;
+        }
+        if has(Signal::TERM) || has(Signal::INT) {
+            match &self.daemon {
+                // It knows how to stop everything politely.
+                Some(daemon) => daemon.signal(Signal::TERM.as_raw()),
+                None => self.leave(out),
+            }
+        }
+        Ok(())
+    }
+
+    fn reap(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
+        let stops = self.contain.minds_stops();
+        let mut before = None;
+        loop {
+            match wait::peek(stops) {
+                Ok(Some((pid, News::Stopped))) => {
+                    self.contain.stopped(pid);
+                    wait::forget_stop(pid)?;
+                }
+                // Not reaped the last time, for whatever reason: never a busy loop.
+                Ok(Some((pid, News::Ended))) if before == Some(pid) => break,
+                Ok(Some((pid, News::Ended))) => {
+                    before = Some(pid);
+                    match self.daemon.take_if(|daemon| daemon.pid == pid) {
+                        Some(daemon) => self.daemon_ended(daemon, out)?,
+                        None => self.contain.reap(pid, out),
+                    }
+                }
+                Ok(None) => break,
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::CHILD.raw_os_error()) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.contain.reaped(out);
+        Ok(())
+    }
+
+    fn daemon_ended(&mut self, mut daemon: Daemon, out: &mut Vec<Event>) -> io::Result<()> {
+        let reaped = wait::reap(daemon.pid, false)?;
+        self.contain.set_daemon(None);
+        // Goodbye may be the last thing that it said.
+        while let Ok(Incoming::Message(bytes, fds)) = daemon.channel.receive() {
+            if let Ok(Request::Bye) = codec::decode_request(&bytes, fds) {
+                self.leaving = Some(Instant::now());
+            }
+        }
+        if self.leaving.is_some() {
+            self.contain.kill_all(out);
+            return Ok(());
+        }
+        note!("the daemon is lost: {:?}", reaped.map(|reaped| reaped.exit));
+        let failed_to_start = matches!(reaped.map(|reaped| reaped.exit), Some(wait::Exit::Code(_)));
+        if failed_to_start && !daemon.greeted && self.losses.is_none() {
+            // It has said why to whoever waits, and would say so again.
+            self.leave(out);
+        } else {
+            self.lost(Instant::now(), out);
+        }
+        Ok(())
+    }
+
+    /// The policy for the loss of the daemon: everything ends at once, then a new one is started.
+    fn lost(&mut self, now: Instant, out: &mut Vec<Event>) {
+        self.contain.kill_all(out);
+        match self.losses.note(now) {
+            Some(next) => self.next_start = Some(next),
+            None => {
+                note!("the daemon was lost too often");
+                self.leave(out);
+            }
+        }
+    }
+
+    fn leave(&mut self, out: &mut Vec<Event>) {
+        self.leaving = Some(Instant::now());
+        self.next_start = None;
+        self.contain.kill_all(out);
+    }
+}
+
+fn cloned(pipes: &[OwnedFd; 2]) -> Option<[OwnedFd; 2]> {
+    let [out, err] = pipes;
+    Some([out.try_clone().ok()?, err.try_clone().ok()?])
+}
+
+/// Opens what every containment shares.
+pub(crate) fn tools(setup: &Setup) -> io::Result<Rc<Tools>> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let most = setup.nofile.and_then(|nofile| nofile.maximum);
+    Ok(Rc::new(contain::Tools { epoll, null: setup.null.try_clone()?, nofile: setup.nofile, most }))
+}

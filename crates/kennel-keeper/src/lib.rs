@@ -1,0 +1,138 @@
+//! The small process that owns every service process: spawns, reaps, signals, kills, keeps exits and pipe ends.
+//!
+//! Knows scopes and processes; no service, no configuration, no HTTP, no async runtime. One thread, one epoll.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails"))]
+
+pub mod proto;
+
+mod keeper;
+
+mod daemon;
+mod link;
+mod start;
+
+mod contain;
+mod launch;
+mod place;
+
+mod hunt;
+mod reaper;
+
+mod channel;
+pub mod codec;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use kennel_sys::signal::SignalFd;
+use kennel_sys::spawn::Spawner;
+
+use self::contain::{Cgroups, Contain, Reapers, Tools};
+use self::keeper::Keeper;
+pub use self::link::Link;
+use self::place::Place;
+use self::start::{Options, Setup, Start, note};
+
+/// Environment variable that names the containment: `auto` (or not set), `cgroup` or `reaper`.
+pub const CONTAINMENT: &str = "KENNEL_CONTAINMENT";
+
+/// Runs the keeper: `args` is what follows `__keeper`, that is `--name NAME --state-dir S --runtime-dir R
+/// --ready-fd N` with N from 1 to 63. Returns when everything is empty and cleaned up; the caller then exits with the code.
+///
+/// Writes `busy` or `error: …` as one line to the ready descriptor if it cannot start, else leaves that to the
+/// daemon. Closes every other descriptor from 3 on, so it must be called before anything is opened, and by a
+/// process with a single thread.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let options = match Options::parse(args) {
+        Ok(options) => options,
+        Err(error) => {
+            note!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let Ok(ready) = start::ready_fd(options.ready_fd) else {
+        note!("nothing is open at the ready descriptor {}", options.ready_fd);
+        return ExitCode::from(2);
+    };
+    match start(options, &ready) {
+        Ok(Some((keeper, lock))) => {
+            // From here on the daemon alone has it, so its end shows when the daemon closes it or dies.
+            drop(ready);
+            keeper.run();
+            // A lock file that nobody holds and that is not empty tells of a keeper that was lost.
+            if let Err(error) = lock.set_len(0) {
+                note!("cannot clear the lock file: {error}");
+            }
+            ExitCode::SUCCESS
+        }
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => {
+            note!("{error}");
+            answer(ready, &format!("error: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, String> {
+    let setup = match Setup::begin(&options, ready)? {
+        Start::Go(setup) => *setup,
+        Start::Busy => {
+            if let Ok(ready) = ready.try_clone() {
+                answer(ready, "busy\n");
+            }
+            return Ok(None);
+        }
+        Start::Elsewhere => return Ok(None),
+    };
+    // Only for eyes, in `ps` and `top`.
+    let _unnamed = rustix::thread::set_name(c"kennel-keeper");
+    // Nothing that a service of the same user sends may end us, but `SIGKILL`.
+    let signals = SignalFd::all().map_err(|error| format!("cannot read signals: {error}"))?;
+    let lock = setup.lock.try_clone().map_err(|error| format!("cannot keep the lock: {error}"))?;
+    let tools = keeper::tools(&setup).map_err(|error| format!("cannot make an event loop: {error}"))?;
+    let contain = contain(&options, &setup, &tools)?;
+    let mut keeper = Keeper::new(options, setup, tools, signals, contain)
+        .map_err(|error| format!("cannot make an event loop: {error}"))?;
+    match keeper.start_daemon(Some(ready)) {
+        Ok(()) => Ok(Some((keeper, lock))),
+        Err(error) => {
+            keeper.abandon();
+            Err(format!("cannot start the daemon: {error}"))
+        }
+    }
+}
+
+/// Chooses between the two ways to hold scopes together.
+fn contain(options: &Options, setup: &Setup, tools: &Rc<Tools>) -> Result<Contain, String> {
+    let wanted = std::env::var_os(CONTAINMENT).unwrap_or_default();
+    let cgroup = || -> Result<Contain, String> {
+        let mut spawner = Spawner::new().map_err(|error| format!("cannot prepare to spawn: {error}"))?;
+        let place = Place::find(&options.name, &mut spawner, &setup.null)?;
+        let cgroups = Cgroups::new(tools.clone(), place, spawner);
+        Ok(Contain::Cgroups(cgroups.map_err(|error| format!("cannot watch cgroups: {error}"))?))
+    };
+    let reaper = |because: String| -> Result<Contain, String> {
+        let own = setup.own_pidfd.try_clone().map_err(|error| format!("cannot prepare reapers: {error}"))?;
+        Ok(Contain::Reapers(Reapers::new(tools.clone(), own, because)))
+    };
+    match wanted.to_str() {
+        Some("" | "auto") => cgroup().or_else(reaper),
+        Some("cgroup") => cgroup(),
+        Some("reaper") => reaper(format!("{CONTAINMENT} says so")),
+        _ => {
+            let wanted = wanted.display();
+            Err(format!("{CONTAINMENT} is `{wanted}`, which is none of auto, cgroup and reaper"))
+        }
+    }
+}
+
+fn answer(ready: OwnedFd, line: &str) {
+    // Nobody may be listening any more.
+    let _unheard = File::from(ready).write_all(line.as_bytes());
+}

@@ -1,0 +1,231 @@
+//! A process that holds one scope together: subreaper for everything the main process starts.
+//!
+//! It is a copy of the keeper, made by `fork` and never executed anew, and speaks the keeper's own protocol: it is
+//! asked by `Signal` and `Kill`, and tells the rest. It ends when its scope is empty, and empties it when the keeper
+//! is gone. Only `SIGKILL` and `SIGSTOP` of its own user can disturb it; the keeper repairs both.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use kennel_sys::cgroup::survivors;
+use kennel_sys::process::{self, Nofile};
+use kennel_sys::signal::{self, SignalFd};
+use kennel_sys::spawn::{Child, Spawner};
+use kennel_sys::{pidfd, wait};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
+
+use crate::channel::{Channel, Incoming};
+use crate::codec;
+use crate::contain::usage;
+use crate::hunt::{self, Hunt, Pass};
+use crate::launch::{Launch, Pipes, stdio};
+use crate::proto::{Event, Place, Request, ScopeId, Spawn};
+
+/// Most survivors in one report.
+const REPORTED: usize = 64;
+
+/// What the copy takes along.
+pub(crate) struct Errand<'a> {
+    pub(crate) spawn: &'a Spawn,
+    pub(crate) pipes: Option<&'a Pipes>,
+    pub(crate) null: &'a OwnedFd,
+    pub(crate) nofile: Option<Nofile>,
+    pub(crate) channel: OwnedFd,
+    /// The keeper itself: readable when it has ended.
+    pub(crate) keeper: &'a OwnedFd,
+}
+
+/// What the copied process does instead of returning.
+pub(crate) fn run(errand: Errand<'_>) -> ! {
+    // A panic must not unwind into what is a copy of the keeper's stack.
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| begin(errand)));
+    process::exit_now(match result {
+        Ok(Ok(())) => 0,
+        Ok(Err(_)) => 1,
+        Err(_) => 101,
+    })
+}
+
+fn begin(errand: Errand<'_>) -> io::Result<()> {
+    let io = stdio(errand.spawn, errand.pipes, errand.null);
+    let [input, output, errors] = io;
+    let null = errand.null.as_fd();
+    process::close_all_but(&[input, output, errors, null, errand.channel.as_fd(), errand.keeper.as_fd()])?;
+    process::new_session()?;
+    process::become_subreaper()?;
+    rustix::thread::set_no_new_privs(true)?;
+    // Only for eyes, in `ps` and `top`.
+    let _unnamed = rustix::thread::set_name(c"kennel-reaper");
+    let signals = SignalFd::all()?;
+    let mut channel = Channel::new(errand.channel);
+    let scope = errand.spawn.scope;
+    let launch = Launch { spawn: errand.spawn, stdio: io, nofile: errand.nofile, no_new_privs: true, cgroup: None };
+    let main = match launch.run(&mut Spawner::new()?) {
+        Ok(main) => main,
+        Err(error) => {
+            tell(&mut channel, &Event::SpawnFailed { scope, error });
+            return Reaper::deliver(&mut channel, errand.keeper);
+        }
+    };
+    let place = Place::Reaper(std::process::id());
+    tell(&mut channel, &Event::Spawned { scope, pid: main.pid, place, pipes: None });
+    // The service alone has its ends from here on: a reader must see the end when the service closes them.
+    process::close_all_but(&[channel.as_fd(), errand.keeper.as_fd(), signals.as_fd(), main.pidfd.as_fd()])?;
+    Reaper { scope, main, main_lives: true, channel, signals, keeper: errand.keeper }.watch()
+}
+
+fn tell(channel: &mut Channel, event: &Event) {
+    let (bytes, fds) = codec::encode_event(event);
+    // No descriptors are in these events, so there is nothing that could be short.
+    let _sent = channel.queue(&bytes, &fds);
+}
+
+struct Reaper<'a> {
+    scope: ScopeId,
+    main: Child,
+    main_lives: bool,
+    channel: Channel,
+    signals: SignalFd,
+    keeper: &'a OwnedFd,
+}
+
+impl Reaper<'_> {
+    /// Until the scope is empty.
+    fn watch(mut self) -> io::Result<()> {
+        while self.reap()? {
+            // It is gone, then the loop below notices.
+            let _gone = self.channel.flush();
+            self.wait(None)?;
+            self.signals.take()?;
+            let orders = self.orders();
+            if orders == Orders::Kill {
+                self.kill()?;
+            }
+        }
+        let scope = self.scope;
+        tell(&mut self.channel, &Event::Emptied { scope });
+        Self::deliver(&mut self.channel, self.keeper)
+    }
+
+    /// Waits for news of any kind.
+    fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        let mut flags = PollFlags::IN;
+        if self.channel.is_waiting() {
+            flags |= PollFlags::OUT;
+        }
+        let mut fds = [
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.channel, flags),
+            PollFd::new(self.keeper, PollFlags::IN),
+        ];
+        // While a kill goes on, the end of the keeper is no news and must not make this a busy loop.
+        let count = if limit.is_some() { 1 } else { fds.len() };
+        match rustix::event::poll(fds.get_mut(..count).unwrap_or_default(), limit.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Does what the keeper asks; its end is the order to kill.
+    fn orders(&mut self) -> Orders {
+        if pidfd::has_exited(self.keeper).unwrap_or(true) {
+            return Orders::Kill;
+        }
+        let mut orders = Orders::None;
+        loop {
+            match self.channel.receive() {
+                Ok(Incoming::Message(bytes, fds)) => match codec::decode_request(&bytes, fds) {
+                    Ok(Request::Signal { signal, everyone, .. }) => self.signal(signal, everyone),
+                    Ok(Request::Kill { .. }) => orders = Orders::Kill,
+                    // Nothing else is ever sent here.
+                    Ok(_) | Err(_) => {}
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return orders,
+                Ok(Incoming::Closed) | Err(_) => return Orders::Kill,
+            }
+        }
+    }
+
+    fn signal(&self, number: i32, everyone: bool) {
+        let send = |number: i32| {
+            if everyone {
+                hunt::signal_all(number);
+            } else if self.main_lives {
+                // Ours and not reaped, so it is there; it may be another user's by now.
+                let _refused = pidfd::send_signal(&self.main.pidfd, number);
+            }
+        };
+        send(number);
+        if number != Signal::KILL.as_raw() && !signal::stops(number) {
+            send(Signal::CONT.as_raw());
+        }
+    }
+
+    /// Reaps what has ended; answers whether any child is left.
+    fn reap(&mut self) -> io::Result<bool> {
+        let scope = self.scope;
+        loop {
+            let pid = match wait::peek(false) {
+                Ok(Some((pid, _))) => pid,
+                Ok(None) => return Ok(true),
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::CHILD.raw_os_error()) => {
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            };
+            let Some(reaped) = wait::reap(pid, false)? else { return Ok(true) };
+            let exit = reaped.exit.into();
+            if self.main_lives && pid == self.main.pid {
+                self.main_lives = false;
+                tell(&mut self.channel, &Event::MainExited { scope, exit, usage: usage(&reaped) });
+            } else {
+                tell(&mut self.channel, &Event::Reaped { scope, pid, exit });
+            }
+        }
+    }
+
+    /// Until no child is left, however long that takes.
+    fn kill(&mut self) -> io::Result<()> {
+        let mut hunt = Hunt::new(Instant::now());
+        while self.reap()? {
+            let scope = self.scope;
+            // Woken by each death, but looking at the whole tree only now and then.
+            if hunt.due() <= Instant::now()
+                && let Pass::Stuck(pids) = hunt.pass(|_| false)
+            {
+                let survivors = survivors(&pids, REPORTED).into_iter().map(Into::into).collect();
+                tell(&mut self.channel, &Event::Stuck { scope, survivors });
+            }
+            let _gone = self.channel.flush();
+            self.wait(Some(hunt.due().saturating_duration_since(Instant::now())))?;
+            self.signals.take()?;
+            // Read, so that the keeper can always write; there is nothing more to ask for.
+            while let Ok(Incoming::Message(..)) = self.channel.receive() {}
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued, as long as there is somebody to read it.
+    fn deliver(channel: &mut Channel, keeper: &OwnedFd) -> io::Result<()> {
+        while channel.flush()? {
+            let mut fds = [PollFd::new(&*channel, PollFlags::OUT), PollFd::new(keeper, PollFlags::IN)];
+            match rustix::event::poll(&mut fds, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            if pidfd::has_exited(keeper)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Orders {
+    None,
+    Kill,
+}

@@ -1,0 +1,31 @@
+//! Ends a daemon that nobody would miss: nothing loaded, nothing running, nobody connected.
+
+use std::time::Duration;
+
+use kennel_engine::Handle;
+use kennel_wire::DownRequest;
+use tokio::sync::watch;
+
+/// How long nobody may be connected.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Watches; it sleeps without a timer while somebody is connected or something is loaded.
+pub(crate) async fn watch(engine: Handle, mut connections: watch::Receiver<usize>) {
+    loop {
+        if connections.wait_for(|count| *count == 0).await.is_err() {
+            return;
+        }
+        let came = tokio::time::timeout(PATIENCE, connections.wait_for(|count| *count > 0)).await.is_ok();
+        if came {
+            continue;
+        }
+        if engine.is_idle().await {
+            tracing::info!("nothing is loaded and nobody is connected: the daemon ends");
+            let _ending_already = engine.down(DownRequest::default()).await;
+            return;
+        }
+        if connections.wait_for(|count| *count > 0).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The one door: HTTP and JSON over a Unix socket, for every front end alike.
+//!
+//! Knows the engine by its handle, and nothing of how processes are run.
+
+mod daemon;
+mod descriptors;
+mod idle;
+mod listener;
+mod load;
+mod reply;
+mod routes;
+mod streams;
+
+pub use daemon::daemon_main;

@@ -1,0 +1,140 @@
+//! The routes of `/v1`.
+
+use axum::Router;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use kennel_engine::Handle;
+use kennel_wire::{
+    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, Problem, RunReport, RunRequest,
+    ServiceStatus, UpReport, UpRequest,
+};
+use serde::Deserialize;
+
+use crate::load::load_up;
+use crate::reply::{Answer, Refusal, answer, bad_request};
+use crate::streams;
+
+/// A request carries an environment at most; Linux allows 2 MiB of it with its arguments.
+const MAX_BODY_BYTES: usize = 8 << 20;
+
+/// All routes.
+pub(crate) fn router(engine: Handle) -> Router {
+    Router::new()
+        .route("/v1/info", get(info))
+        .route("/v1/up", post(up))
+        .route("/v1/start", post(start))
+        .route("/v1/stop", post(stop))
+        .route("/v1/restart", post(restart))
+        .route("/v1/kill", post(kill))
+        .route("/v1/down", post(down))
+        .route("/v1/run", post(run))
+        .route("/v1/run/{token}/signal", post(signal_run))
+        .route("/v1/services", get(services))
+        .route("/v1/services/{name}", get(service))
+        .route("/v1/logs", get(streams::logs))
+        .route("/v1/events", get(streams::events))
+        .route("/v1/lease", post(streams::lease))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(engine)
+}
+
+/// A JSON body whose errors are problems as all others.
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(Refusal))]
+struct Body<T>(T);
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        bad_request(rejection.body_text())
+    }
+}
+
+/// A query whose errors are problems as all others.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Refusal))]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        bad_request(rejection.body_text())
+    }
+}
+
+async fn info(State(engine): State<Handle>) -> Answer<DaemonInfo> {
+    answer(engine.info().await)
+}
+
+async fn up(State(engine): State<Handle>, Body(request): Body<UpRequest>) -> Answer<UpReport> {
+    let loaded = tokio::task::spawn_blocking(|| load_up(request)).await;
+    let up = loaded.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))?;
+    answer(engine.up(up).await)
+}
+
+async fn start(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<UpReport> {
+    answer(engine.start(request).await)
+}
+
+async fn stop(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<ActionReport> {
+    answer(engine.stop(request).await)
+}
+
+async fn restart(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<ActionReport> {
+    answer(engine.restart(request).await)
+}
+
+async fn kill(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<ActionReport> {
+    answer(engine.kill(request).await)
+}
+
+async fn down(State(engine): State<Handle>, Body(request): Body<DownRequest>) -> Answer<DownReport> {
+    answer(engine.down(request).await)
+}
+
+async fn run(State(engine): State<Handle>, Body(request): Body<RunRequest>) -> Answer<RunReport> {
+    if request.command.is_empty() {
+        return Err(bad_request("no command is given"));
+    }
+    answer(engine.run(request).await)
+}
+
+#[derive(Deserialize)]
+struct Signal {
+    signal: i32,
+}
+
+async fn signal_run(
+    State(engine): State<Handle>,
+    Path(token): Path<String>,
+    Query(Signal { signal }): Query<Signal>,
+) -> Result<StatusCode, Refusal> {
+    if !(1..=64).contains(&signal) {
+        return Err(bad_request(format!("{signal} is no signal")));
+    }
+    engine.signal_run(token, signal).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn services(State(engine): State<Handle>) -> Answer<Vec<ServiceStatus>> {
+    answer(engine.services().await)
+}
+
+async fn service(State(engine): State<Handle>, Path(name): Path<String>) -> Answer<Vec<ServiceStatus>> {
+    answer(engine.service(name).await)
+}
+
+async fn no_route() -> Response {
+    let mut problem = Problem::new(Code::BadRequest, "no such route");
+    problem.status = 404;
+    Refusal(problem).into_response()
+}
+
+async fn wrong_method() -> Response {
+    let mut problem = Problem::new(Code::BadRequest, "the route does not take this method");
+    problem.status = 405;
+    Refusal(problem).into_response()
+}

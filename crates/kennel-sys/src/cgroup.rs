@@ -1,0 +1,322 @@
+//! Control groups, version 2: where they are, and what can be done with one that holds one scope.
+
+mod kill;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+pub use self::kill::{Killer, Step, Survivor, survivors};
+use crate::pidfd;
+
+/// The cgroup v2 hierarchy as this process sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Where it is mounted.
+    pub mount: PathBuf,
+    /// The part of the hierarchy that is mounted there, `/` for all of it.
+    pub root: PathBuf,
+}
+
+impl Hierarchy {
+    /// Every mounted cgroup v2 hierarchy, as the only one or beside version 1.
+    ///
+    /// # Errors
+    /// What reading `/proc/self/mountinfo` says.
+    ///
+    /// Source: `proc_pid_mountinfo(5)`.
+    pub fn mounted() -> io::Result<Vec<Self>> {
+        Ok(parse_mounts(&fs::read_to_string("/proc/self/mountinfo")?))
+    }
+
+    /// Directory of the cgroup that `/proc/PID/cgroup` calls `path`; `None` if it lies outside of this mount.
+    #[must_use]
+    pub fn directory(&self, path: &Path) -> Option<PathBuf> {
+        let inside = path.strip_prefix(&self.root).ok()?;
+        Some(if inside.as_os_str().is_empty() { self.mount.clone() } else { self.mount.join(inside) })
+    }
+
+    /// What `/proc/PID/cgroup` calls the cgroup of this directory; `None` if it lies outside of this mount.
+    #[must_use]
+    pub fn path(&self, directory: &Path) -> Option<PathBuf> {
+        Some(self.root.join(directory.strip_prefix(&self.mount).ok()?))
+    }
+}
+
+fn parse_mounts(text: &str) -> Vec<Hierarchy> {
+    text.lines()
+        .filter_map(|line| {
+            let (mount, kind) = line.split_once(" - ")?;
+            if kind.split(' ').next()? != "cgroup2" {
+                return None;
+            }
+            let mut fields = mount.split(' ').skip(3);
+            let (root, mount) = (unescape(fields.next()?), unescape(fields.next()?));
+            Some(Hierarchy { mount, root })
+        })
+        .collect()
+}
+
+/// Blanks, tabs, newlines and backslashes are octal there.
+fn unescape(field: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let octal = tail.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+/// Version 2 cgroup of a process, as a path in the hierarchy; also of a zombie. `None` once it is reaped.
+///
+/// A removed directory ends in ` (deleted)`.
+#[must_use]
+pub fn of_process(pid: u32) -> Option<PathBuf> {
+    own_line(&fs::read(format!("/proc/{pid}/cgroup")).ok()?)
+}
+
+/// Version 2 cgroup of this process. `None` on a system without.
+#[must_use]
+pub fn of_self() -> Option<PathBuf> {
+    own_line(&fs::read("/proc/self/cgroup").ok()?)
+}
+
+fn own_line(text: &[u8]) -> Option<PathBuf> {
+    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
+    Some(std::ffi::OsString::from_vec(line.to_vec()).into())
+}
+
+/// One cgroup directory: a leaf of ours, with whatever its members made below it.
+#[derive(Debug)]
+pub struct Group {
+    directory: PathBuf,
+    /// As `/proc/PID/cgroup` shows it.
+    path: PathBuf,
+    fd: OwnedFd,
+    inode: u64,
+}
+
+impl Group {
+    /// Makes a fresh one. `path` is the directory's name in `/proc/PID/cgroup`.
+    ///
+    /// # Errors
+    /// `AlreadyExists`: a used one must never be used again, for the kernel remembers what was killed in it.
+    pub fn create(directory: PathBuf, path: PathBuf) -> io::Result<Self> {
+        fs::create_dir(&directory)?;
+        Self::open(directory, path)
+    }
+
+    /// Opens an existing one.
+    ///
+    /// # Errors
+    /// `NotFound` and what else the system says.
+    pub fn open(directory: PathBuf, path: PathBuf) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&directory, flags, Mode::empty())?;
+        let inode = rustix::fs::fstat(&fd)?.st_ino;
+        Ok(Self { directory, path, fd, inode })
+    }
+
+    /// Opens an existing one by its directory alone.
+    ///
+    /// # Errors
+    /// As [`Group::open`]; `InvalidInput` if no cgroup v2 hierarchy is mounted there.
+    pub fn at(directory: &Path) -> io::Result<Self> {
+        let path = Hierarchy::mounted()?.iter().find_map(|it| it.path(directory));
+        let path = path.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not in a cgroup v2 hierarchy"))?;
+        Self::open(directory.to_owned(), path)
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Descriptor of its directory, to be born in.
+    #[must_use]
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Whether any living process is in it or below. Zombies do not count, frozen ones do.
+    ///
+    /// # Errors
+    /// What the system says; a directory that is gone is empty.
+    pub fn populated(&self) -> io::Result<bool> {
+        match self.read("cgroup.events") {
+            Ok(text) => Ok(text.split(|byte| *byte == b'\n').any(|line| line == b"populated 1")),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Kills every member with one write; misses those whose main thread has ended.
+    ///
+    /// # Errors
+    /// What the system says; a directory that is gone is no error.
+    ///
+    /// Source: kernel documentation, cgroup v2, `cgroup.kill`, Linux 5.14.
+    pub fn kill(&self) -> io::Result<()> {
+        self.write("cgroup.kill", b"1")
+    }
+
+    /// Stops every member where it is, newborns included, or lets them go on. Takes effect some time later.
+    ///
+    /// # Errors
+    /// What the system says; a directory that is gone is no error.
+    pub fn freeze(&self, frozen: bool) -> io::Result<()> {
+        self.write("cgroup.freeze", if frozen { b"1" } else { b"0" })
+    }
+
+    /// Living members of it and of the groups below, in no order.
+    #[must_use]
+    pub fn members(&self) -> Vec<u32> {
+        crate::proc::cgroup_members(&self.directory)
+    }
+
+    /// Whether a process is in it or below; with the descriptor open, the answer is about that process and no
+    /// later one with its number.
+    #[must_use]
+    pub fn contains(&self, pid: u32, pidfd: &OwnedFd) -> bool {
+        if pidfd::info(pidfd).is_ok_and(|info| info.cgroup_id == Some(self.inode)) {
+            return true;
+        }
+        // An older kernel, or a group below ours.
+        let inside = of_process(pid).is_some_and(|path| path.starts_with(&self.path));
+        inside && pidfd::send_signal(pidfd, 0).is_ok()
+    }
+
+    /// Sends `signal` to every member that is there now. Each is opened first and its membership checked after,
+    /// so a number that was used again is never hit. Answers with how many got it.
+    pub fn signal(&self, signal: i32) -> usize {
+        let mut reached = 0;
+        for pid in self.members() {
+            if let Ok(fd) = pidfd::open(pid)
+                && self.contains(pid, &fd)
+                && pidfd::send_signal(&fd, signal).is_ok()
+            {
+                reached += 1;
+            }
+        }
+        reached
+    }
+
+    /// Removes the directory and those below it, deepest first.
+    ///
+    /// # Errors
+    /// `ResourceBusy` while a living process is in one of them; one that is gone is no error.
+    pub fn remove(&self) -> io::Result<()> {
+        remove_tree(&self.directory)
+    }
+
+    fn read(&self, file: &str) -> io::Result<Vec<u8>> {
+        let fd = rustix::fs::openat(&self.fd, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        // `cgroup.events` is two short lines.
+        let mut buffer = [0; 256];
+        let length = rustix::io::read(&fd, &mut buffer)?;
+        Ok(buffer.get(..length).unwrap_or_default().to_vec())
+    }
+
+    fn write(&self, file: &str, value: &[u8]) -> io::Result<()> {
+        let open = rustix::fs::openat(&self.fd, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        let result = open.and_then(|fd| rustix::io::write(&fd, value)).map_err(io::Error::from);
+        match result {
+            Err(error) if !is_gone(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Moves this process into the cgroup `directory`. Takes about 10 ms: once, never per spawn.
+///
+/// # Errors
+/// What the system says.
+pub fn enter(directory: &Path) -> io::Result<()> {
+    fs::write(directory.join("cgroup.procs"), "0")
+}
+
+/// Removes a directory and those below it, deepest first.
+///
+/// # Errors
+/// `ResourceBusy` while a living process is in one of them; one that is gone is no error.
+pub fn remove_tree(directory: &Path) -> io::Result<()> {
+    // First without looking: hardly any scope has groups of its own.
+    match fs::remove_dir(directory) {
+        Ok(()) => return Ok(()),
+        Err(error) if is_gone(&error) => return Ok(()),
+        Err(_) => {}
+    }
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(directory) {
+        Err(error) if !is_gone(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Takes a cgroup directory for this process alone, as long as the answer lives. `None`: another one has it.
+///
+/// # Errors
+/// What the system says.
+pub fn lock(directory: &Path) -> io::Result<Option<File>> {
+    let file = File::open(directory)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Ok(None),
+        Err(fs::TryLockError::Error(error)) => return Err(error),
+    }
+    // It may have been removed, and made again by another, between opening and locking.
+    let same = fs::metadata(directory).is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
+    if same { Ok(Some(file)) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// A file of a removed directory answers `ENODEV`, its path `ENOENT`.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_found_in_every_layout() {
+        let text = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                    41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:4 - cgroup2 cgroup2 rw\n\
+                    42 31 0:38 /a\\040b /mnt/c\\134d rw - cgroup2 none rw\n\
+                    garbage\n";
+        let found = parse_mounts(text);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].directory(Path::new("/kennel/x")), Some("/sys/fs/cgroup/unified/kennel/x".into()));
+        assert_eq!(found[1].directory(Path::new("/a b/x")), Some("/mnt/c\\d/x".into()));
+        assert_eq!(found[1].directory(Path::new("/elsewhere")), None);
+        assert_eq!(found[0].path(Path::new("/sys/fs/cgroup/unified/kennel/x")), Some("/kennel/x".into()));
+        assert_eq!(found[1].path(Path::new("/mnt/c\\d/x")), Some("/a b/x".into()));
+    }
+
+    #[test]
+    fn the_unified_line_is_taken() {
+        let text = b"4:memory:/m\n1:cpu:/\n0::/kennel/x/svc/web.1\n";
+        assert_eq!(own_line(text), Some("/kennel/x/svc/web.1".into()));
+        assert_eq!(own_line(b"4:memory:/m\n"), None);
+    }
+}

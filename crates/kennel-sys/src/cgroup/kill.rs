@@ -1,0 +1,146 @@
+//! Emptying a group, whatever is in it.
+//!
+//! `cgroup.kill` alone is not complete: kernels up to 6.12.116, and 6.18.44, miss a process whose main thread has
+//! ended. So: write it, look, and if something lives freeze the group and kill each member by its own descriptor,
+//! write it again, and repeat. A frozen group still dies of SIGKILL, and nothing in it forks meanwhile.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::Group;
+use crate::proc;
+
+/// How long the single write has to do it all.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// Longest pause between two sweeps.
+const LONGEST: Duration = Duration::from_millis(500);
+/// After this much time the survivors are worth a report, and again after each such span.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An emptying that goes on. Never blocks: whoever owns it calls [`Killer::step`] when it is due.
+#[derive(Debug)]
+pub struct Killer {
+    pause: Duration,
+    next: Instant,
+    report: Instant,
+}
+
+/// Result of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// No living process is left and the directory is removed.
+    Empty,
+    /// Call again when due, or when something is known to have changed.
+    Again,
+    /// As `Again`, and it has taken so long that the survivors should be reported.
+    Stuck,
+}
+
+impl Killer {
+    /// Kills with the single write.
+    ///
+    /// # Errors
+    /// If even that write fails; the owner may step all the same, which kills one by one.
+    pub fn start(group: &Group, now: Instant) -> (Self, io::Result<()>) {
+        let result = group.kill();
+        (Self { pause: FIRST_LOOK, next: now + FIRST_LOOK, report: now + PATIENCE }, result)
+    }
+
+    /// When the next step is due.
+    #[must_use]
+    pub fn due(&self) -> Instant {
+        self.next.min(self.report)
+    }
+
+    /// Looks, and if it is time kills again.
+    pub fn step(&mut self, group: &Group, now: Instant) -> Step {
+        if is_removed(group) {
+            return Step::Empty;
+        }
+        if now >= self.next {
+            sweep(group);
+            if is_removed(group) {
+                return Step::Empty;
+            }
+            self.next = now + self.pause;
+            self.pause = (self.pause * 2).min(LONGEST);
+        }
+        if now >= self.report {
+            self.report = now + PATIENCE;
+            return Step::Stuck;
+        }
+        Step::Again
+    }
+
+    /// Steps until the group is empty or the time is up; answers whether it is empty. Blocks.
+    ///
+    /// For a sweep before anything runs, and for a process that has nothing else left to do.
+    #[must_use]
+    pub fn run(group: &Group, limit: Duration) -> bool {
+        let begin = Instant::now();
+        // If the write failed, the sweeps do its work.
+        let (mut killer, _failed) = Self::start(group, begin);
+        let mut pause = Duration::from_micros(200);
+        loop {
+            let now = Instant::now();
+            if killer.step(group, now) == Step::Empty {
+                return true;
+            }
+            if now.duration_since(begin) >= limit {
+                return false;
+            }
+            crate::process::pause(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+    }
+}
+
+fn is_removed(group: &Group) -> bool {
+    !group.populated().unwrap_or(true) && group.remove().is_ok()
+}
+
+fn sweep(group: &Group) {
+    // Failures are not fatal here: the next step looks again, and what stays is reported as stuck.
+    let _frozen = group.freeze(true);
+    group.signal(libc::SIGKILL);
+    let _killed = group.kill();
+}
+
+/// A process that is still there, for a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivor {
+    /// Process id.
+    pub pid: u32,
+    /// State letter as in `/proc/PID/stat`.
+    pub state: char,
+    /// Kernel function it waits in, empty if not readable.
+    pub wchan: String,
+    /// The tracer's process id, 0 if none.
+    pub tracer: u32,
+    /// Command line, or its name in brackets.
+    pub command: String,
+}
+
+/// What is known of these processes; those that are gone meanwhile are left out. At most `limit`.
+#[must_use]
+pub fn survivors(pids: &[u32], limit: usize) -> Vec<Survivor> {
+    pids.iter().filter_map(|pid| survivor(*pid)).take(limit).collect()
+}
+
+fn survivor(pid: u32) -> Option<Survivor> {
+    let stat = proc::stat(pid)?;
+    let wchan = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tracer = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"TracerPid:"))
+        .and_then(|value| std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok());
+    Some(Survivor {
+        pid,
+        state: stat.state,
+        // `0` is the kernel's way to say that it may not be known.
+        wchan: if wchan == "0" { String::new() } else { wchan },
+        tracer: tracer.unwrap_or(0),
+        command: proc::command(pid, 200).unwrap_or_else(|| format!("[{}]", stat.comm)),
+    })
+}

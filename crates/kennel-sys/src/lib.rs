@@ -1,0 +1,22 @@
+//! The operating system for kennel: spawn, pidfd, cgroup, sockets, `/proc`; the only unsafe code.
+//!
+//! Knows no service, no policy and no protocol: mechanisms only, each with its source of fact.
+
+#![expect(unsafe_code, reason = "the one crate that talks to the kernel without a safe wrapper in between")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails"))]
+
+pub mod spawn;
+
+pub mod pidfd;
+pub mod process;
+pub mod signal;
+pub mod wait;
+
+pub mod cgroup;
+pub mod proc;
+
+pub mod packet;
+pub mod unix;
+
+pub mod home;
+pub mod user;

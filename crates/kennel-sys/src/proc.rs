@@ -1,0 +1,184 @@
+//! Reads `/proc`: who is in a scope and what it uses. For eyes and receipts; nothing is signalled from here.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+/// What `/proc/PID/stat` says of one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Process id.
+    pub pid: u32,
+    /// Parent's process id.
+    pub ppid: u32,
+    /// State letter, for example `S`, `Z`, `D`, `t`.
+    pub state: char,
+    /// Name, at most 15 bytes.
+    pub comm: String,
+    /// User plus system CPU time, clock ticks.
+    pub cpu_ticks: u64,
+    /// Begin, clock ticks since boot.
+    pub start_ticks: u64,
+    /// Resident memory, bytes.
+    pub rss_bytes: u64,
+}
+
+/// Reads one process; `None` once it is gone.
+///
+/// Source: `proc_pid_stat(5)`; the name may hold blanks and parentheses, so fields are counted from its last `)`.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_stat(bytes: &[u8]) -> Option<Stat> {
+    let text = String::from_utf8_lossy(bytes);
+    let (open, close) = (text.find('(')?, text.rfind(')')?);
+    let pid = text.get(..open)?.trim().parse().ok()?;
+    let comm = text.get(open + 1..close)?.to_owned();
+    let fields: Vec<&str> = text.get(close + 1..)?.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+    Some(Stat {
+        pid,
+        ppid: u32::try_from(number(1)?).ok()?,
+        state: fields.first()?.chars().next()?,
+        comm,
+        cpu_ticks: number(11)? + number(12)?,
+        start_ticks: number(19)?,
+        rss_bytes: number(21)? * rustix::param::page_size() as u64,
+    })
+}
+
+/// The command line with blanks between its arguments, cut at `limit` characters, or the name in brackets for a
+/// zombie or a kernel thread; `None` once the process is gone.
+#[must_use]
+pub fn command(pid: u32, limit: usize) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let trimmed = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+    if trimmed.is_empty() {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        return Some(format!("[{}]", name.trim_end()));
+    }
+    let text = String::from_utf8_lossy(trimmed);
+    Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(limit).collect())
+}
+
+/// Members of a cgroup and of every group below it, in no order. Zombies are not listed by the kernel.
+#[must_use]
+pub fn cgroup_members(leaf: &Path) -> Vec<u32> {
+    let mut pids: Vec<u32> = fs::read_to_string(leaf.join("cgroup.procs"))
+        .map(|text| text.lines().filter_map(|line| line.parse().ok()).collect())
+        .unwrap_or_default();
+    for entry in fs::read_dir(leaf).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            pids.extend(cgroup_members(&entry.path()));
+        }
+    }
+    pids
+}
+
+/// All descendants of `root`, without it, zombies included.
+///
+/// One pass over `/proc`: a process that is being forked meanwhile may be missing.
+#[must_use]
+pub fn descendants(root: u32) -> Vec<Stat> {
+    let mut children: HashMap<u32, Vec<Stat>> = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(stat) = pid.and_then(stat) {
+            children.entry(stat.ppid).or_default().push(stat);
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = vec![root];
+    while let Some(pid) = open.pop() {
+        for child in children.remove(&pid).unwrap_or_default() {
+            open.push(child.pid);
+            found.push(child);
+        }
+    }
+    found
+}
+
+/// CPU time that a cgroup has used, its dead members included, microseconds.
+///
+/// Source: `cpu.stat`, kernel documentation, cgroup v2; there without any controller.
+#[must_use]
+pub fn cgroup_cpu_us(leaf: &Path) -> Option<u64> {
+    let text = fs::read_to_string(leaf.join("cpu.stat")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("usage_usec ")).and_then(|value| value.parse().ok())
+}
+
+/// Clock ticks in a second, for [`Stat::cpu_ticks`].
+#[must_use]
+pub fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second()
+}
+
+/// The process that listens on a TCP port of this machine, if it can be told.
+///
+/// Looks the socket's inode up in `/proc/net/tcp` and `tcp6`, then among the descriptors of every process that
+/// may be read. Costs a scan of `/proc`, so it is for explaining failures, not for polling.
+#[must_use]
+pub fn tcp_listener(port: u16) -> Option<Listener> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .find_map(|text| listening_inode(&text, port))?;
+    let wanted = format!("socket:[{inode}]");
+    let holder = fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let mut fds = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
+        fds.any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str())).then_some(pid)
+    });
+    Some(Listener { pid: holder, command: holder.and_then(|pid| command(pid, 80)) })
+}
+
+/// Who listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The first process found with the socket; `None` where it belongs to another user.
+    pub pid: Option<u32>,
+    /// Its command line.
+    pub command: Option<String>,
+}
+
+fn listening_inode(table: &str, port: u16) -> Option<u64> {
+    const LISTEN: &str = "0A";
+    let suffix = format!(":{port:04X}");
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let listens = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? == LISTEN;
+        listens.then(|| fields.get(9)?.parse().ok()).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let line = b"42 (a) b (c) S 7 42 42 0 -1 0 0 0 0 0 3 4 0 0 20 0 1 0 99 0 2 0";
+        let stat = parse_stat(line).unwrap();
+        assert_eq!((stat.ppid, stat.state, stat.comm.as_str()), (7, 'S', "a) b (c"));
+        assert_eq!((stat.cpu_ticks, stat.start_ticks), (7, 99));
+        assert!(parse_stat(b"garbage").is_none());
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let me = stat(std::process::id()).unwrap();
+        assert!(me.rss_bytes > 0);
+        assert!(command(std::process::id(), 200).unwrap().contains("kennel"));
+    }
+
+    #[test]
+    fn a_listener_is_named() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert_eq!(tcp_listener(port).unwrap().pid, Some(std::process::id()));
+        drop(socket);
+        assert!(tcp_listener(port).is_none());
+    }
+}

@@ -1,0 +1,228 @@
+//! What a process sets up for itself: session, subreaper, limits, a child without exec.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::{Pid, Resource, Rlimit};
+
+/// Becomes leader of a session of its own, without a terminal.
+///
+/// # Errors
+/// `EPERM` if the process leads a group already.
+pub fn new_session() -> io::Result<()> {
+    rustix::process::setsid()?;
+    Ok(())
+}
+
+/// Whether this process leads its session.
+#[must_use]
+pub fn leads_session() -> bool {
+    rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid())
+}
+
+/// Makes descendants whose parent dies children of this process.
+///
+/// # Errors
+/// None known on Linux 3.4 and later.
+///
+/// Source: `PR_SET_CHILD_SUBREAPER(2const)`; not inherited by `fork`, kept over `execve`.
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// Raises the soft limit of open descriptors to the hard one; answers with what it was, for children.
+///
+/// # Errors
+/// What `setrlimit(2)` says.
+pub fn raise_nofile() -> io::Result<Nofile> {
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })?;
+    Ok(Nofile { current: before.current, maximum: before.maximum })
+}
+
+/// A limit of open descriptors; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nofile {
+    /// Soft limit.
+    pub current: Option<u64>,
+    /// Hard limit.
+    pub maximum: Option<u64>,
+}
+
+/// Side of a [`fork`].
+#[derive(Debug)]
+pub enum Side {
+    /// The new process.
+    Child,
+    /// The old one, with the id of the new one.
+    Parent(u32),
+}
+
+/// Copies this process.
+///
+/// # Errors
+/// `EAGAIN` or `ENOMEM`; also `Unsupported` when this process has more than one thread: the copy would have only
+/// the calling one, and locks that the others held would stay locked in it for good.
+pub fn fork() -> io::Result<Side> {
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "only a process with a single thread is copied"));
+    }
+    // SAFETY: this is the only thread, so no lock is held by anybody else and the copy is complete.
+    match unsafe { libc::fork() } {
+        0 => Ok(Side::Child),
+        pid @ 1.. => Ok(Side::Parent(pid.cast_unsigned())),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Ends this process at once: no destructor, no buffer flushed, which after a [`fork`] belong to the other side.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process; nothing of ours runs afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+/// Ends the calling thread alone. As the main thread it leaves a process whose leader is gone, which some kernels
+/// cannot kill through its cgroup: for tests of just that.
+pub fn exit_thread() -> ! {
+    loop {
+        // SAFETY: ends this thread; nothing of ours runs on it afterwards, and nothing is freed that others use.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
+}
+
+/// Children of the calling thread, zombies included; complete as long as nobody reaps meanwhile.
+///
+/// # Errors
+/// `NotFound` on a kernel built without it.
+///
+/// Source: `proc_tid_children(5)`.
+pub fn children() -> io::Result<Vec<u32>> {
+    let text = std::fs::read_to_string("/proc/thread-self/children")?;
+    Ok(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+/// Children of all threads of a process, zombies included; none once it is gone. Those that end meanwhile may make
+/// others be missed.
+#[must_use]
+pub fn children_of(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|text| text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Waits, signals or not. Only for a process that has nothing else to do and nothing to wait for.
+pub fn pause(time: std::time::Duration) {
+    let Ok(span) = rustix::time::Timespec::try_from(time) else {
+        return;
+    };
+    // An interruption only means that the caller looks earlier.
+    let _rest = rustix::thread::nanosleep(&span);
+}
+
+/// Takes over the descriptor that a parent placed at `number`, and makes it close-on-exec.
+///
+/// To be called at the start, before anything else is opened, by the program whose contract says what is there: the
+/// value owns the descriptor from then on.
+///
+/// # Errors
+/// `EBADF` if nothing is open there, `AlreadyExists` if it was taken over before, `InvalidInput` for standard
+/// descriptors and numbers from 64 on.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+    if !(3..64).contains(&number) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: only asks for flags; a number that is not open is an answer, not an access.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if TAKEN.fetch_or(1 << number, Ordering::Relaxed) & 1 << number != 0 {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    // SAFETY: open, as just seen; by the contract above nobody else's, and given away only once.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(fd)
+}
+
+/// Attaches to a process as its tracer and holds it when it ends, until this process ends itself: such a process
+/// cannot be killed. For tests of just that.
+///
+/// # Errors
+/// What `ptrace(2)` says.
+pub fn hold_at_end(pid: u32) -> io::Result<()> {
+    let options = libc::c_long::from(libc::PTRACE_O_TRACEEXIT);
+    // SAFETY: reads and writes no memory of ours: the address is unused and the data is a number.
+    let rc = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid.cast_signed(), 0 as libc::c_long, options) };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Marks every open descriptor from `first` on as close-on-exec, whoever opened it.
+///
+/// # Errors
+/// `EINVAL` or `ENOSYS` before Linux 5.11.
+///
+/// Source: `close_range(2)`.
+pub fn cloexec_from(first: u32) -> io::Result<()> {
+    // SAFETY: changes flags only; nothing is closed.
+    let rc = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Closes every descriptor from 3 on except `keep`.
+///
+/// Only for a process made by [`fork`] that will not return: every other owner of a descriptor in its memory is
+/// dead weight from here on and must not be used or dropped.
+///
+/// # Errors
+/// What `close_range(2)` says.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut numbers: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
+    numbers.sort_unstable();
+    let mut first = 3;
+    for number in numbers.into_iter().chain([u32::MAX]) {
+        if number > first {
+            let last = if number == u32::MAX { number } else { number - 1 };
+            // SAFETY: the caller has promised that nothing else uses the descriptors in this range.
+            let rc = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
+            if rc != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        first = first.max(number.saturating_add(1));
+    }
+    Ok(())
+}
+
+/// Makes descriptors 0, 1 and 2 copies of these.
+///
+/// # Errors
+/// What `dup2(2)` says.
+pub fn set_stdio(input: impl AsFd, output: impl AsFd, errors: impl AsFd) -> io::Result<()> {
+    rustix::stdio::dup2_stdin(input)?;
+    rustix::stdio::dup2_stdout(output)?;
+    rustix::stdio::dup2_stderr(errors)?;
+    Ok(())
+}
+
+/// Whether the process `pid` is the parent of this one, as far as this pid namespace can see.
+#[must_use]
+pub fn parent_is(pid: u32) -> bool {
+    rustix::process::getppid().map(Pid::as_raw_pid).is_some_and(|parent| parent.cast_unsigned() == pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_threads_is_not_copied() {
+        // The test harness runs tests in threads of their own.
+        assert_eq!(fork().unwrap_err().kind(), io::ErrorKind::Unsupported);
+    }
+}

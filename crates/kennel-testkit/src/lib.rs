@@ -1,0 +1,24 @@
+//! Badly behaved programs, a scratch kennel and a finder of survivors, for tests.
+//!
+//! Nothing here asks kennel what it left behind: every process that a test starts carries a [`Mark`], a resource
+//! limit that the kernel hands to all descendants, and `/proc` is searched for it.
+//!
+//! For tests only: a failing step panics with what was seen.
+
+#![allow(clippy::print_stderr, reason = "tests talk through their captured output")]
+
+mod background;
+mod processes;
+mod scratch;
+mod survivors;
+mod terminal;
+mod wait;
+
+pub use background::{Background, Output};
+pub use processes::{Seen, send, state_of, try_send};
+pub use scratch::{Scratch, User};
+pub use survivors::{Mark, kill_marked, reap_orphans, survivors};
+pub use terminal::Terminal;
+pub use wait::{free_port, port_is_free, wait_for, wait_until};
+
+pub use rustix::process::Signal;

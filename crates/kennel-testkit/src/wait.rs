@@ -1,0 +1,57 @@
+//! Waiting for named conditions with a deadline.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// Pause between two looks; a busy loop would take the machine from what is waited for.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Waits until `look` gives something.
+///
+/// # Panics
+/// With `what` when the deadline passes first.
+pub fn wait_for<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// With `what` when the deadline passes first.
+pub fn wait_until(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    wait_for(deadline, what, || condition().then_some(()));
+}
+
+/// A TCP port of 127.0.0.1 that nobody listens on at the moment, outside the range that the kernel hands out for
+/// outgoing connections: one of those would be taken by anybody's connection before the test gets to it.
+///
+/// # Panics
+/// If no port is free.
+#[must_use]
+pub fn free_port() -> u16 {
+    let start = u16::try_from(std::process::id() * 7 % 12_000).unwrap_or(0);
+    let mut offset = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    for _ in 0..12_000 {
+        let port = 20_000 + (start + offset) % 12_000;
+        if port_is_free(port) {
+            return port;
+        }
+        offset = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    panic!("no free port");
+}
+
+static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
+
+/// Whether nobody listens on this port of 127.0.0.1.
+#[must_use]
+pub fn port_is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}

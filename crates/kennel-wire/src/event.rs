@@ -1,0 +1,131 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Exit, Receipt, StopReason};
+
+/// Something that happened. Numbered without gaps in the order it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the stream, from 1.
+    pub seq: u64,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// Name in `ps`, if it concerns one service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Number of the run, if it concerns one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<u64>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event")]
+pub enum EventKind {
+    /// The service waits for its dependencies.
+    #[serde(rename = "service.pending")]
+    Pending {
+        /// Each with what is waited for, for example `db healthy`.
+        waiting_for: Vec<String>,
+    },
+    /// The main process was executed.
+    #[serde(rename = "instance.started")]
+    Started {
+        /// Main process.
+        pid: u32,
+    },
+    /// It can serve.
+    #[serde(rename = "instance.ready")]
+    Ready {
+        /// Since the spawn.
+        after_ms: u64,
+    },
+    /// It was ready and is not any more.
+    #[serde(rename = "instance.unhealthy")]
+    Unhealthy {
+        /// The probe's last word.
+        reason: String,
+    },
+    /// The main process was reaped.
+    #[serde(rename = "instance.exited")]
+    Exited {
+        /// Main process.
+        pid: u32,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// A stop began.
+    #[serde(rename = "instance.stopping")]
+    Stopping {
+        /// Why.
+        reason: StopReason,
+    },
+    /// A stage of a stop began.
+    #[serde(rename = "stop.stage")]
+    Stage {
+        /// As in the receipt.
+        stage: String,
+    },
+    /// The kill has not emptied the scope yet; it goes on.
+    #[serde(rename = "instance.stuck")]
+    Stuck {
+        /// The receipt so far, with the survivors.
+        receipt: Box<Receipt>,
+    },
+    /// Main process reaped and scope empty.
+    #[serde(rename = "instance.down")]
+    Down {
+        /// The proof.
+        receipt: Box<Receipt>,
+    },
+    /// It will be started again.
+    #[serde(rename = "restart.scheduled")]
+    RestartScheduled {
+        /// The pause.
+        in_ms: u64,
+        /// Restarts so far within the window, with this one.
+        attempt: u32,
+    },
+    /// It ended with success and stays down.
+    #[serde(rename = "service.completed")]
+    Completed {},
+    /// It ended, or could not start, and stays down.
+    #[serde(rename = "service.failed")]
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It failed too often in too short a time and stays down.
+    #[serde(rename = "service.given_up")]
+    GivenUp {
+        /// Why.
+        reason: String,
+    },
+    /// It was stopped on request and is down.
+    #[serde(rename = "service.stopped")]
+    Stopped {},
+    /// The daemon began.
+    #[serde(rename = "daemon.started")]
+    DaemonStarted {
+        /// Its process id.
+        pid: u32,
+    },
+    /// The daemon follows one that was lost.
+    #[serde(rename = "daemon.recovered")]
+    DaemonRecovered {
+        /// Scopes of the lost one, all emptied.
+        scopes: u32,
+    },
+    /// The keeper was lost; what it held is being emptied.
+    #[serde(rename = "keeper.lost")]
+    KeeperLost {},
+    /// The shutdown is complete.
+    #[serde(rename = "shutdown.completed")]
+    ShutdownCompleted {
+        /// Living processes left; 0 is the promise.
+        left: u32,
+    },
+}

@@ -1,0 +1,18 @@
+//! The one vocabulary of kennel's front ends: requests, replies and events of the control protocol, as JSON.
+//!
+//! Knows no engine type. Field names are stable; new fields may appear, none changes its meaning.
+
+mod error;
+mod event;
+mod receipt;
+mod request;
+mod status;
+
+pub use error::{Code, Diagnostic, Problem};
+pub use event::{Event, EventKind};
+pub use receipt::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
+pub use request::{
+    ActionReport, ActionRequest, DownReport, DownRequest, LogLine, LogStream, Outcome, OutcomeKind, RunReport,
+    RunRequest, UpReport, UpRequest, Urgency,
+};
+pub use status::{Containment, DaemonInfo, Health, Process, ServiceStatus, State};

@@ -1,0 +1,152 @@
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Exit, Receipt};
+
+/// One line of `kennel ps`: a service, or one replica of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// `web`, or `worker.2` for the second of several replicas.
+    pub name: String,
+    /// The declared service.
+    pub service: String,
+    /// What was asked for: true after `up` or `start`, false after `stop`.
+    pub wanted: bool,
+    /// What is observed.
+    pub state: State,
+    /// What the readiness probe says.
+    pub health: Health,
+    /// Why it is in this state, where that needs words.
+    pub reason: Option<String>,
+    /// Number of the current or last run.
+    pub instance: Option<u64>,
+    /// Main process of the current run.
+    pub pid: Option<u32>,
+    /// Living processes in the scope.
+    pub processes: Option<u32>,
+    /// Share of one core since the last look (or since the start), percent.
+    pub cpu_percent: Option<f64>,
+    /// Resident memory of the scope, bytes.
+    pub memory_bytes: Option<u64>,
+    /// Begin of the current run.
+    pub started_at: Option<Timestamp>,
+    /// Length of the current run.
+    pub uptime_ms: Option<u64>,
+    /// From spawn to ready.
+    pub ready_after_ms: Option<u64>,
+    /// Restarts nobody asked for since the last start or stop by hand.
+    pub restarts: u32,
+    /// Until the next restart, in state `waiting`.
+    pub retry_in_ms: Option<u64>,
+    /// End of the run before.
+    pub last_exit: Option<Exit>,
+    /// Declared ports by name.
+    pub ports: IndexMap<String, u16>,
+    /// Declared colour.
+    pub color: Option<String>,
+    /// Processes of the scope; only in the answer to a question about one service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tree: Vec<Process>,
+    /// Receipt of the last stop; only in the answer to a question about one service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_receipt: Option<Receipt>,
+}
+
+/// Observed state of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Never started, or stopped on request.
+    Stopped,
+    /// Waits for its dependencies.
+    Pending,
+    /// Being executed.
+    Starting,
+    /// Executed, not yet ready.
+    Up,
+    /// Can serve.
+    Ready,
+    /// Was ready; the probe fails now.
+    Unhealthy,
+    /// Being emptied.
+    Stopping,
+    /// Could not be emptied; see the survivors.
+    Stuck,
+    /// Waits for its next restart.
+    Waiting,
+    /// Ended with success and is not started again.
+    Completed,
+    /// Ended or could not start, and is not started again.
+    Failed,
+    /// Failed too often in too short a time; not tried again until asked.
+    GivenUp,
+}
+
+/// What the readiness probe says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// No probe, or nothing runs.
+    None,
+    /// Not ready yet.
+    Starting,
+    /// The latest probe passed.
+    Healthy,
+    /// It fails.
+    Unhealthy,
+}
+
+/// A living process of a scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Parent's process id.
+    pub ppid: u32,
+    /// State letter as in `/proc/PID/stat`.
+    pub state: char,
+    /// Resident memory, bytes.
+    pub memory_bytes: u64,
+    /// Command line, or its name in brackets.
+    pub command: String,
+}
+
+/// Who answers, and what it can promise on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonInfo {
+    /// Version of kennel.
+    pub version: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// Process id of the keeper.
+    pub keeper_pid: u32,
+    /// Name of the kennel instance.
+    pub instance: String,
+    /// Directory of its configuration, once one is loaded.
+    pub directory: Option<PathBuf>,
+    /// The configuration file, once one is loaded.
+    pub config: Option<PathBuf>,
+    /// Where logs and events are.
+    pub state_dir: PathBuf,
+    /// Begin of the daemon.
+    pub started_at: Timestamp,
+    /// The containment in use.
+    pub containment: Containment,
+}
+
+/// The containment in use and what it promises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Containment {
+    /// `cgroup` or `reaper`.
+    pub backend: String,
+    /// What it promises here, one sentence.
+    pub promise: String,
+    /// What it cannot promise, one sentence each.
+    pub limits: Vec<String>,
+    /// Why no stronger one is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}

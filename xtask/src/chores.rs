@@ -1,0 +1,53 @@
+//! The chores that call cargo.
+
+use crate::{Result, run, setup, tidy};
+
+/// Builds kennel and the zoo, then becomes `kennel -f examples/zoo/kennel.yaml up`.
+pub(crate) fn demo(arguments: &[String]) -> Result {
+    setup::for_demo()?;
+    run::cargo(["build", "--package", "kennel-cli", "--package", "kennel-zoo", "--bins"])?;
+    let built = run::target_dir().join("debug");
+    let call = ["-f", "examples/zoo/kennel.yaml"].map(str::to_owned);
+    let verb = if arguments.is_empty() { vec!["up".to_owned()] } else { arguments.to_vec() };
+    let zoo = built.join("kennel-zoo");
+    run::become_program(&built.join("kennel"), call.into_iter().chain(verb), &[("ZOO", zoo.as_path())])
+}
+
+/// Sets up, builds every program and test, runs the documentation tests and then all others.
+///
+/// nextest comes last: its summary closes the output.
+pub(crate) fn test(arguments: &[String]) -> Result {
+    setup::for_tests()?;
+    // Tests start programs of other packages, which cargo builds only when asked.
+    run::cargo(["build", "--workspace", "--bins", "--locked"])?;
+    run::cargo(["test", "--workspace", "--doc", "--locked", "--quiet"])?;
+    let call = ["nextest", "run", "--workspace", "--locked"].map(str::to_owned);
+    run::cargo(call.iter().chain(arguments))
+}
+
+/// Everything that reads the code without running it.
+pub(crate) fn lint() -> Result {
+    setup::for_build()?;
+    tidy::check()?;
+    run::cargo(["fmt", "--all", "--check"])?;
+    run::cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    if run::have("cargo-deny") {
+        return run::cargo(["deny", "--workspace", "check", "bans", "licenses", "sources"]);
+    }
+    eprintln!("lint: cargo-deny is not installed; tidy held the licences and bans of deny.toml, nothing more");
+    Ok(())
+}
+
+/// Builds everything with the release profile and measures kennel beside bare loops; needs root and cgroups.
+pub(crate) fn bench(arguments: &[String]) -> Result {
+    setup::for_build()?;
+    let packages = ["kennel-cli", "kennel-benches", "kennel-testkit"].map(|name| ["--package", name]);
+    run::cargo(["build", "--release", "--locked", "--bins"].into_iter().chain(packages.into_iter().flatten()))?;
+    run::become_program(&run::target_dir().join("release/kennel-bench"), arguments, &[])
+}
+
+/// The npm stack that once left 74 processes behind, ended in every way; prints a table.
+pub(crate) fn incident() -> Result {
+    setup::for_tests()?;
+    run::program("bash", ["incident/run.sh"], &run::root())
+}

@@ -1,0 +1,66 @@
+//! kennel's chores, one command each: `cargo xtask help`.
+//!
+//! What a person runs, what the README names and what CI runs are the same functions.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
+
+mod chores;
+mod run;
+mod setup;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+kennel's chores
+
+Usage: cargo xtask CHORE [ARGUMENTS]
+
+  demo [ARGS]   set up what a build needs, build, and run the example stack in examples/zoo
+  test [ARGS]   set up what the tests need, build, and run every test (ARGS go to nextest)
+  lint          format, clippy, tidy, dependency gates
+  ci            lint, then test: what .ci/run does
+  setup         install what the tests need and is missing (Debian packages, npm packages, cargo-nextest)
+  tidy          repository rules: crate arrows, file length, changelog fragments, links, markers, licences
+  fmt           format everything
+  incident      start the npm stack of incident/ and end it in every way; takes some minutes
+  bench [ARGS]  measure kennel beside bare loops (release build, as root)
+";
+
+/// A chore that did not succeed, in one line.
+type Result<T = ()> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let chore = arguments.next().unwrap_or_else(|| "help".to_owned());
+    let rest: Vec<String> = arguments.skip_while(|argument| argument == "--").collect();
+    match dispatch(&chore, &rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask {chore}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(chore: &str, rest: &[String]) -> Result {
+    if !matches!(chore, "demo" | "test" | "bench") && !rest.is_empty() {
+        return Err(format!("takes no arguments, got `{}`", rest.join(" ")));
+    }
+    match chore {
+        "demo" => chores::demo(rest),
+        "test" => chores::test(rest),
+        "lint" => chores::lint(),
+        "ci" => chores::lint().and_then(|()| chores::test(&[])),
+        "setup" => setup::for_tests(),
+        "tidy" => tidy::check(),
+        "fmt" => run::cargo(["fmt", "--all"]),
+        "incident" => chores::incident(),
+        "bench" => chores::bench(rest),
+        "help" | "-h" | "--help" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("no such chore\n\n{HELP}")),
+    }
+}

@@ -1,0 +1,93 @@
+//! What a build and the tests need beyond the Rust toolchain, installed where it is missing.
+//!
+//! Every step looks first and says what it does; a machine that has everything is left alone.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{Result, run};
+
+/// Oldest Node.js that the incident's packages accept.
+const NODE_MAJOR: u32 = 20;
+
+/// What `cargo build` needs: a linker.
+pub(crate) fn for_build() -> Result {
+    packages(&[("cc", "gcc"), ("cc", "libc6-dev")])
+}
+
+/// What the example stack needs: `setsid` for its escape artist.
+pub(crate) fn for_demo() -> Result {
+    for_build()?;
+    packages(&[("setsid", "util-linux"), ("sh", "dash")])
+}
+
+/// What the tests need: programs for badly behaved children, cargo-nextest, the npm packages of the incident.
+pub(crate) fn for_tests() -> Result {
+    for_demo()?;
+    packages(&[("setpriv", "util-linux"), ("script", "bsdutils"), ("git", "git")])?;
+    nextest()?;
+    npm_packages(&run::root().join("incident"))?;
+    eprintln!("setup: complete");
+    Ok(())
+}
+
+/// Installs the Debian packages whose program (left) is not in `PATH`.
+fn packages(wanted: &[(&str, &str)]) -> Result {
+    let missing: Vec<&str> =
+        wanted.iter().filter(|(program, _)| !run::have(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !run::have("apt-get") {
+        return Err(format!("this is not a Debian system; please install what Debian calls: {list}"));
+    }
+    eprintln!("setup: installing Debian packages: {list}");
+    let root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    let apt = |arguments: &[&str]| {
+        // `env` carries the variable through sudo as well; nothing may ask a question here.
+        let call = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"];
+        let call: Vec<&str> = call.into_iter().chain(arguments.iter().copied()).collect();
+        match root {
+            true => run::program(call[0], &call[1..], &run::root()),
+            false if run::have("sudo") => run::program("sudo", [&["-n"], &call[..]].concat(), &run::root()),
+            false => Err(format!("please run as root: apt-get update && apt-get install {list}")),
+        }
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "--no-install-recommends"], &missing[..]].concat())
+}
+
+/// cargo-nextest runs each test in a process of its own, which tests of subreapers and signals rely on.
+fn nextest() -> Result {
+    if run::have("cargo-nextest") {
+        return Ok(());
+    }
+    eprintln!("setup: installing cargo-nextest from source, which takes some minutes");
+    run::cargo(["install", "--locked", "cargo-nextest"])
+}
+
+/// Installs what `package-lock.json` pins, unless that is what `node_modules` holds.
+fn npm_packages(directory: &Path) -> Result {
+    let lock = directory.join("package-lock.json");
+    if !lock.is_file() {
+        return Ok(());
+    }
+    if !(run::have("node") && run::have("npm")) {
+        packages(&[("node", "nodejs"), ("npm", "npm")])?;
+    }
+    let version = run::output("node", ["--version"])?;
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < NODE_MAJOR) {
+        return Err(format!("the incident needs Node.js {NODE_MAJOR} or newer, here is {}", version.trim()));
+    }
+    // npm has no cheap "is it complete?"; a copy of the lock file beside the packages answers it exactly.
+    let stamp = directory.join("node_modules/.kennel-lock");
+    let wanted = fs::read(&lock).map_err(|error| format!("cannot read {}: {error}", lock.display()))?;
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    eprintln!("setup: installing the npm packages of {}", directory.display());
+    run::program("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], directory)?;
+    fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()))
+}
