@@ -18,7 +18,10 @@ pub fn new_session() -> io::Result<()> {
 /// Whether this process leads its session.
 #[must_use]
 pub fn leads_session() -> bool {
-    rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid())
+    // Not rustix's `getsid`: the number is 0 when the leader lives outside this PID namespace, which its `Pid` cannot hold.
+    // SAFETY: `getsid` takes a number and answers with one.
+    let session = unsafe { libc::getsid(0) };
+    session == rustix::process::getpid().as_raw_pid()
 }
 
 /// Makes descendants whose parent dies children of this process.

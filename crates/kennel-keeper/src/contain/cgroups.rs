@@ -190,7 +190,7 @@ impl Cgroups {
     /// and `POLLPRI`, at most every 10 ms, the last one never lost.
     fn watch(&self, group: &Group, scope: ScopeId) -> io::Result<Watch> {
         let file = group.directory().join("cgroup.events");
-        if false && let Ok(watch) = inotify::add_watch(&self.inotify, &file, inotify::WatchFlags::MODIFY) {
+        if let Ok(watch) = inotify::add_watch(&self.inotify, &file, inotify::WatchFlags::MODIFY) {
             return Ok(Watch::Inotify(watch));
         }
         let file = rustix::fs::open(&file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;

@@ -28,6 +28,14 @@ fn set_limit(resource: Resource, limit: Rlimit) {
     }
 }
 
+/// Whether this process leads its session. Not rustix's `getsid`: a leader outside of this PID namespace has the
+/// number 0, which its `Pid` cannot hold.
+pub(crate) fn leads_session() -> bool {
+    // SAFETY: `getsid` takes a number and answers with one.
+    let session = unsafe { libc::getsid(0) };
+    session == rustix::process::getpid().as_raw_pid()
+}
+
 /// Begins a session whose controlling terminal is our standard input.
 pub(crate) fn take_terminal() {
     if let Err(error) = rustix::process::setsid() {

@@ -60,7 +60,7 @@ pub(crate) fn own_group() -> ExitCode {
         os::forever()
     });
     // Where the supervisor made us a session leader we already lead a group and may not change it.
-    if rustix::process::getsid(None).ok() != Some(rustix::process::getpid()) {
+    if !os::leads_session() {
         new_group();
     }
     muster.up(1);
