@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use kennel_core::model::{Condition, Project};
+use kennel_core::model::{Condition, Project, RequireContainment};
 
 use crate::depends::{self, Wait};
 use crate::diagnostic::{Invalid, Report, nowhere, suggest};
@@ -134,7 +134,12 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
             draft.finish(is_task)
         })
         .collect();
-    Some(Project { name: name.unwrap_or_else(|| "kennel".to_owned()), directory, services })
+    Some(Project {
+        name: name.unwrap_or_else(|| "kennel".to_owned()),
+        directory,
+        require_containment: RequireContainment::default(),
+        services,
+    })
 }
 
 fn project_name(report: &Report<'_>, node: &Node) -> Option<String> {

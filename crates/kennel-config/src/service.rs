@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use kennel_core::model::{
-    Dependency, OnDaemonLoss, Probe, ProbeKind, RestartMode, RestartPolicy, Service, StopStage, default_stop_sequence,
+    Dependency, Isolation, OnDaemonLoss, OnEscape, Privileges, Probe, ProbeKind, RestartMode, RestartPolicy, Service,
+    StopStage, default_stop_sequence,
 };
 
 use crate::command::{self, Shell};
@@ -132,6 +133,9 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         group,
         umask: who::umask(&fields),
         on_daemon_loss: on_daemon_loss(&fields),
+        on_escape: OnEscape::default(),
+        isolation: Isolation::default(),
+        privileges: Privileges::default(),
         profiles: who::profiles(&fields).unwrap_or_default(),
         labels: fields.read("labels", |report, entry| environment::labels(report, &entry.value)).unwrap_or_default(),
         color: who::color(&fields),

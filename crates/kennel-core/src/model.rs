@@ -14,8 +14,21 @@ pub struct Project {
     pub name: String,
     /// Absolute directory of the configuration file.
     pub directory: PathBuf,
+    /// The least that the machine must be able to promise; what it promises less, nothing is started.
+    pub require_containment: RequireContainment,
     /// In the file's order.
     pub services: IndexMap<String, Service>,
+}
+
+/// The least containment that a project accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequireContainment {
+    /// The best that the machine gives.
+    #[default]
+    Any,
+    /// The kernel itself keeps the processes of a scope together: cgroup or PID namespace.
+    Kernel,
 }
 
 /// One declared service. It does not run; its instances do.
@@ -53,6 +66,12 @@ pub struct Service {
     pub umask: Option<u32>,
     /// What happens to it when the daemon is lost.
     pub on_daemon_loss: OnDaemonLoss,
+    /// What happens to a process that left its scope's cgroup.
+    pub on_escape: OnEscape,
+    /// Which parts of the system it has for itself.
+    pub isolation: Isolation,
+    /// Rights, limits and priorities of its processes.
+    pub privileges: Privileges,
     /// Started only if one of these is chosen; empty: always.
     pub profiles: Vec<String>,
     /// Free for users.
@@ -220,6 +239,72 @@ pub enum Target {
 pub enum OnDaemonLoss {
     /// Its scope is killed at once.
     Stop,
+}
+
+/// What happens to a process that moved itself out of its scope's cgroup, which only root and a delegated user can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnEscape {
+    /// It is reported and killed as soon as it is found, at the latest when its scope is emptied.
+    #[default]
+    Kill,
+    /// It is reported; it ends with its scope all the same.
+    Report,
+}
+
+/// Which parts of the system a service has for itself. All false: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Isolation {
+    /// A PID namespace: the kernel ends all of it together with its first process, and that with kennel.
+    pub pid: bool,
+    /// With `pid`: a `/proc` that shows this namespace only.
+    pub proc: bool,
+    /// An empty `/tmp` of its own.
+    pub tmp: bool,
+    /// No network but a loopback of its own.
+    pub network: bool,
+}
+
+/// Rights, limits and priorities of a service's processes; the default changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Privileges {
+    /// Executing setuid files and files with capabilities gains nothing.
+    pub no_new_privileges: bool,
+    /// Numbers of the capabilities it may ever have, as a bit mask; none: as its user has them.
+    pub capabilities: Option<u64>,
+    /// Resource limits by their name in lower case without `RLIMIT_`, for example `nofile`; in the file's order.
+    pub limits: IndexMap<String, ResourceLimit>,
+    /// Scheduling priority, -20 (first) to 19 (last).
+    pub nice: Option<i32>,
+    /// Numbers of the CPUs it may run on, ascending; empty: all.
+    pub cpus: Vec<u32>,
+    /// I/O priority.
+    pub io: Option<IoPriority>,
+    /// -1000 (never killed when memory is short) to 1000 (first).
+    pub oom_score_adj: Option<i32>,
+    /// Nothing but this service runs as its `user`, so all of that user's processes may be killed at once.
+    pub dedicated_user: bool,
+}
+
+/// One resource limit; none: unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ResourceLimit {
+    /// What holds; the process may raise it up to `hard`.
+    pub soft: Option<u64>,
+    /// At least `soft`.
+    pub hard: Option<u64>,
+}
+
+/// I/O priority, see `ioprio_set(2)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IoPriority {
+    /// Before all others; level 0 (first) to 7.
+    Realtime(u8),
+    /// The usual; level 0 (first) to 7.
+    BestEffort(u8),
+    /// Only when nobody else wants the disk.
+    Idle,
 }
 
 /// How a process ended.

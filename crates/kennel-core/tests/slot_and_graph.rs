@@ -10,7 +10,8 @@ use indexmap::IndexMap;
 use kennel_core::graph::{GraphError, Seen, Verdict, dependants, judge, order, with_dependencies};
 use kennel_core::instance::{End, Reason};
 use kennel_core::model::{
-    Condition, Dependency, Exit, OnDaemonLoss, Project, RestartMode, RestartPolicy, Service, default_stop_sequence,
+    Condition, Dependency, Exit, Isolation, OnDaemonLoss, OnEscape, Privileges, Project, RequireContainment,
+    RestartMode, RestartPolicy, Service, default_stop_sequence,
 };
 use kennel_core::restart::History;
 use kennel_core::slot::{self, Action, Event, Failure, Policy, Rest, State, Then, step};
@@ -34,6 +35,9 @@ fn service(depends_on: Vec<Dependency>) -> Service {
         group: None,
         umask: None,
         on_daemon_loss: OnDaemonLoss::Stop,
+        on_escape: OnEscape::default(),
+        isolation: Isolation::default(),
+        privileges: Privileges::default(),
         profiles: Vec::new(),
         labels: BTreeMap::new(),
         color: None,
@@ -46,7 +50,12 @@ fn project(edges: &[(usize, usize)], count: usize) -> Project {
         let needed = needed.map(|(_, to)| Dependency { service: format!("s{to}"), condition: Condition::Started });
         (format!("s{index}"), service(needed.collect()))
     });
-    Project { name: "p".into(), directory: PathBuf::from("/"), services: services.collect() }
+    Project {
+        name: "p".into(),
+        directory: PathBuf::from("/"),
+        require_containment: RequireContainment::Any,
+        services: services.collect(),
+    }
 }
 
 const COUNT: usize = 8;

@@ -15,7 +15,7 @@ use rustix::event::epoll;
 
 pub(crate) use self::cgroups::Cgroups;
 pub(crate) use self::reapers::Reapers;
-use crate::proto::{Backend, Event, Exit, ScopeId, Spawn, Survivor, Usage};
+use crate::proto::{Backend, Event, Exit, Identity, ScopeId, SignalRefused, Spawn, Survivor, Usage};
 
 /// The containment in use.
 pub(crate) enum Contain {
@@ -55,6 +55,12 @@ impl Contain {
             Self::Cgroups(it) => it.signal(scope, signal, everyone),
             Self::Reapers(it) => it.signal(scope, signal, everyone),
         }
+    }
+
+    /// Signals one process, if it is the one that is meant and in the scope.
+    pub(crate) fn signal_process(&mut self, scope: ScopeId, process: Identity, _signal: i32, out: &mut Vec<Event>) {
+        // Nobody asks for it yet.
+        out.push(Event::Signalled { scope, process, refused: Some(SignalRefused::NotInScope) });
     }
 
     /// Begins to empty a scope, or goes on with it.
@@ -199,8 +205,20 @@ pub(crate) fn usage(reaped: &kennel_sys::wait::Reaped) -> Usage {
     Usage { cpu_us: reaped.cpu_us, max_rss_bytes: reaped.max_rss_bytes }
 }
 
+impl From<kennel_sys::identity::Identity> for Identity {
+    fn from(it: kennel_sys::identity::Identity) -> Self {
+        Self { pid: it.pid, start_ticks: it.start_ticks, inode: it.inode }
+    }
+}
+
+/// Identity of a child that is not reaped yet, so that its number is its own.
+pub(crate) fn identity(pid: u32, pidfd: &OwnedFd) -> Identity {
+    let unknown = Identity { pid, start_ticks: 0, inode: 0 };
+    kennel_sys::identity::Identity::read(pid, pidfd).map_or(unknown, Into::into)
+}
+
 impl From<kennel_sys::cgroup::Survivor> for Survivor {
     fn from(it: kennel_sys::cgroup::Survivor) -> Self {
-        Self { pid: it.pid, state: it.state, wchan: it.wchan, tracer: it.tracer, command: it.command }
+        Self { pid: it.pid, state: it.state, wchan: it.wchan, stack: it.stack, tracer: it.tracer, command: it.command }
     }
 }

@@ -206,6 +206,9 @@ impl Keeper {
                 self.contain.spawn(spawn, out);
             }
             Request::Signal { scope, signal, everyone } => self.contain.signal(scope, signal, everyone),
+            Request::SignalProcess { scope, process, signal } => {
+                self.contain.signal_process(scope, process, signal, out);
+            }
             Request::Kill { scope } => self.contain.kill(scope, out),
             Request::Forget { scope } => {
                 self.records.remove(&scope);
@@ -268,7 +271,11 @@ impl Keeper {
                 }
             }
             Event::Stuck { scope, survivors } => note!("scope {} will not empty: {survivors:?}", scope.0),
-            Event::Welcome { .. } | Event::Reaped { .. } => {}
+            Event::Welcome { .. }
+            | Event::Reaped { .. }
+            | Event::Stage { .. }
+            | Event::Escaped { .. }
+            | Event::Signalled { .. } => {}
         }
     }
 

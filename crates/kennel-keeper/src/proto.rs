@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// Version of this protocol; a peer with another one is refused by name.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// One scope as the daemon numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +39,16 @@ pub enum Request {
         /// The scope.
         scope: ScopeId,
     },
+    /// Signal one process of a scope, if it is still the one that is meant and still in the scope. Answered by
+    /// [`Event::Signalled`].
+    SignalProcess {
+        /// The scope.
+        scope: ScopeId,
+        /// Which.
+        process: Identity,
+        /// Linux signal number.
+        signal: i32,
+    },
     /// The daemon has recorded the end of this scope; the keeper drops its record and its pipe ends.
     Forget {
         /// The scope.
@@ -65,8 +75,70 @@ pub struct Spawn {
     pub user: Option<Ids>,
     /// File mode creation mask.
     pub umask: Option<u32>,
+    /// Which namespaces it gets.
+    pub isolation: Isolation,
+    /// Rights, limits and priorities.
+    pub privileges: Privileges,
+    /// Whether a process that left its cgroup is killed as soon as it is found, or only with its scope.
+    pub kill_escaped: bool,
     /// Where stdin, stdout and stderr go.
     pub stdio: Stdio,
+}
+
+/// Which namespaces a scope gets; all false: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Isolation {
+    /// PID namespace with the keeper's own init.
+    pub pid: bool,
+    /// With `pid`: mount namespace with a `/proc` of this PID namespace.
+    pub proc: bool,
+    /// Mount namespace with an empty `/tmp`.
+    pub tmp: bool,
+    /// Network namespace with a loopback only.
+    pub network: bool,
+}
+
+/// Rights, limits and priorities of a new process; the default changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Privileges {
+    /// `PR_SET_NO_NEW_PRIVS`.
+    pub no_new_privs: bool,
+    /// Bit mask of the capabilities that it may ever have; none: as its user has them.
+    pub capabilities: Option<u64>,
+    /// Resource limits.
+    pub limits: Vec<Limit>,
+    /// -20 to 19.
+    pub nice: Option<i32>,
+    /// CPU numbers; empty: all.
+    pub cpus: Vec<u32>,
+    /// As `ioprio_set(2)` takes it: class << 13 | level.
+    pub io_priority: Option<u32>,
+    /// -1000 to 1000.
+    pub oom_score_adj: Option<i32>,
+    /// All processes of the scope's user may be killed at once: nothing else runs as that user.
+    pub dedicated_user: bool,
+}
+
+/// One resource limit, in the kernel's numbers; `u64::MAX` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Soft limit.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+}
+
+/// Which process is meant: a number alone can be another process by the time it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot, field 22 of `/proc/PID/stat`.
+    pub start_ticks: u64,
+    /// Inode of its pidfd where the kernel has pidfs (6.9): unique until the next boot. 0: not known.
+    pub inode: u64,
 }
 
 /// Numeric credentials; names are resolved by the daemon.
@@ -109,6 +181,8 @@ pub enum Event {
         scope: ScopeId,
         /// The main process.
         pid: u32,
+        /// Its start time and inode, with the same `pid`.
+        identity: Identity,
         /// Where its members can be enumerated.
         place: Place,
         /// Read ends of stdout and stderr, non-blocking, with [`Stdio::Capture`].
@@ -151,6 +225,53 @@ pub enum Event {
         /// Who is left.
         survivors: Vec<Survivor>,
     },
+    /// The single kill was not enough; what the keeper does about it. For the receipt.
+    Stage {
+        /// The scope.
+        scope: ScopeId,
+        /// What begins.
+        stage: KillStage,
+    },
+    /// A process of the scope moved itself out of its cgroup. It is still ours: no stop ends before it does.
+    Escaped {
+        /// The scope.
+        scope: ScopeId,
+        /// Who.
+        process: Survivor,
+        /// The cgroup it is in, as `/proc/PID/cgroup` shows it.
+        path: String,
+    },
+    /// Answer to `SignalProcess`.
+    Signalled {
+        /// The scope.
+        scope: ScopeId,
+        /// Which was meant.
+        process: Identity,
+        /// Why nothing was sent; none: it was.
+        refused: Option<SignalRefused>,
+    },
+}
+
+/// Stages of a kill, all of them after the first write of `cgroup.kill` or the first pass of SIGKILL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KillStage {
+    /// The group is frozen, or every member stopped, and each is killed by its own descriptor.
+    Sweep,
+    /// What is left was reported as stuck; the kill is repeated until it ends.
+    Stuck,
+}
+
+/// Why a process was not signalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalRefused {
+    /// There is no such process any more.
+    Gone,
+    /// The number belongs to another process now.
+    NotTheSame,
+    /// It is not in the scope.
+    NotInScope,
+    /// The system refused, with this `errno`.
+    Os(i32),
 }
 
 /// A scope that outlived its daemon.
@@ -255,6 +376,8 @@ pub struct Survivor {
     pub state: char,
     /// Kernel function it waits in, if readable.
     pub wchan: String,
+    /// Top of its kernel stack, innermost first, at most 8 names, if readable (root only).
+    pub stack: Vec<String>,
     /// The tracer's process id, 0 if none.
     pub tracer: u32,
     /// Command line, or its name in brackets.

@@ -70,7 +70,8 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
         }
     };
     let place = Place::Reaper(std::process::id());
-    tell(&mut channel, &Event::Spawned { scope, pid: main.pid, place, pipes: None });
+    let identity = crate::contain::identity(main.pid, &main.pidfd);
+    tell(&mut channel, &Event::Spawned { scope, pid: main.pid, identity, place, pipes: None });
     // The service alone has its ends from here on: a reader must see the end when the service closes them.
     process::close_all_but(&[channel.as_fd(), errand.keeper.as_fd(), signals.as_fd(), main.pidfd.as_fd()])?;
     Reaper { scope, main, main_lives: true, channel, signals, keeper: errand.keeper }.watch()

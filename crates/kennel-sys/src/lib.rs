@@ -19,4 +19,5 @@ pub mod packet;
 pub mod unix;
 
 pub mod home;
+pub mod identity;
 pub mod user;

@@ -322,7 +322,7 @@ impl Driver {
     fn keeper_event(&mut self, event: proto::Event) {
         match event {
             proto::Event::Welcome { .. } => {}
-            proto::Event::Spawned { scope, pid, place, pipes } => self.spawned(scope.0, pid, place, pipes),
+            proto::Event::Spawned { scope, pid, place, pipes, .. } => self.spawned(scope.0, pid, place, pipes),
             proto::Event::SpawnFailed { scope, error } => self.spawn_failed(scope.0, &error),
             proto::Event::MainExited { scope, exit, usage: _ } => self.main_exited(scope.0, exit),
             proto::Event::Reaped { scope, pid, exit } => {
@@ -332,6 +332,7 @@ impl Driver {
             }
             proto::Event::Emptied { scope } => self.emptied(scope.0),
             proto::Event::Stuck { scope, survivors } => self.stuck(scope.0, survivors),
+            proto::Event::Stage { .. } | proto::Event::Escaped { .. } | proto::Event::Signalled { .. } => {}
         }
     }
 

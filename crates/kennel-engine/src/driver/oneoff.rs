@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use kennel_core::instance::{End, Event, Reason};
-use kennel_core::model::{self, Exit, OnDaemonLoss, RestartMode, Service};
+use kennel_core::model::{self, Exit, Isolation, OnDaemonLoss, OnEscape, Privileges, RestartMode, Service};
 use kennel_keeper::proto::{Known, Request, ScopeId, SpawnErrorKind};
 use kennel_wire::{Code, EventKind, Problem, Receipt, RunReport, RunRequest};
 use tokio::sync::oneshot;
@@ -227,6 +227,9 @@ fn plain_service(request: &RunRequest) -> Service {
         group: None,
         umask: None,
         on_daemon_loss: OnDaemonLoss::Stop,
+        on_escape: OnEscape::default(),
+        isolation: Isolation::default(),
+        privileges: Privileges::default(),
         profiles: Vec::new(),
         labels: std::collections::BTreeMap::new(),
         color: None,

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kennel_core::instance::{self, State};
-use kennel_core::model::{Exit, ProbeKind, Service};
+use kennel_core::model::{Exit, OnEscape, ProbeKind, Service};
 use kennel_core::probe::Counter;
 use kennel_keeper::proto::{self, Ids, Request, ScopeId, Spawn, SpawnErrorKind, Stdio};
 use kennel_sys::{proc, user};
@@ -161,6 +161,14 @@ fn request(id: u64, service: &Service, launch: Launch) -> Result<Spawn, String> 
         cwd: c_path(&service.working_dir)?,
         user: ids(service)?,
         umask: service.umask,
+        isolation: proto::Isolation {
+            pid: service.isolation.pid,
+            proc: service.isolation.proc,
+            tmp: service.isolation.tmp,
+            network: service.isolation.network,
+        },
+        privileges: proto::Privileges::default(),
+        kill_escaped: service.on_escape == OnEscape::Kill,
         stdio: launch.stdio.map_or(Stdio::Capture, Stdio::Passed),
     })
 }

@@ -5,8 +5,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::request::{read_identity, write_identity};
 use super::{Malformed, Reader, Writer};
-use crate::proto::{Backend, Event, Exit, Known, Place, SpawnError, SpawnErrorKind, Survivor, Usage};
+use crate::proto::{
+    Backend, Event, Exit, KillStage, Known, Place, SignalRefused, SpawnError, SpawnErrorKind, Survivor, Usage,
+};
 
 const WELCOME: u8 = 1;
 const SPAWNED: u8 = 2;
@@ -15,6 +18,9 @@ const MAIN_EXITED: u8 = 4;
 const REAPED: u8 = 5;
 const EMPTIED: u8 = 6;
 const STUCK: u8 = 7;
+const STAGE: u8 = 8;
+const ESCAPED: u8 = 9;
+const SIGNALLED: u8 = 10;
 
 const CGROUP: u8 = 1;
 const REAPER: u8 = 2;
@@ -47,10 +53,11 @@ pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
             write_backend(&mut writer, backend);
             writer.list(known, write_known);
         }
-        Event::Spawned { scope, pid, place, pipes } => {
+        Event::Spawned { scope, pid, identity, place, pipes } => {
             writer.u8(SPAWNED);
             writer.scope(*scope);
             writer.u32(*pid);
+            write_identity(&mut writer, identity);
             write_place(&mut writer, place);
             writer.option(pipes.as_ref(), |writer, pipes| writer.fds(pipes));
         }
@@ -82,13 +89,27 @@ pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         Event::Stuck { scope, survivors } => {
             writer.u8(STUCK);
             writer.scope(*scope);
-            writer.list(survivors, |writer, survivor| {
-                writer.u32(survivor.pid);
-                writer.u32(survivor.state.into());
-                writer.bytes(survivor.wchan.as_bytes());
-                writer.u32(survivor.tracer);
-                writer.bytes(survivor.command.as_bytes());
+            writer.list(survivors, write_survivor);
+        }
+        Event::Stage { scope, stage } => {
+            writer.u8(STAGE);
+            writer.scope(*scope);
+            writer.u8(match stage {
+                KillStage::Sweep => 1,
+                KillStage::Stuck => 2,
             });
+        }
+        Event::Escaped { scope, process, path } => {
+            writer.u8(ESCAPED);
+            writer.scope(*scope);
+            write_survivor(&mut writer, process);
+            writer.bytes(path.as_bytes());
+        }
+        Event::Signalled { scope, process, refused } => {
+            writer.u8(SIGNALLED);
+            writer.scope(*scope);
+            write_identity(&mut writer, process);
+            writer.option(refused.as_ref(), write_refused);
         }
     }
     (writer.bytes, writer.fds)
@@ -110,6 +131,7 @@ pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, Malformed>
         SPAWNED => Event::Spawned {
             scope: reader.scope()?,
             pid: reader.u32()?,
+            identity: read_identity(&mut reader)?,
             place: read_place(&mut reader)?,
             pipes: reader.option(Reader::fds)?,
         },
@@ -124,21 +146,68 @@ pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, Malformed>
         },
         REAPED => Event::Reaped { scope: reader.scope()?, pid: reader.u32()?, exit: read_exit(&mut reader)? },
         EMPTIED => Event::Emptied { scope: reader.scope()? },
-        STUCK => Event::Stuck {
+        STUCK => Event::Stuck { scope: reader.scope()?, survivors: reader.list(read_survivor)? },
+        STAGE => Event::Stage {
             scope: reader.scope()?,
-            survivors: reader.list(|reader| {
-                Ok(Survivor {
-                    pid: reader.u32()?,
-                    state: reader.char()?,
-                    wchan: reader.text()?,
-                    tracer: reader.u32()?,
-                    command: reader.text()?,
-                })
-            })?,
+            stage: match reader.u8()? {
+                1 => KillStage::Sweep,
+                2 => KillStage::Stuck,
+                other => return Err(Malformed::Unknown("stage", other)),
+            },
+        },
+        ESCAPED => {
+            Event::Escaped { scope: reader.scope()?, process: read_survivor(&mut reader)?, path: reader.text()? }
+        }
+        SIGNALLED => Event::Signalled {
+            scope: reader.scope()?,
+            process: read_identity(&mut reader)?,
+            refused: reader.option(read_refused)?,
         },
         other => return Err(Malformed::Unknown("event", other)),
     };
     reader.finish(event)
+}
+
+fn write_survivor<'a>(writer: &mut Writer<'a>, survivor: &'a Survivor) {
+    writer.u32(survivor.pid);
+    writer.u32(survivor.state.into());
+    writer.bytes(survivor.wchan.as_bytes());
+    writer.list(&survivor.stack, |writer, name| writer.bytes(name.as_bytes()));
+    writer.u32(survivor.tracer);
+    writer.bytes(survivor.command.as_bytes());
+}
+
+fn read_survivor(reader: &mut Reader<'_>) -> Result<Survivor, Malformed> {
+    Ok(Survivor {
+        pid: reader.u32()?,
+        state: reader.char()?,
+        wchan: reader.text()?,
+        stack: reader.list(Reader::text)?,
+        tracer: reader.u32()?,
+        command: reader.text()?,
+    })
+}
+
+fn write_refused(writer: &mut Writer<'_>, refused: &SignalRefused) {
+    match refused {
+        SignalRefused::Gone => writer.u8(1),
+        SignalRefused::NotTheSame => writer.u8(2),
+        SignalRefused::NotInScope => writer.u8(3),
+        SignalRefused::Os(errno) => {
+            writer.u8(4);
+            writer.i32(*errno);
+        }
+    }
+}
+
+fn read_refused(reader: &mut Reader<'_>) -> Result<SignalRefused, Malformed> {
+    match reader.u8()? {
+        1 => Ok(SignalRefused::Gone),
+        2 => Ok(SignalRefused::NotTheSame),
+        3 => Ok(SignalRefused::NotInScope),
+        4 => Ok(SignalRefused::Os(reader.i32()?)),
+        other => Err(Malformed::Unknown("refusal", other)),
+    }
 }
 
 fn write_known<'a>(writer: &mut Writer<'a>, known: &'a Known) {

@@ -25,10 +25,59 @@ fn spawn() -> impl Strategy<Value = Request> {
         (any::<u32>(), any::<u32>(), vec(any::<u32>(), 0..5)).prop_map(|(uid, gid, groups)| Ids { uid, gid, groups });
     let head = (scope(), "[a-z.]{1,9}", vec(c_string(), 0..5), vec(c_string(), 0..5), c_string());
     let tail = (proptest::option::of(ids), proptest::option::of(any::<u32>()), any::<bool>());
-    (head, tail).prop_map(|((scope, name, argv, env, cwd), (user, umask, capture))| {
+    let bounds = (isolation(), privileges(), any::<bool>());
+    (head, tail, bounds).prop_map(|(head, (user, umask, capture), (isolation, privileges, kill_escaped))| {
+        let (scope, name, argv, env, cwd) = head;
         let stdio = if capture { Stdio::Capture } else { Stdio::Passed([null(), null(), null()]) };
-        Request::Spawn(Box::new(Spawn { scope, name, argv, env, cwd, user, umask, stdio }))
+        Request::Spawn(Box::new(Spawn {
+            scope,
+            name,
+            argv,
+            env,
+            cwd,
+            user,
+            umask,
+            isolation,
+            privileges,
+            kill_escaped,
+            stdio,
+        }))
     })
+}
+
+fn isolation() -> impl Strategy<Value = Isolation> {
+    any::<(bool, bool, bool, bool)>().prop_map(|(pid, proc, tmp, network)| Isolation { pid, proc, tmp, network })
+}
+
+fn privileges() -> impl Strategy<Value = Privileges> {
+    use proptest::option::of;
+    let limit = any::<(u32, u64, u64)>().prop_map(|(resource, soft, hard)| Limit { resource, soft, hard });
+    let numbers = (of(any::<i32>()), vec(any::<u32>(), 0..5), of(any::<u32>()), of(any::<i32>()));
+    (any::<(bool, bool)>(), of(any::<u64>()), vec(limit, 0..4), numbers).prop_map(
+        |((no_new_privs, dedicated_user), capabilities, limits, (nice, cpus, io_priority, oom_score_adj))| Privileges {
+            no_new_privs,
+            capabilities,
+            limits,
+            nice,
+            cpus,
+            io_priority,
+            oom_score_adj,
+            dedicated_user,
+        },
+    )
+}
+
+fn identity() -> impl Strategy<Value = Identity> {
+    any::<(u32, u64, u64)>().prop_map(|(pid, start_ticks, inode)| Identity { pid, start_ticks, inode })
+}
+
+fn refused() -> impl Strategy<Value = SignalRefused> {
+    prop_oneof![
+        Just(SignalRefused::Gone),
+        Just(SignalRefused::NotTheSame),
+        Just(SignalRefused::NotInScope),
+        any::<i32>().prop_map(SignalRefused::Os),
+    ]
 }
 
 fn request() -> impl Strategy<Value = Request> {
@@ -39,6 +88,11 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(scope, signal, everyone)| { Request::Signal { scope, signal, everyone } }),
         scope().prop_map(|scope| Request::Kill { scope }),
         scope().prop_map(|scope| Request::Forget { scope }),
+        (scope(), identity(), any::<i32>()).prop_map(|(scope, process, signal)| Request::SignalProcess {
+            scope,
+            process,
+            signal
+        }),
         Just(()).prop_map(|()| Request::Bye),
     ]
 }
@@ -57,8 +111,8 @@ fn known() -> impl Strategy<Value = Known> {
 }
 
 fn survivor() -> impl Strategy<Value = Survivor> {
-    (any::<u32>(), any::<char>(), ".{0,9}", any::<u32>(), ".{0,9}")
-        .prop_map(|(pid, state, wchan, tracer, command)| Survivor { pid, state, wchan, tracer, command })
+    (any::<u32>(), any::<char>(), ".{0,9}", vec(".{0,9}", 0..3), any::<u32>(), ".{0,9}")
+        .prop_map(|(pid, state, wchan, stack, tracer, command)| Survivor { pid, state, wchan, stack, tracer, command })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -80,8 +134,9 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (any::<u16>(), any::<u32>(), backend, vec(known(), 0..4))
             .prop_map(|(version, pid, backend, known)| Event::Welcome { version, pid, backend, known }),
-        (scope(), any::<u32>(), place, pipes())
-            .prop_map(|(scope, pid, place, pipes)| { Event::Spawned { scope, pid, place, pipes } }),
+        (scope(), identity(), place, pipes()).prop_map(|(scope, identity, place, pipes)| {
+            Event::Spawned { scope, pid: identity.pid, identity, place, pipes }
+        }),
         (scope(), kind, any::<i32>(), ".{0,9}").prop_map(|(scope, kind, errno, subject)| {
             Event::SpawnFailed { scope, error: SpawnError { kind, errno, subject } }
         }),
@@ -91,6 +146,16 @@ fn event() -> impl Strategy<Value = Event> {
         (scope(), any::<u32>(), exit()).prop_map(|(scope, pid, exit)| Event::Reaped { scope, pid, exit }),
         scope().prop_map(|scope| Event::Emptied { scope }),
         (scope(), vec(survivor(), 0..4)).prop_map(|(scope, survivors)| Event::Stuck { scope, survivors }),
+        (scope(), any::<bool>()).prop_map(|(scope, stuck)| Event::Stage {
+            scope,
+            stage: if stuck { KillStage::Stuck } else { KillStage::Sweep },
+        }),
+        (scope(), survivor(), ".{0,9}").prop_map(|(scope, process, path)| Event::Escaped { scope, process, path }),
+        (scope(), identity(), proptest::option::of(refused())).prop_map(|(scope, process, refused)| Event::Signalled {
+            scope,
+            process,
+            refused
+        }),
     ]
 }
 

@@ -154,10 +154,12 @@ impl Cgroups {
         if let Some(leaf) = directory.file_name() {
             self.leaves.insert(leaf.into(), scope);
         }
+        let identity = super::identity(child.pid, &child.pidfd);
         self.live.insert(scope, Live { group, pid: child.pid, main: child.pidfd, watch, killer: None, removed: None });
         Ok(Event::Spawned {
             scope,
             pid: child.pid,
+            identity,
             place: crate::proto::Place::Cgroup(directory),
             pipes: pipes.map(|pipes| pipes.read),
         })

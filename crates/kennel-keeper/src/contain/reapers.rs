@@ -271,16 +271,20 @@ impl Live {
     /// Takes what the reaper says; what it says last is kept until the reaper itself is gone.
     fn hear(&mut self, event: Event, out: &mut Vec<Event>) {
         match event {
-            Event::Spawned { scope, pid, place, .. } => {
+            Event::Spawned { scope, pid, identity, place, .. } => {
                 self.main = Some(pid);
-                out.push(Event::Spawned { scope, pid, place, pipes: self.pipes.take() });
+                out.push(Event::Spawned { scope, pid, identity, place, pipes: self.pipes.take() });
             }
             Event::MainExited { .. } => {
                 self.main_exited = true;
                 out.push(event);
             }
             Event::SpawnFailed { .. } | Event::Emptied { .. } => self.last = Some(event),
-            Event::Reaped { .. } | Event::Stuck { .. } => out.push(event),
+            Event::Reaped { .. }
+            | Event::Stuck { .. }
+            | Event::Stage { .. }
+            | Event::Escaped { .. }
+            | Event::Signalled { .. } => out.push(event),
             Event::Welcome { .. } => {}
         }
     }

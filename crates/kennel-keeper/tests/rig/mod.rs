@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use kennel_keeper::Link;
 use kennel_keeper::proto::{
-    Backend, Event, Exit, Ids, Known, Place, Request, ScopeId, Spawn, SpawnError, Stdio, Survivor, VERSION,
+    Backend, Event, Exit, Ids, Isolation, Known, Place, Privileges, Request, ScopeId, Spawn, SpawnError, Stdio,
+    Survivor, VERSION,
 };
 use kennel_sys::spawn::{Child, Exec, Spawner, User};
 use kennel_sys::{pidfd, unix, wait};
@@ -195,7 +196,7 @@ impl Rig {
             assert!(Instant::now() < deadline, "no {what}: {}", self.log());
             match self.receive(deadline) {
                 Event::Welcome { .. } => panic!("a second welcome"),
-                Event::Spawned { scope, pid, place, pipes } => {
+                Event::Spawned { scope, pid, identity: _, place, pipes } => {
                     self.seen.spawned.insert(scope, (pid, place, pipes));
                 }
                 Event::SpawnFailed { scope, error } => {
@@ -209,6 +210,7 @@ impl Rig {
                 Event::Stuck { scope, survivors } => {
                     self.seen.stuck.insert(scope, survivors);
                 }
+                Event::Stage { .. } | Event::Escaped { .. } | Event::Signalled { .. } => {}
             }
         }
     }
@@ -224,6 +226,9 @@ impl Rig {
             cwd: c"/".to_owned(),
             user: None,
             umask: None,
+            isolation: Isolation::default(),
+            privileges: Privileges::default(),
+            kill_escaped: true,
             stdio: Stdio::Capture,
         }
     }

@@ -115,6 +115,8 @@ pub struct Survivor {
     pub state: char,
     /// Kernel function it waits in, empty if not readable.
     pub wchan: String,
+    /// Top of its kernel stack, innermost first, at most 8 names; empty if not readable (root only).
+    pub stack: Vec<String>,
     /// The tracer's process id, 0 if none.
     pub tracer: u32,
     /// Command line, or its name in brackets.
@@ -140,7 +142,15 @@ fn survivor(pid: u32) -> Option<Survivor> {
         state: stat.state,
         // `0` is the kernel's way to say that it may not be known.
         wchan: if wchan == "0" { String::new() } else { wchan },
+        stack: stack(pid),
         tracer: tracer.unwrap_or(0),
         command: proc::command(pid, 200).unwrap_or_else(|| format!("[{}]", stat.comm)),
     })
+}
+
+/// Lines are `[<0>] request_wait_answer+0x1a/0x2b0`. Source: `proc_pid_stack(5)`.
+fn stack(pid: u32) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stack")).unwrap_or_default();
+    let names = text.lines().filter_map(|line| line.split_whitespace().nth(1)?.split('+').next());
+    names.take(8).map(str::to_owned).collect()
 }

@@ -1,0 +1,76 @@
+//! Which process is meant, for later: a number alone may belong to another process by then.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::{pidfd, proc};
+
+/// A process, as far as the machine can tell it from every other until the next boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot. With the number alone it can be the same for two processes that
+    /// follow each other within one tick.
+    pub start_ticks: u64,
+    /// Inode of its pidfd, never used twice; 0 where the kernel has no pidfs (before 6.9).
+    pub inode: u64,
+}
+
+/// `PID_FS_MAGIC` of `linux/magic.h`. Before pidfs all pidfds shared one anonymous inode, which says nothing.
+const PIDFS: u64 = 0x5049_4446;
+
+impl Identity {
+    /// What can be told of the process behind `pidfd`, which has the number `pid`.
+    ///
+    /// # Errors
+    /// `NotFound` if it is reaped.
+    pub fn read(pid: u32, pidfd: impl AsFd) -> io::Result<Self> {
+        let start_ticks = proc::stat(pid).ok_or(io::ErrorKind::NotFound)?.start_ticks;
+        // Still there, so the number was still its own when the time was read.
+        pidfd::send_signal(&pidfd, 0).or_else(|error| match error.raw_os_error() {
+            Some(libc::EPERM) => Ok(()),
+            _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+        })?;
+        Ok(Self { pid, start_ticks, inode: inode(pidfd) })
+    }
+
+    /// Opens the process if it is still this one.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none with that number, `InvalidData` if it is another one.
+    pub fn open(&self) -> io::Result<OwnedFd> {
+        let fd = pidfd::open(self.pid).map_err(|error| match error.raw_os_error() {
+            Some(libc::ESRCH) => io::ErrorKind::NotFound.into(),
+            _ => error,
+        })?;
+        if Self::read(self.pid, &fd)? == *self { Ok(fd) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+}
+
+/// Inode of a pidfd where that tells processes apart, else 0.
+fn inode(pidfd: impl AsFd) -> u64 {
+    let is_pidfs = rustix::fs::fstatfs(&pidfd).is_ok_and(|fs| u64::try_from(fs.f_type).is_ok_and(|it| it == PIDFS));
+    if is_pidfs { rustix::fs::fstat(&pidfd).map_or(0, |stat| stat.st_ino) } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_process_with_the_number_is_refused() {
+        let child = crate::spawn::tests::start(&["sleep", "600"]).unwrap();
+        let identity = Identity::read(child.pid, &child.pidfd).unwrap();
+        assert!(identity.open().is_ok());
+        let later = Identity { start_ticks: identity.start_ticks + 1, ..identity };
+        assert_eq!(later.open().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        if identity.inode != 0 {
+            let other = Identity { inode: identity.inode + 1, ..identity };
+            assert_eq!(other.open().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        pidfd::send_signal(&child.pidfd, libc::SIGKILL).unwrap();
+        crate::wait::reap(child.pid, true).unwrap();
+        assert_eq!(identity.open().unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
