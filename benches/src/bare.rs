@@ -10,6 +10,21 @@ use rustix::event::epoll;
 
 const SIGKILL: i32 = 9;
 
+/// A start that changes nothing; program, environment and descriptors are the caller's.
+pub(crate) fn exec<'a>() -> Exec<'a> {
+    Exec {
+        argv: &[],
+        env: &[],
+        cwd: c"/",
+        user: None,
+        umask: None,
+        fds: &[],
+        nofile: None,
+        no_new_privs: false,
+        cgroup: None,
+    }
+}
+
 /// Sleepers, started one after the other by vfork-like clone3.
 pub(crate) fn sleepers(count: usize) -> Vec<Child> {
     let null = std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null");
@@ -17,17 +32,7 @@ pub(crate) fn sleepers(count: usize) -> Vec<Child> {
     let (argv, env) = ([text("sleep"), text("100000")], [text("PATH=/usr/bin:/bin")]);
     let mut spawner = Spawner::new().expect("a stack");
     let start = |_| {
-        let exec = Exec {
-            argv: &argv,
-            env: &env,
-            cwd: c"/",
-            user: None,
-            umask: None,
-            fds: &[null.as_fd(), null.as_fd(), null.as_fd()],
-            nofile: None,
-            no_new_privs: false,
-            cgroup: None,
-        };
+        let exec = Exec { argv: &argv, env: &env, fds: &[null.as_fd(), null.as_fd(), null.as_fd()], ..exec() };
         spawner.spawn(&exec).expect("sleep starts")
     };
     (0..count).map(start).collect()

@@ -1,6 +1,7 @@
 //! Measures kennel beside bare loops of the same system calls, in the same minute, and prints a table.
 //!
-//! `kennel-bench [KENNEL]`: the program to measure, by default the one beside this. Runs as root, with cgroups.
+//! `kennel-bench [KENNEL [MEASURE…]]`: the program to measure, by default (or if empty) the one beside this, and which of
+//! keeper, event, restart, start, stop, lost, memory, idle, status. Runs as root, with cgroups.
 //! The figures that are kept are in `docs/benchmarks.md`.
 
 #![allow(clippy::print_stdout, reason = "its output is the table")]
@@ -9,15 +10,17 @@
 mod api;
 mod bare;
 mod cost;
+mod keeper;
 mod latency;
 mod rates;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// One line of the table.
 pub(crate) struct Row {
-    what: &'static str,
+    what: String,
     bare: String,
     kennel: String,
     ratio: String,
@@ -25,30 +28,53 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(what: &'static str, bare: String, kennel: String, ratio: String, target: &'static str) -> Self {
-        Self { what, bare, kennel, ratio, target }
+    pub(crate) fn new(
+        what: impl Into<String>,
+        bare: String,
+        kennel: String,
+        ratio: String,
+        target: &'static str,
+    ) -> Self {
+        Self { what: what.into(), bare, kennel, ratio, target }
     }
 }
 
-fn main() {
+/// Measures the `kennel` program at a path.
+type Measure = fn(&std::path::Path) -> Vec<Row>;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let first = args.next();
+    // The keeper that is measured alone is this program, and so is its daemon.
+    match first.as_ref().and_then(|first| first.to_str()) {
+        Some("__keeper") => return kennel_keeper::main(args),
+        Some("__daemon") => return keeper::daemon(&args.collect::<Vec<_>>()),
+        _ => {}
+    }
     let beside = || std::env::current_exe().expect("own path").with_file_name("kennel");
-    let kennel = std::env::args_os().nth(1).map_or_else(beside, PathBuf::from);
+    let kennel = first.filter(|first| !first.is_empty()).map_or_else(beside, PathBuf::from);
+    let only: Vec<String> = args.filter_map(|arg| arg.into_string().ok()).collect();
     println!("| what | bare | kennel | ratio | target |\n|---|---|---|---|---|");
-    let measures: [fn(&std::path::Path) -> Vec<Row>; 8] = [
-        latency::death_to_event,
-        latency::death_to_new_pid,
-        rates::start_500,
-        rates::stop_1000_in_one_scope,
-        rates::daemon_lost,
-        cost::memory,
-        cost::idle,
-        cost::status,
+    let measures: [(&str, Measure); 9] = [
+        ("keeper", keeper::spawn),
+        ("event", latency::death_to_event),
+        ("restart", latency::death_to_new_pid),
+        ("start", rates::start_500),
+        ("stop", rates::stop_in_one_scope),
+        ("lost", rates::daemon_lost),
+        ("memory", cost::memory),
+        ("idle", cost::idle),
+        ("status", cost::status),
     ];
-    for measure in measures {
+    for (name, measure) in measures {
+        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+            continue;
+        }
         for Row { what, bare, kennel, ratio, target } in measure(&kennel) {
             println!("| {what} | {bare} | {kennel} | {ratio} | {target} |");
         }
     }
+    ExitCode::SUCCESS
 }
 
 /// The middle one of the sorted values.

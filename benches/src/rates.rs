@@ -64,34 +64,33 @@ pub(crate) fn start_500(kennel: &Path) -> Vec<Row> {
     ]
 }
 
-/// Stop of one scope with 1,000 sleepers, until it is proved empty.
-pub(crate) fn stop_1000_in_one_scope(kennel: &Path) -> Vec<Row> {
-    const COUNT: usize = 1000;
+/// Stop of one scope with 1,000 and with 5,000 sleepers, until it is proved empty.
+pub(crate) fn stop_in_one_scope(kennel: &Path) -> Vec<Row> {
+    [(1000, 2 * RUNS), (5000, RUNS)].into_iter().flat_map(|(count, runs)| stop(kennel, count, runs)).collect()
+}
+
+fn stop(kennel: &Path, count: usize, runs: usize) -> Vec<Row> {
     let (mut bares, mut terms, mut kills) = (vec![], vec![], vec![]);
-    for run in 0..2 * RUNS {
-        let scratch = Scratch::new(User::Root, kennel).expect("root");
-        scratch.config(&format!(
-            "services:\n  s:\n    command: [kennel-badchild, many, '{COUNT}']\n    readiness: {{ log_line: '^up' }}\n"
-        ));
-        scratch.ok(&["up", "-d", "-q"]);
-        let what = if run % 2 == 0 { "/v1/stop" } else { "/v1/kill" };
-        let begin = Instant::now();
-        let answer = api::call(&scratch, "POST", what, r#"{"services":["s"]}"#);
-        let elapsed = begin.elapsed();
-        assert!(answer.contains("\"left\":0"), "{answer}");
-        if run % 2 == 0 {
-            terms.push(elapsed);
-            bares.push(bare::kill_and_reap(bare::sleepers(COUNT)));
-        } else {
-            kills.push(elapsed);
+    for _ in 0..runs {
+        for (what, times) in [("/v1/stop", &mut terms), ("/v1/kill", &mut kills)] {
+            let scratch = Scratch::new(User::Root, kennel).expect("root");
+            scratch.config(&format!(
+                "services:\n  s:\n    command: [kennel-badchild, many, '{count}']\n    readiness: {{ log_line: '^up' }}\n"
+            ));
+            scratch.ok(&["up", "-d", "-q"]);
+            let begin = Instant::now();
+            let answer = api::call(&scratch, "POST", what, r#"{"services":["s"]}"#);
+            times.push(begin.elapsed());
+            assert!(answer.contains("\"left\":0"), "{answer}");
+            scratch.down();
         }
-        scratch.down();
+        bares.push(bare::kill_and_reap(bare::sleepers(count)));
     }
     let (bare, term, kill) = (median(bares), median(terms), median(kills));
-    vec![
-        Row::new("kill of 1,000 sleepers in one scope", ms(bare), ms(kill), times(kill, bare), "≤ 1.2×"),
-        Row::new("stop (TERM) of 1,000 sleepers in one scope", ms(bare), ms(term), times(term, bare), "≤ 1.2×"),
-    ]
+    let row = |what: &str, time: Duration| {
+        Row::new(format!("{what} of {count} sleepers in one scope"), ms(bare), ms(time), times(time, bare), "≤ 1.2×")
+    };
+    vec![row("kill", kill), row("stop (TERM)", term)]
 }
 
 /// SIGKILL of the daemon → all scopes empty, with 10 and 500 processes.
