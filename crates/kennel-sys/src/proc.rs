@@ -28,7 +28,11 @@ pub struct Stat {
 /// Source: `proc_pid_stat(5)`; the name may hold blanks and parentheses, so fields are counted from its last `)`.
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    let file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    // One read gets it all: 52 numbers and a name.
+    let mut line = [0; 2048];
+    let length = rustix::io::read(&file, &mut line).ok()?;
+    parse_stat(line.get(..length)?)
 }
 
 fn parse_stat(bytes: &[u8]) -> Option<Stat> {
@@ -36,16 +40,18 @@ fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     let (open, close) = (text.find('(')?, text.rfind(')')?);
     let pid = text.get(..open)?.trim().parse().ok()?;
     let comm = text.get(open + 1..close)?.to_owned();
-    let fields: Vec<&str> = text.get(close + 1..)?.split_ascii_whitespace().collect();
-    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+    // From field 3, the state, on; each step skips what nobody here wants.
+    let mut fields = text.get(close + 1..)?.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let mut number = |skipped: usize| fields.nth(skipped)?.parse::<u64>().ok();
     Some(Stat {
         pid,
-        ppid: u32::try_from(number(1)?).ok()?,
-        state: fields.first()?.chars().next()?,
         comm,
-        cpu_ticks: number(11)? + number(12)?,
-        start_ticks: number(19)?,
-        rss_bytes: number(21)? * rustix::param::page_size() as u64,
+        state,
+        ppid: u32::try_from(number(0)?).ok()?,
+        cpu_ticks: number(9)? + number(0)?,
+        start_ticks: number(6)?,
+        rss_bytes: number(1)? * rustix::param::page_size() as u64,
     })
 }
 
