@@ -8,6 +8,7 @@ mod child;
 mod clone;
 #[cfg(test)]
 pub(crate) mod tests;
+mod window;
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mm::{MapFlags, ProtFlags};
 
+use self::window::Window;
 use crate::process::Nofile;
 use crate::wait;
 
@@ -109,13 +111,14 @@ impl Failure {
 pub struct Spawner {
     /// `GUARD` bytes without access, then report and stack.
     memory: *mut std::ffi::c_void,
+    window: Option<Window>,
 }
 
 impl Spawner {
-    /// Maps the memory.
+    /// Maps the memory and takes nine descriptors.
     ///
     /// # Errors
-    /// `ENOMEM`.
+    /// `ENOMEM`, `EMFILE`.
     pub fn new() -> io::Result<Self> {
         // Private, so that a copy of this process (`fork`) has its own; where the child is a copy itself, it can
         // only report through shared memory.
@@ -124,12 +127,13 @@ impl Spawner {
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
         let memory =
             unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), GUARD + STACK, ProtFlags::empty(), flags) }?;
-        let this = Self { memory };
+        let mut this = Self { memory, window: None };
         // SAFETY: inside the mapping just made, whose first `GUARD` bytes are skipped.
         let base = unsafe { memory.cast::<u8>().add(GUARD) }.cast();
         let access = rustix::mm::MprotectFlags::READ | rustix::mm::MprotectFlags::WRITE;
         // SAFETY: exactly the rest of that mapping, which nobody uses yet.
         unsafe { rustix::mm::mprotect(base, STACK, access) }?;
+        this.window = if shares { Window::new()? } else { None };
         Ok(this)
     }
 
@@ -140,15 +144,32 @@ impl Spawner {
     /// # Errors
     /// See [`Failure`]. Nothing runs then, and there is nothing to reap.
     pub fn spawn(&mut self, exec: &Exec<'_>) -> Result<Child, Failure> {
+        let laid = match &mut self.window {
+            Some(window) => window.lay(exec.fds).map_err(|error| Failure::os(Stage::Descriptors, &error))?,
+            None => None,
+        };
+        let result = self.spawn_with(exec, laid.as_deref());
+        if let (Some(window), Some(laid)) = (&mut self.window, laid) {
+            window.clear(laid.len());
+        }
+        result
+    }
+
+    /// `laid`: where the descriptors are laid out for it, see [`Window`].
+    fn spawn_with(&self, exec: &Exec<'_>, laid: Option<&[i32]>) -> Result<Child, Failure> {
         let invalid = |_| Failure { stage: Stage::Exec, errno: libc::EINVAL };
         let candidates = candidates(exec).map_err(invalid)?;
-        let fds = above_target(exec.fds).map_err(|error| Failure::os(Stage::Descriptors, &error))?;
-        let sources: Vec<i32> = exec
-            .fds
-            .iter()
-            .zip(&fds)
-            .map(|(fd, high)| high.as_ref().map_or(fd.as_raw_fd(), OwnedFd::as_raw_fd))
-            .collect();
+        let copies;
+        let sources: Vec<i32> = match laid {
+            Some(slots) => slots.to_vec(),
+            None => {
+                copies = above_target(exec.fds).map_err(|error| Failure::os(Stage::Descriptors, &error))?;
+                let own = |(fd, copy): (&BorrowedFd<'_>, &Option<OwnedFd>)| {
+                    copy.as_ref().map_or(fd.as_raw_fd(), OwnedFd::as_raw_fd)
+                };
+                exec.fds.iter().zip(&copies).map(own).collect()
+            }
+        };
         let argv = pointers(exec.argv);
         let env = pointers(exec.env);
         let programs = pointers(&candidates);
@@ -160,6 +181,7 @@ impl Spawner {
             user: exec.user,
             umask: exec.umask,
             fds: &sources,
+            unshare_from: laid.and(self.window.as_ref()).map(Window::end),
             nofile: exec.nofile.map(limit),
             no_new_privs: exec.no_new_privs,
             report: self.memory_at(GUARD).cast(),

@@ -45,6 +45,8 @@ pub(super) struct Plan<'a> {
     pub(super) user: Option<User<'a>>,
     pub(super) umask: Option<u32>,
     pub(super) fds: &'a [i32],
+    /// The table of descriptors is shared: take a copy of what lies below this number.
+    pub(super) unshare_from: Option<u32>,
     pub(super) nofile: Option<libc::rlimit>,
     pub(super) no_new_privs: bool,
     pub(super) report: *mut Report,
@@ -104,6 +106,12 @@ fn errno() -> i32 {
 
 fn set_up(plan: &Plan<'_>) -> Result<(), (u32, i32)> {
     report(plan, SETUP, 0);
+    if let Some(first) = plan.unshare_from {
+        // Before anything else: what we open or place from here on is ours alone.
+        let all = c_long::from(u32::MAX);
+        let flag = libc::CLOSE_RANGE_UNSHARE as c_long;
+        call!(DESCRIPTORS, libc::SYS_close_range, c_long::from(first), all, flag)?;
+    }
     call!(SETUP, libc::SYS_setsid)?;
     for signal in 1..=SIGNALS {
         // The clone has reset handlers, but what we ignore would stay ignored. Refused for KILL and STOP.

@@ -22,6 +22,7 @@ struct CloneArgs {
 }
 
 const CLONE_VM: u64 = 0x100;
+const CLONE_FILES: u64 = 0x400;
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_VFORK: u64 = 0x4000;
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
@@ -47,6 +48,9 @@ pub(super) unsafe fn vfork_like(
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
+    if plan.unshare_from.is_some() {
+        args.flags |= CLONE_FILES;
+    }
     if let Some(fd) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = u64::from(fd.cast_unsigned());

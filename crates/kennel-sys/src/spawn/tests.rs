@@ -93,6 +93,33 @@ fn nothing_of_ours_is_inherited() {
 }
 
 #[test]
+fn its_table_of_descriptors_is_its_own() {
+    let before: Vec<File> = (0..50).map(|_| File::open("/dev/null").unwrap()).collect();
+    // What the shell closes and opens must not show here, and what it was given is not kept.
+    let (text, exit) = Case::new(&["sh", "-c", "exec 0<&- 7</dev/null; ls /proc/self/fd | wc -l"]).output();
+    assert_eq!((text.trim(), exit), ("4", Exit::Code(0)));
+    for file in before {
+        assert!(file.metadata().is_ok());
+    }
+    let zero = std::fs::read_link("/proc/self/fd/0");
+    assert!(zero.is_ok(), "{zero:?}");
+}
+
+#[test]
+fn more_descriptors_than_there_are_slots_can_be_given() {
+    let null = File::open("/dev/null").unwrap();
+    let (mut reader, writer) = io::pipe().unwrap();
+    let mut fds = vec![null.as_fd(); 12];
+    fds[1] = writer.as_fd();
+    let child = Case::new(&["ls", "/proc/self/fd"]).start_with(&fds).unwrap();
+    drop(writer);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().count(), 13, "{text}");
+    assert_eq!(wait::reap(child.pid, true).unwrap().unwrap().exit, Exit::Code(0));
+}
+
+#[test]
 fn it_leads_a_session_of_its_own() {
     let child = start(&["sleep", "600"]).unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.pid)).unwrap();
