@@ -46,6 +46,22 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
     run::become_program(&run::target_dir().join("release/kennel-bench"), arguments, &[])
 }
 
+/// Kills daemon, keeper or both of a kennel with the release profile at random instants, again and again; what is
+/// left fails it. Needs root.
+pub(crate) fn torture(arguments: &[String]) -> Result {
+    setup::for_build()?;
+    let packages = ["--package", "kennel-cli", "--package", "kennel-testkit"];
+    run::cargo(
+        ["build", "--release", "--locked", "--bin", "kennel", "--bin", "kennel-badchild"].into_iter().chain(packages),
+    )?;
+    // A round that fails panics and the next one follows, which the release profile does not have.
+    run::cargo(["build", "--locked", "--package", "kennel-testkit", "--bin", "kennel-torture"])?;
+    let target = run::target_dir();
+    let kennel = target.join("release/kennel").display().to_string();
+    let call = std::iter::once(kennel).chain(arguments.iter().cloned());
+    run::become_program(&target.join("debug/kennel-torture"), call, &[])
+}
+
 /// The npm stack that once left 74 processes behind, ended in every way; prints a table.
 pub(crate) fn incident() -> Result {
     setup::for_tests()?;

@@ -25,6 +25,8 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   fmt           format everything
   incident      start the npm stack of incident/ and end it in every way; takes some minutes
   bench [ARGS]  measure kennel beside bare loops (release build, as root)
+  torture [--rounds N] [--seed S] [--mode M] [--victim V] [--json FILE]
+                kill daemon, keeper or both at random instants (release build, as root); fails if a process is left
 ";
 
 /// A chore that did not succeed, in one line.
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(chore: &str, rest: &[String]) -> Result {
-    if !matches!(chore, "demo" | "test" | "bench") && !rest.is_empty() {
+    if !matches!(chore, "demo" | "test" | "bench" | "torture") && !rest.is_empty() {
         return Err(format!("takes no arguments, got `{}`", rest.join(" ")));
     }
     match chore {
@@ -57,6 +59,7 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "fmt" => run::cargo(["fmt", "--all"]),
         "incident" => chores::incident(),
         "bench" => chores::bench(rest),
+        "torture" => chores::torture(rest),
         "help" | "-h" | "--help" => {
             print!("{HELP}");
             Ok(())

@@ -12,6 +12,7 @@ mod processes;
 mod scratch;
 mod survivors;
 mod terminal;
+pub mod torture;
 mod wait;
 
 pub use background::{Background, Output};

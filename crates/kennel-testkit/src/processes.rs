@@ -45,8 +45,25 @@ impl std::fmt::Display for Seen {
 
 /// Reads one process; `None` if it is gone.
 pub(crate) fn look(pid: u32) -> Option<Seen> {
-    // The limits first: they are gone once a zombie has been waited for, and what has none is not ours.
-    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let limits = limits(pid)?;
+    read(pid, &limits)
+}
+
+/// Reads one process if it has this mark. Most have not, and more than their limits is not read then.
+pub(crate) fn look_marked(pid: u32, mark: u64) -> Option<Seen> {
+    let limits = limits(pid)?;
+    (limit(&limits, MARK)[1] == Some(mark)).then(|| read(pid, &limits))?
+}
+
+/// The resource limit that is the mark.
+const MARK: &str = "Max msgqueue size";
+
+/// To be read first: they are gone once a zombie has been waited for, and what has none is not ours.
+fn limits(pid: u32) -> Option<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()
+}
+
+fn read(pid: u32, limits: &str) -> Option<Seen> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (front, back) = stat.rsplit_once(')')?;
     let mut fields = back.split_whitespace();
@@ -62,8 +79,8 @@ pub(crate) fn look(pid: u32) -> Option<Seen> {
         true => format!("[{}]", front.split_once('(').map_or("", |(_, name)| name)),
         false => String::from_utf8_lossy(&arguments).trim_end_matches('\0').replace('\0', " "),
     };
-    let [_, mark] = limit(&limits, "Max msgqueue size");
-    let [cell, _] = limit(&limits, "Max file locks");
+    let [_, mark] = limit(limits, MARK);
+    let [cell, _] = limit(limits, "Max file locks");
     Some(Seen { pid, ppid, state, living, cell, mark, command })
 }
 

@@ -60,7 +60,7 @@ fn each(mark: Mark, mut show: impl FnMut(Seen)) {
             return;
         }
         new.sort_unstable_by(|a, b| b.cmp(a));
-        new.into_iter().filter_map(processes::look).filter(|seen| seen.mark == Some(mark.0)).for_each(&mut show);
+        new.into_iter().filter_map(|pid| processes::look_marked(pid, mark.0)).for_each(&mut show);
     }
 }
 
