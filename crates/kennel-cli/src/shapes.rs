@@ -337,7 +337,8 @@ fn doctor() {
           "setuid-root children",
           "uninterruptible sleep"
         ],
-        "because": "no writable cgroup v2 directory"
+        "because": "no writable cgroup v2 directory",
+        "reason": "not_delegated"
       }
     }
     "#);

@@ -64,7 +64,7 @@ fn shape(value: Value, parent: &str) -> Value {
             value => shape(value, &key),
         };
         // Only there where a stronger back end is not.
-        (key != "because").then_some((key, value))
+        (parent != "containment" || !matches!(&*key, "because" | "reason")).then_some((key, value))
     };
     match value {
         Value::Object(fields) => Value::Object(fields.into_iter().filter_map(field).collect()),

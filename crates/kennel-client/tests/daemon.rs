@@ -62,6 +62,7 @@ fn info() -> DaemonInfo {
             promise: String::new(),
             limits: Vec::new(),
             because: None,
+            reason: None,
         },
     }
 }

@@ -35,7 +35,8 @@ use kennel_sys::spawn::Spawner;
 use self::contain::{Cgroups, Contain, Reapers, Tools};
 use self::keeper::Keeper;
 pub use self::link::Link;
-use self::place::Place;
+use self::place::{Place, Refused};
+use self::proto::Reason;
 use self::start::{Options, Setup, Start, note};
 
 /// Environment variable that names the containment: `auto` (or not set), `cgroup` or `reaper`.
@@ -111,20 +112,21 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
 /// Chooses between the two ways to hold scopes together.
 fn contain(options: &Options, setup: &Setup, tools: &Rc<Tools>) -> Result<Contain, String> {
     let wanted = std::env::var_os(CONTAINMENT).unwrap_or_default();
-    let cgroup = || -> Result<Contain, String> {
-        let mut spawner = Spawner::new().map_err(|error| format!("cannot prepare to spawn: {error}"))?;
+    let cgroup = || -> Result<Contain, Refused> {
+        let mut spawner = Spawner::new().map_err(Refused::other("cannot prepare to spawn"))?;
         let place = Place::find(&options.name, &mut spawner, &setup.null)?;
-        let cgroups = Cgroups::new(tools.clone(), place, spawner);
-        Ok(Contain::Cgroups(cgroups.map_err(|error| format!("cannot watch cgroups: {error}"))?))
+        Cgroups::new(tools.clone(), place, spawner)
+            .map(Contain::Cgroups)
+            .map_err(Refused::other("cannot watch cgroups"))
     };
-    let reaper = |because: String| -> Result<Contain, String> {
+    let reaper = |refused: Refused| -> Result<Contain, String> {
         let own = setup.own_pidfd.try_clone().map_err(|error| format!("cannot prepare reapers: {error}"))?;
-        Ok(Contain::Reapers(Reapers::new(tools.clone(), own, because)))
+        Ok(Contain::Reapers(Reapers::new(tools.clone(), own, refused)))
     };
     match wanted.to_str() {
         Some("" | "auto") => cgroup().or_else(reaper),
-        Some("cgroup") => cgroup(),
-        Some("reaper") => reaper(format!("{CONTAINMENT} says so")),
+        Some("cgroup") => cgroup().map_err(|refused| refused.because),
+        Some("reaper") => reaper(Refused { reason: Reason::Forced, because: format!("{CONTAINMENT} says so") }),
         _ => {
             let wanted = wanted.display();
             Err(format!("{CONTAINMENT} is `{wanted}`, which is none of auto, cgroup and reaper"))

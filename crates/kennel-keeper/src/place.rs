@@ -1,24 +1,31 @@
 //! Where the scopes' groups are made, and whether that works on this machine.
 
+mod refused;
+mod sweep;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use kennel_sys::cgroup::{self, Group, Hierarchy, Killer};
+use kennel_sys::cgroup::{self, Group, Hierarchy};
 use kennel_sys::spawn::{Exec, Spawner, Stage};
 
+pub(crate) use self::refused::Refused;
+use crate::proto::Reason;
 use crate::start::note;
 
-/// How long the start waits for what an earlier keeper left.
-const SWEEP: Duration = Duration::from_secs(5);
 /// How many names are tried when one is taken.
 const TRIES: u32 = 100;
+/// Directories of ours below a cgroup. The later ones are for a kernel that kills whatever is born below the first:
+/// some remember there what was killed before.
+const PARENTS: [&str; 3] = ["kennel", "kennel~1", "kennel~2"];
 
 /// `…/kennel/<name>` with `self`, where the keeper and its daemon are, and `svc`, where the scopes are.
+///
+/// No process is ever in an inner group: there the kernel refuses processes as soon as controllers are enabled.
 #[derive(Debug)]
 pub(crate) struct Place {
     root: PathBuf,
@@ -32,46 +39,57 @@ pub(crate) struct Place {
     _lock: File,
 }
 
+/// A cgroup to make ours below.
+#[derive(Debug, Clone, Copy)]
+struct Base<'a> {
+    directory: &'a Path,
+    /// How `/proc/PID/cgroup` shows it.
+    path: &'a Path,
+    /// Directory of the group that this process is in.
+    home: &'a Path,
+}
+
 impl Place {
     /// Finds a place, moves this process into it and tries it out.
     ///
     /// # Errors
-    /// Why there is none, in one line.
-    pub(crate) fn find(name: &OsStr, spawner: &mut Spawner, null: &OwnedFd) -> Result<Self, String> {
-        let hierarchies = Hierarchy::mounted().map_err(|error| format!("/proc/self/mountinfo: {error}"))?;
-        let mut because = "no cgroup v2 is mounted".to_owned();
-        let own = cgroup::of_self().ok_or_else(|| because.clone())?;
+    /// Why there is none: of all that were tried, the reason that says most.
+    pub(crate) fn find(name: &OsStr, spawner: &mut Spawner, null: &OwnedFd) -> Result<Self, Refused> {
+        let hierarchies = Hierarchy::mounted().map_err(Refused::other("/proc/self/mountinfo"))?;
+        let mut refused = Refused::new(Reason::NoCgroup2, "no cgroup v2 is mounted");
+        let Some(own) = cgroup::of_self().filter(|_| !hierarchies.is_empty()) else { return Err(refused) };
         for hierarchy in &hierarchies {
-            for base in bases(&own) {
-                let Some(directory) = hierarchy.directory(base) else {
-                    because = format!("cgroup {} is not mounted here", base.display());
+            let home = hierarchy.directory(&own).unwrap_or_else(|| hierarchy.mount.clone());
+            for path in bases(&own, cgroup::is_delegated(&home)) {
+                let Some(directory) = hierarchy.directory(path) else {
+                    let because = format!("cgroup {} is not mounted here", path.display());
+                    refused = refused.or(Refused::new(Reason::NotVisible, because));
                     continue;
                 };
-                let home = hierarchy.directory(&own).unwrap_or_else(|| hierarchy.mount.clone());
-                match Self::prepare(&directory, base, home, name, spawner, null) {
+                let base = Base { directory: &directory, path, home: &home };
+                match first_alive(|parent| Self::prepare(base, parent, name, spawner, null)) {
                     Ok(place) => return Ok(place),
-                    Err(reason) => because = reason,
+                    Err(reason) => refused = refused.or(reason),
                 }
             }
         }
-        Err(because)
+        Err(refused)
     }
 
     fn prepare(
-        base: &Path,
-        base_path: &Path,
-        home: PathBuf,
+        base: Base<'_>,
+        parent: &str,
         name: &OsStr,
         spawner: &mut Spawner,
         null: &OwnedFd,
-    ) -> Result<Self, String> {
-        let say = |error: io::Error| format!("cannot use {}: {error}", base.display());
-        let (root, lock) = claim(&base.join("kennel"), name).map_err(say)?;
+    ) -> Result<Self, Refused> {
+        let say = |error: io::Error| Refused::by_system(base.directory, &error, is_root());
+        let (root, lock) = claim(&base.directory.join(parent), name).map_err(say)?;
+        let inside = root.strip_prefix(base.directory).map_err(Refused::other("a group outside of its parent"))?;
         let scopes = root.join("svc");
-        let inside = root.strip_prefix(base).map_err(|_| "a group outside of its parent".to_owned())?;
-        let scopes_path = base_path.join(inside).join("svc");
+        let scopes_path = base.path.join(inside).join("svc");
         let own = fresh(&root, "self").map_err(say)?;
-        let place = Self { root, scopes, scopes_path, own, home, _lock: lock };
+        let place = Self { root, scopes, scopes_path, own, home: base.home.to_owned(), _lock: lock };
         let tried = place.try_out(spawner, null);
         if tried.is_err() {
             place.remove();
@@ -79,8 +97,11 @@ impl Place {
         tried.map(|()| place)
     }
 
-    fn try_out(&self, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), String> {
-        let say = |error: io::Error| format!("cannot use {}: {error}", self.root.display());
+    fn try_out(&self, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), Refused> {
+        let say = |error: io::Error| Refused::by_system(&self.root, &error, is_root());
+        if !self.own.join("cgroup.kill").exists() {
+            return Err(Refused::new(Reason::OldKernel, "this kernel cannot kill a group as a whole"));
+        }
         cgroup::enter(&self.own).map_err(say)?;
         match fs::create_dir(&self.scopes) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(say(error)),
@@ -110,25 +131,6 @@ impl Place {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    /// Empties what an earlier keeper left; answers with what would not go.
-    pub(crate) fn sweep(&self) -> Vec<Group> {
-        let mut left = Vec::new();
-        for entry in fs::read_dir(&self.scopes).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir())
-                && let Ok(group) = Group::open(entry.path(), self.scopes_path.join(entry.file_name()))
-            {
-                // All at once first, so that they die side by side.
-                let _later = group.kill();
-                left.push(group);
-            }
-        }
-        left.retain(|group| {
-            note!("emptying {}, left by an earlier keeper", group.directory().display());
-            !Killer::run(group, SWEEP)
-        });
-        left
     }
 
     /// Name of the leaf that a process is in, or was when it was removed, if it is one of ours.
@@ -167,15 +169,37 @@ impl Place {
 }
 
 /// Cgroups below which to try, best first.
-fn bases(own: &Path) -> Vec<&Path> {
-    let root = rustix::process::geteuid().is_root();
-    if is_in_scope(own) || !root { vec![own] } else { vec![Path::new("/"), own] }
+fn bases(own: &Path, delegated: bool) -> Vec<&Path> {
+    let top = Path::new("/");
+    // What was given to us is better than the top of a tree that another manager keeps; inside of a scope, ours goes
+    // below it for that kennel to find.
+    if own == top || delegated || is_in_scope(own) || !is_root() { vec![own] } else { vec![top, own] }
 }
 
-/// Whether a cgroup belongs to a scope of some kennel: then ours goes below it, for that kennel to find.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether a cgroup belongs to a scope of some kennel.
 fn is_in_scope(path: &Path) -> bool {
     let parts: Vec<&OsStr> = path.iter().collect();
-    parts.windows(4).any(|four| matches!(four, [kennel, _, svc, _] if *kennel == "kennel" && *svc == "svc"))
+    let ours = |part: &OsStr| PARENTS.iter().any(|parent| part == *parent);
+    parts.windows(4).any(|four| matches!(four, [kennel, _, svc, _] if ours(kennel) && *svc == "svc"))
+}
+
+/// Tries the parents in turn until one does not kill what is born below it.
+fn first_alive<T>(mut try_out: impl FnMut(&str) -> Result<T, Refused>) -> Result<T, Refused> {
+    let mut result = try_out(PARENTS[0]);
+    for parent in PARENTS.iter().skip(1) {
+        match &result {
+            Err(refused) if refused.reason == Reason::KilledAtBirth => {
+                note!("{}; trying {parent}", refused.because);
+                result = try_out(parent);
+            }
+            _ => break,
+        }
+    }
+    result
 }
 
 /// Makes or takes over `<kennel>/<name>`, which no other keeper may have; else the next number behind it.
@@ -223,7 +247,7 @@ fn fresh(root: &Path, name: &str) -> io::Result<PathBuf> {
 }
 
 /// Whether a new process lives in `group`: it is one that fails to execute, which it can only tell alive.
-fn born_in(group: &Group, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), String> {
+fn born_in(group: &Group, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), Refused> {
     use std::os::fd::AsFd;
     let argv = [c"/proc/self/no-such-program".to_owned()];
     let fds = [null.as_fd(), null.as_fd(), null.as_fd()];
@@ -240,14 +264,8 @@ fn born_in(group: &Group, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), S
     };
     match spawner.spawn(&exec) {
         Err(failure) if failure.stage == Stage::Exec => Ok(()),
-        Err(failure) if failure.stage == Stage::Born => {
-            Err(format!("this kernel kills what is born in {}", group.directory().display()))
-        }
-        Err(failure) => {
-            let error = io::Error::from_raw_os_error(failure.errno);
-            Err(format!("nothing can be born in {}: {error}", group.directory().display()))
-        }
-        Ok(_) => Err("a program that does not exist was executed".to_owned()),
+        Err(failure) => Err(Refused::by_birth(group.directory(), &failure, is_root())),
+        Ok(_) => Err(Refused::new(Reason::Other, "a program that does not exist was executed")),
     }
 }
 
@@ -259,8 +277,33 @@ mod tests {
     fn a_scope_of_a_kennel_is_recognised() {
         assert!(is_in_scope(Path::new("/kennel/x/svc/web.1")));
         assert!(is_in_scope(Path::new("/user.slice/kennel/x/svc/web.1/sub")));
+        assert!(is_in_scope(Path::new("/kennel~1/x/svc/web.1")));
         assert!(!is_in_scope(Path::new("/kennel/x/self")));
         assert!(!is_in_scope(Path::new("/kennel/x/svc")));
         assert!(!is_in_scope(Path::new("/")));
+    }
+
+    #[test]
+    fn another_parent_is_tried_only_where_newborns_are_killed() {
+        let mut tried = Vec::new();
+        let killed = || Refused::new(Reason::KilledAtBirth, "killed");
+        let mut run = |good: &str, other: Refused| {
+            tried.clear();
+            let result = first_alive(|parent| {
+                tried.push(parent.to_owned());
+                if parent == good { Ok(()) } else { Err(other.clone()) }
+            });
+            (result.is_ok(), tried.len())
+        };
+        assert_eq!(run("kennel", killed()), (true, 1));
+        assert_eq!(run("kennel~2", killed()), (true, 3));
+        assert_eq!(run("nowhere", killed()), (false, 3));
+        assert_eq!(run("kennel~1", Refused::new(Reason::ReadOnly, "read-only")), (false, 1));
+    }
+
+    #[test]
+    fn what_was_delegated_comes_before_the_top() {
+        assert_eq!(bases(Path::new("/"), false), [Path::new("/")]);
+        assert_eq!(bases(Path::new("/system.slice/kennel.service"), true), [Path::new("/system.slice/kennel.service")]);
     }
 }

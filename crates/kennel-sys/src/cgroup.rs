@@ -251,6 +251,17 @@ pub fn enter(directory: &Path) -> io::Result<()> {
     fs::write(directory.join("cgroup.procs"), "0")
 }
 
+/// Whether a manager has marked the group as handed over to whoever runs in it, as systemd does for `Delegate=yes`.
+///
+/// Source: systemd, "Control Group APIs and Delegation", the attribute `user.delegate` (older: `trusted.delegate`).
+#[must_use]
+pub fn is_delegated(directory: &Path) -> bool {
+    ["user.delegate", "trusted.delegate"].iter().any(|name| {
+        let mut value = [0_u8; 8];
+        rustix::fs::getxattr(directory, *name, &mut value).is_ok_and(|length| value.get(..length) == Some(b"1"))
+    })
+}
+
 /// Removes a directory and those below it, deepest first.
 ///
 /// # Errors

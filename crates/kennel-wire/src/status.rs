@@ -149,4 +149,8 @@ pub struct Containment {
     /// Why no stronger one is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// The same as one word: `no_cgroup2`, `not_visible`, `read_only`, `not_delegated`, `not_writable`, `not_usable`,
+    /// `old_kernel`, `killed_at_birth`, `forced` or `other`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }

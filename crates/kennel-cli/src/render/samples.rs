@@ -158,6 +158,7 @@ pub(crate) fn info() -> DaemonInfo {
             promise: "every descendant is found and ended while its scope's reaper lives".into(),
             limits: vec!["setuid-root children".into(), "uninterruptible sleep".into()],
             because: Some("no writable cgroup v2 directory".into()),
+            reason: Some("not_delegated".into()),
         },
     }
 }

@@ -198,8 +198,9 @@ fn containment(backend: &Backend) -> Containment {
                 "a process in uninterruptible sleep or held by an outside tracer ends only when released".into(),
             ],
             because: None,
+            reason: None,
         },
-        Backend::Reaper { because } => Containment {
+        Backend::Reaper { reason, because } => Containment {
             backend: "reaper".into(),
             promise: "every descendant of a service is found and ended while the service's own reaper process lives"
                 .into(),
@@ -210,6 +211,7 @@ fn containment(backend: &Backend) -> Containment {
                 "a process in uninterruptible sleep or held by an outside tracer ends only when released".into(),
             ],
             because: Some(because.clone()),
+            reason: Some(reason.as_str().into()),
         },
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::request::{read_identity, write_identity};
 use super::{Malformed, Reader, Writer};
 use crate::proto::{
-    Backend, Event, Exit, KillStage, Known, Place, SignalRefused, SpawnError, SpawnErrorKind, Survivor, Usage,
+    Backend, Event, Exit, KillStage, Known, Place, Reason, SignalRefused, SpawnError, SpawnErrorKind, Survivor, Usage,
 };
 
 const WELCOME: u8 = 1;
@@ -236,8 +236,10 @@ fn write_backend(writer: &mut Writer<'_>, backend: &Backend) {
             writer.u8(CGROUP);
             write_path(writer, root);
         }
-        Backend::Reaper { because } => {
+        Backend::Reaper { reason, because } => {
             writer.u8(REAPER);
+            let index = Reason::ALL.iter().position(|it| it == reason).unwrap_or(Reason::ALL.len());
+            writer.u8(u8::try_from(index + 1).unwrap_or(u8::MAX));
             writer.bytes(because.as_bytes());
         }
     }
@@ -246,9 +248,15 @@ fn write_backend(writer: &mut Writer<'_>, backend: &Backend) {
 fn read_backend(reader: &mut Reader<'_>) -> Result<Backend, Malformed> {
     match reader.u8()? {
         CGROUP => Ok(Backend::Cgroup { root: read_path(reader)? }),
-        REAPER => Ok(Backend::Reaper { because: reader.text()? }),
+        REAPER => Ok(Backend::Reaper { reason: read_reason(reader)?, because: reader.text()? }),
         other => Err(Malformed::Unknown("back end", other)),
     }
+}
+
+fn read_reason(reader: &mut Reader<'_>) -> Result<Reason, Malformed> {
+    let number = reader.u8()?;
+    let index = usize::from(number).checked_sub(1);
+    index.and_then(|index| Reason::ALL.get(index)).copied().ok_or(Malformed::Unknown("reason", number))
 }
 
 fn write_place(writer: &mut Writer<'_>, place: &Place) {

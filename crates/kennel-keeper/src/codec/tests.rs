@@ -118,7 +118,8 @@ fn survivor() -> impl Strategy<Value = Survivor> {
 fn event() -> impl Strategy<Value = Event> {
     let backend = prop_oneof![
         ".{0,9}".prop_map(|root| Backend::Cgroup { root: root.into() }),
-        ".{0,9}".prop_map(|because| Backend::Reaper { because }),
+        (proptest::sample::select(Reason::ALL.to_vec()), ".{0,9}")
+            .prop_map(|(reason, because)| Backend::Reaper { reason, because }),
     ];
     let place = prop_oneof![".{0,9}".prop_map(|path| Place::Cgroup(path.into())), any::<u32>().prop_map(Place::Reaper)];
     let kind = proptest::sample::select(vec![

@@ -16,6 +16,7 @@ use crate::channel::{Channel, Incoming, send_now};
 use crate::codec;
 use crate::hunt::{Hunt, Pass};
 use crate::launch::{Pipes, no_scope};
+use crate::place::Refused;
 use crate::proto::{Backend, Event, Exit, Request, ScopeId, Spawn, SpawnError, Stdio, Usage};
 use crate::reaper::{self, Errand};
 use crate::start::{is_plain, note};
@@ -24,7 +25,8 @@ use crate::start::{is_plain, note};
 pub(crate) struct Reapers {
     tools: Rc<Tools>,
     own_pidfd: OwnedFd,
-    because: String,
+    /// Why there is no cgroup.
+    refused: Refused,
     live: HashMap<ScopeId, Live>,
     reapers: HashMap<u32, ScopeId>,
     daemon: Option<u32>,
@@ -53,11 +55,11 @@ struct Lost {
 }
 
 impl Reapers {
-    pub(crate) fn new(tools: Rc<Tools>, own_pidfd: OwnedFd, because: String) -> Self {
+    pub(crate) fn new(tools: Rc<Tools>, own_pidfd: OwnedFd, refused: Refused) -> Self {
         Self {
             tools,
             own_pidfd,
-            because,
+            refused,
             live: HashMap::new(),
             reapers: HashMap::new(),
             daemon: None,
@@ -67,7 +69,7 @@ impl Reapers {
     }
 
     pub(crate) fn backend(&self) -> Backend {
-        Backend::Reaper { because: self.because.clone() }
+        Backend::Reaper { reason: self.refused.reason, because: self.refused.because.clone() }
     }
 
     /// Which child is the daemon, for it is none of the orphans.

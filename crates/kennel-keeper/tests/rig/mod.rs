@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use kennel_keeper::Link;
 use kennel_keeper::proto::{
-    Backend, Event, Exit, Ids, Isolation, Known, Place, Privileges, Request, ScopeId, Spawn, SpawnError, Stdio,
+    Backend, Event, Exit, Ids, Isolation, Known, Place, Privileges, Reason, Request, ScopeId, Spawn, SpawnError, Stdio,
     Survivor, VERSION,
 };
 use kennel_sys::spawn::{Child, Exec, Spawner, User};
@@ -141,7 +141,7 @@ impl Rig {
             link,
             leash: Some(leash),
             daemon,
-            backend: Backend::Reaper { because: String::new() },
+            backend: Backend::Reaper { reason: Reason::Other, because: String::new() },
             known: Vec::new(),
             listener,
             mark,
@@ -404,7 +404,7 @@ impl Rig {
     pub fn cgroup_root(&self) -> PathBuf {
         match &self.backend {
             Backend::Cgroup { root } => root.clone(),
-            Backend::Reaper { because } => panic!("no cgroup: {because}"),
+            Backend::Reaper { because, .. } => panic!("no cgroup: {because}"),
         }
     }
 }

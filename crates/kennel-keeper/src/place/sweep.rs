@@ -1,0 +1,84 @@
+//! What an earlier keeper left: found by the names of the groups and emptied before anything starts.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kennel_sys::cgroup::{self, Group, Killer};
+
+use super::{PARENTS, Place};
+use crate::start::note;
+
+/// How long the start waits for what an earlier keeper left.
+const SWEEP: Duration = Duration::from_secs(5);
+
+impl Place {
+    /// Empties what an earlier keeper left; answers with what would not go.
+    pub(crate) fn sweep(&self) -> Vec<Group> {
+        let others = self.abandoned();
+        let mut left = leaves(&self.scopes, &self.scopes_path);
+        for (root, _lock) in &others {
+            let inside = self.beside(root);
+            left.extend(leaves(&root.join("svc"), &inside.join("svc")));
+        }
+        // All at once first, so that they die side by side.
+        for group in &left {
+            let _later = group.kill();
+        }
+        if !left.is_empty() {
+            note!("emptying {} scopes below {}, left by an earlier keeper", left.len(), self.root.display());
+        }
+        left.retain(|group| !Killer::run(group, SWEEP));
+        for (root, _lock) in &others {
+            // What is still in use stays, for the sweep of the next keeper.
+            let _used = cgroup::remove_tree(root);
+        }
+        left
+    }
+
+    /// Roots of the same name, with a number or below another parent, that no keeper has any more.
+    fn abandoned(&self) -> Vec<(PathBuf, File)> {
+        let (Some(base), Some(name)) = (self.root.ancestors().nth(2), self.root.file_name()) else { return Vec::new() };
+        let name = unnumbered(name);
+        let parents = PARENTS.iter().flat_map(|parent| fs::read_dir(base.join(parent)).into_iter().flatten().flatten());
+        parents
+            .filter(|entry| unnumbered(&entry.file_name()) == name && entry.path() != self.root)
+            .filter_map(|entry| Some((entry.path(), cgroup::lock(&entry.path()).ok()??)))
+            .collect()
+    }
+
+    /// How `/proc/PID/cgroup` shows another root below the same base.
+    fn beside(&self, root: &Path) -> PathBuf {
+        let path = self.scopes_path.ancestors().nth(3).unwrap_or(&self.scopes_path);
+        let base = self.root.ancestors().nth(2).unwrap_or(&self.root);
+        path.join(root.strip_prefix(base).unwrap_or(root))
+    }
+}
+
+fn leaves(scopes: &Path, scopes_path: &Path) -> Vec<Group> {
+    let entries = fs::read_dir(scopes).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| Group::open(entry.path(), scopes_path.join(entry.file_name())).ok())
+        .collect()
+}
+
+/// The name without the number that a second keeper of that name adds.
+fn unnumbered(name: &OsStr) -> &OsStr {
+    let bytes = name.as_bytes();
+    let number = bytes.iter().rposition(|byte| *byte == b'~');
+    OsStr::from_bytes(number.and_then(|at| bytes.get(..at)).unwrap_or(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_not_part_of_the_name() {
+        assert_eq!(unnumbered(OsStr::new("web-1a2b~12")), "web-1a2b");
+        assert_eq!(unnumbered(OsStr::new("web-1a2b")), "web-1a2b");
+    }
+}
