@@ -20,6 +20,7 @@ pub(crate) fn exec<'a>() -> Exec<'a> {
         umask: None,
         fds: &[],
         nofile: None,
+        tag: None,
         no_new_privs: false,
         cgroup: None,
     }

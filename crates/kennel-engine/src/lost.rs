@@ -12,6 +12,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// How long one try may take before it is said that something does not get empty.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the reapers have for what they do by themselves.
+const REAPERS: Duration = Duration::from_secs(2);
 
 /// The reaper process of a scope, held so that its number cannot come to mean another.
 #[derive(Debug)]
@@ -26,21 +28,33 @@ impl Reaper {
         }
     }
 
-    /// Waits until it has ended, which it does after the last of its scope: it watches the keeper itself. Blocks,
-    /// so it is for a thread of its own; says so every five seconds if something in the scope cannot be ended.
-    pub(crate) fn wait(&self) {
-        let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
-        while poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&patience)).is_ok_and(|count| count == 0) {
-            tracing::error!("a scope of the lost keeper does not get empty");
-        }
+    /// Waits until it has ended, which it does after the last of its scope: it watches the keeper itself. But no
+    /// longer than until `limit`: it may have been stopped, and nobody is left to continue it.
+    fn wait(&self, limit: Instant) {
+        let left = Timespec::try_from(limit.saturating_duration_since(Instant::now()));
+        let _late = left.map(|left| poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&left)));
     }
 }
 
-/// Returns when no scope is left below the keeper's cgroup. Blocks, as [`Reaper::wait`].
+/// Returns when nothing is left of what a lost keeper held: its reapers are given some time to end their scopes,
+/// then every cgroup below `root` is emptied, and last whatever carries a tag of the instance is ended, wherever it
+/// is. Blocks, so it is for a thread of its own.
+pub(crate) fn end(reapers: &[Reaper], root: Option<&Path>, lock: &Path) {
+    let limit = Instant::now() + REAPERS;
+    reapers.iter().for_each(|reaper| reaper.wait(limit));
+    if let Some(root) = root {
+        sweep(root);
+    }
+    kennel_keeper::tag::end_all(lock, |pids| {
+        tracing::error!(?pids, "processes of the lost keeper cannot be ended");
+    });
+}
+
+/// Returns when no scope is left below the keeper's cgroup.
 ///
 /// Looks at what is there and not at what is known: the keeper may have been lost between the start of a process
 /// and the word about it.
-pub(crate) fn sweep(root: &Path) {
+fn sweep(root: &Path) {
     let begin = Instant::now();
     let mut said = begin;
     loop {

@@ -16,6 +16,7 @@ use rustix::event::epoll;
 pub(crate) use self::cgroups::Cgroups;
 pub(crate) use self::reapers::Reapers;
 use crate::proto::{Backend, Event, Exit, Identity, ScopeId, SignalRefused, Spawn, Survivor, Usage};
+use crate::tag::Tags;
 
 /// The containment in use.
 pub(crate) enum Contain {
@@ -31,6 +32,7 @@ pub(crate) struct Tools {
     pub(crate) nofile: Option<Nofile>,
     /// Most descriptors that the keeper itself may have open; none: no limit.
     pub(crate) most: Option<u64>,
+    pub(crate) tags: Tags,
 }
 
 impl Contain {

@@ -54,6 +54,7 @@ impl Daemon {
             umask: None,
             fds: &fds,
             nofile: setup.nofile,
+            tag: None,
             no_new_privs: false,
             cgroup: None,
         };

@@ -7,8 +7,18 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use kennel_sys::proc::{self, Stat};
+use kennel_sys::tag::{self, Tag};
 use kennel_sys::{pidfd, process};
 use rustix::process::Signal;
+
+/// Who is hunted.
+pub(crate) enum Quarry<'a> {
+    /// All descendants of this process except those children that are spared, with theirs.
+    Below(&'a dyn Fn(u32) -> bool),
+    /// Whoever carries one of these tags, with all descendants, which may carry another: a kennel inside of a
+    /// service marks what it starts itself. Never this process.
+    Tagged(&'a dyn Fn(Tag) -> bool),
+}
 
 /// Pause between passes while they are likely to help.
 const QUICK: Duration = Duration::from_millis(1);
@@ -28,6 +38,8 @@ pub(crate) struct Hunt {
     at_rest: Option<HashSet<(u32, u64)>>,
     since: Instant,
     passes: u32,
+    /// Whether the first pass kills at once, which is all that most trees need.
+    eager: bool,
     next: Instant,
     report: Instant,
 }
@@ -45,7 +57,13 @@ pub(crate) enum Pass {
 
 impl Hunt {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { at_rest: None, since: now, passes: 0, next: now, report: now + REPORT }
+        Self { at_rest: None, since: now, passes: 0, eager: true, next: now, report: now + REPORT }
+    }
+
+    /// A hunt that always stops before it kills: for a quarry that scatters when its parents die, because they are
+    /// not ours to inherit.
+    pub(crate) fn wary(now: Instant) -> Self {
+        Self { eager: false, ..Self::new(now) }
     }
 
     /// When the next pass is due.
@@ -54,11 +72,14 @@ impl Hunt {
     }
 
     /// Looks at all descendants of this process except those children that are `spared`, with theirs.
-    ///
-    /// The first pass kills at once, which is all that most trees need; what is left after it is stopped first.
     pub(crate) fn pass(&mut self, spared: impl Fn(u32) -> bool) -> Pass {
+        self.pass_on(&Quarry::Below(&spared))
+    }
+
+    /// Looks at the quarry, and stops or kills what is found.
+    pub(crate) fn pass_on(&mut self, quarry: &Quarry<'_>) -> Pass {
         let begin = Instant::now();
-        let members = Members::now(spared);
+        let members = Members::now(quarry);
         let result = self.act(&members, begin);
         self.passes += 1;
         // A look at a large tree takes its time: as much again is left for the tree to die in.
@@ -75,7 +96,7 @@ impl Hunt {
         let set: HashSet<(u32, u64)> = members.living.iter().map(|stat| (stat.pid, stat.start_ticks)).collect();
         let rests = members.living.iter().all(is_at_rest);
         let twice = rests && self.at_rest.as_ref() == Some(&set);
-        if self.passes == 0 || twice || now.duration_since(self.since) > RESTLESS {
+        if self.eager && self.passes == 0 || twice || now.duration_since(self.since) > RESTLESS {
             members.signal(Signal::KILL.as_raw(), |_| true);
             self.at_rest = None;
             self.since = now;
@@ -117,37 +138,48 @@ fn is_at_rest(stat: &Stat) -> bool {
 
 /// Sends `signal` to every living descendant of this process; answers with how many got it.
 pub(crate) fn signal_all(signal: i32) -> usize {
-    Members::now(|_| false).signal(signal, |_| true)
+    Members::now(&Quarry::Below(&|_| false)).signal(signal, |_| true)
 }
 
-/// Living descendants at one moment.
-struct Members {
-    root: u32,
+/// Living members at one moment.
+struct Members<'a> {
+    quarry: &'a Quarry<'a>,
     living: Vec<Stat>,
-    /// Every descendant, zombies included.
+    /// Every member, zombies included.
     pids: HashSet<u32>,
 }
 
-impl Members {
-    fn now(spared: impl Fn(u32) -> bool) -> Self {
-        let root = std::process::id();
+impl<'a> Members<'a> {
+    fn now(quarry: &'a Quarry<'a>) -> Self {
         let mut pids = HashSet::new();
         let mut living = Vec::new();
+        let own = std::process::id();
         // Parents come before their children there, so leaving out a parent leaves out its tree.
-        for stat in descendants(root) {
-            let ours = if stat.ppid == root { !spared(stat.pid) } else { pids.contains(&stat.ppid) };
-            if ours {
-                pids.insert(stat.pid);
-                if !is_dead(&stat) {
-                    living.push(stat);
-                }
+        let found = match quarry {
+            Quarry::Below(_) => descendants(own),
+            Quarry::Tagged(wanted) => with_descendants(tag::carriers(wanted)),
+        };
+        for stat in found {
+            let ours = match quarry {
+                Quarry::Below(spared) if stat.ppid == own => !spared(stat.pid),
+                Quarry::Below(_) => pids.contains(&stat.ppid),
+                Quarry::Tagged(_) => stat.pid != own,
+            };
+            if ours && pids.insert(stat.pid) && !is_dead(&stat) {
+                living.push(stat);
             }
         }
-        Self { root, living, pids }
+        Self { quarry, living, pids }
     }
 
+    /// Parents before their children, so that none is replaced; but where orphans do not come to us, children first:
+    /// a parent that dies first would give them away, and nothing but a tag would still show whose they were.
     fn signal(&self, signal: i32, wanted: impl Fn(&Stat) -> bool) -> usize {
-        self.living.iter().filter(|stat| wanted(stat) && self.signal_one(stat, signal)).count()
+        let send = |stat: &&Stat| wanted(stat) && self.signal_one(stat, signal);
+        match self.quarry {
+            Quarry::Below(_) => self.living.iter().filter(send).count(),
+            Quarry::Tagged(_) => self.living.iter().rev().filter(send).count(),
+        }
     }
 
     /// The number may be another process by now, so it is opened first, and what it is checked after.
@@ -155,24 +187,41 @@ impl Members {
         let Ok(fd) = pidfd::open(stat.pid) else { return false };
         let same = proc::stat(stat.pid).is_some_and(|now| {
             // With the time of its start equal and a parent among us it is ours even if it is not the same.
-            now.start_ticks == stat.start_ticks && (now.ppid == self.root || self.pids.contains(&now.ppid))
+            now.start_ticks == stat.start_ticks && (self.pids.contains(&now.ppid) || self.is_known(&now))
         });
         same && pidfd::send_signal(&fd, signal).is_ok()
+    }
+
+    fn is_known(&self, stat: &Stat) -> bool {
+        match self.quarry {
+            Quarry::Below(_) => stat.ppid == std::process::id(),
+            Quarry::Tagged(wanted) => Tag::of(stat.pid).is_some_and(wanted),
+        }
     }
 }
 
 /// All descendants, parents before their children. By the kernel's lists of children, for that costs as much as the
 /// tree is large; where it keeps none, by a look at every process there is.
 fn descendants(root: u32) -> Vec<Stat> {
-    let Ok(children) = process::children() else { return proc::descendants(root) };
+    match process::children() {
+        Ok(children) => with_descendants(children),
+        Err(_) => proc::descendants(root),
+    }
+}
+
+/// These and all their descendants, parents before their children.
+fn with_descendants(mut open: Vec<u32>) -> Vec<Stat> {
     let mut found = Vec::new();
-    let mut open = children;
+    let lists = process::children().is_ok();
     while let Some(pid) = open.pop() {
         // Its children before itself: if it ends in between, they are ours and in the next list.
         let children = process::children_of(pid);
         if let Some(stat) = proc::stat(pid) {
             found.push(stat);
             open.extend(children);
+        }
+        if !lists {
+            found.extend(proc::descendants(pid));
         }
     }
     found

@@ -17,6 +17,7 @@ use crate::contain::{Contain, Tools};
 use crate::daemon::{Daemon, Losses};
 use crate::proto::{Event, Exit, Known, Request, ScopeId, VERSION};
 use crate::start::{Options, Setup, note};
+use crate::tag::{Leftovers, Tags};
 use crate::{codec, contain};
 
 const CHANNEL: u64 = 0;
@@ -41,6 +42,8 @@ pub(crate) struct Keeper {
     names: BTreeMap<ScopeId, String>,
     daemon: Option<Daemon>,
     losses: Losses,
+    /// What an earlier keeper left and what could not be ended at the start.
+    leftovers: Option<Leftovers>,
     next_start: Option<Instant>,
     /// Set by a goodbye, or when the daemon cannot be kept alive: nothing is started any more.
     leaving: Option<Instant>,
@@ -64,6 +67,11 @@ impl Keeper {
         contain: Contain,
     ) -> io::Result<Self> {
         tools.watch(signals.as_fd(), SIGNALS, EventFlags::IN)?;
+        // Before anything starts that might need its ports.
+        let leftovers = setup.follows_a_loss.then(|| {
+            note!("an earlier keeper was lost; looking for what it left");
+            Leftovers::sweep(tools.tags.instance())
+        });
         Ok(Self {
             options,
             setup,
@@ -75,6 +83,7 @@ impl Keeper {
             names: BTreeMap::new(),
             daemon: None,
             losses: Losses::default(),
+            leftovers: leftovers.flatten(),
             next_start: None,
             leaving: None,
         })
@@ -89,8 +98,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Runs until everything has ended.
-    pub(crate) fn run(mut self) {
+    /// Runs until everything has ended; answers whether nothing at all is left.
+    pub(crate) fn run(mut self) -> bool {
         while !self.is_done() {
             if let Err(error) = self.turn() {
                 // Nothing here is known to fail. Leaving would abandon the scopes, so that is not what happens.
@@ -99,6 +108,8 @@ impl Keeper {
             }
         }
         self.contain.remove();
+        // Whatever went where neither cgroup nor reaper saw it.
+        self.leftovers.is_none() && Leftovers::sweep(self.tools.tags.instance()).is_none()
     }
 
     /// Cleans up after a start that failed.
@@ -140,12 +151,16 @@ impl Keeper {
     fn due(&self) -> Option<Instant> {
         // Once it has passed, the goodbye needs no more looking after.
         let goodbye = self.leaving.filter(|_| self.daemon.is_some());
-        [self.contain.due(), self.next_start, goodbye].into_iter().flatten().min()
+        let leftovers = self.leftovers.as_ref().map(Leftovers::due);
+        [self.contain.due(), self.next_start, goodbye, leftovers].into_iter().flatten().min()
     }
 
     fn on_time(&mut self, now: Instant, out: &mut Vec<Event>) {
         if self.contain.due().is_some_and(|due| due <= now) {
             self.contain.tick(now, out);
+        }
+        if let Some(leftovers) = self.leftovers.take_if(|leftovers| leftovers.due() <= now) {
+            self.leftovers = leftovers.go_on();
         }
         if self.next_start.is_some_and(|due| due <= now) {
             self.next_start = None;
@@ -406,5 +421,6 @@ fn cloned(pipes: &[OwnedFd; 2]) -> Option<[OwnedFd; 2]> {
 pub(crate) fn tools(setup: &Setup) -> io::Result<Rc<Tools>> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let most = setup.nofile.and_then(|nofile| nofile.maximum);
-    Ok(Rc::new(contain::Tools { epoll, null: setup.null.try_clone()?, nofile: setup.nofile, most }))
+    let tags = Tags::new(&setup.lock)?;
+    Ok(Rc::new(contain::Tools { epoll, null: setup.null.try_clone()?, nofile: setup.nofile, most, tags }))
 }

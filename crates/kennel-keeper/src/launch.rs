@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kennel_sys::process::Nofile;
 use kennel_sys::spawn::{Child, Exec, Failure, Spawner, Stage, User, candidates, interpreter};
+use kennel_sys::tag::Tag;
 
 use crate::proto::{Ids, Spawn, SpawnError, SpawnErrorKind, Stdio};
 
@@ -19,6 +20,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) spawn: &'a Spawn,
     pub(crate) stdio: [BorrowedFd<'a>; 3],
     pub(crate) nofile: Option<Nofile>,
+    pub(crate) tag: Option<Tag>,
     pub(crate) no_new_privs: bool,
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
 }
@@ -38,6 +40,7 @@ impl Launch<'_> {
             umask: self.spawn.umask,
             fds: &self.stdio,
             nofile: self.nofile,
+            tag: self.tag,
             no_new_privs: self.no_new_privs,
             cgroup: self.cgroup,
         };

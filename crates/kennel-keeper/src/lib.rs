@@ -18,6 +18,7 @@ mod place;
 
 mod hunt;
 mod reaper;
+pub mod tag;
 
 mod channel;
 pub mod codec;
@@ -64,9 +65,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Some((keeper, lock))) => {
             // From here on the daemon alone has it, so its end shows when the daemon closes it or dies.
             drop(ready);
-            keeper.run();
-            // A lock file that nobody holds and that is not empty tells of a keeper that was lost.
-            if let Err(error) = lock.set_len(0) {
+            // A lock file that nobody holds and that is not empty tells of a keeper that was lost, or that had to
+            // leave something to the next.
+            if keeper.run()
+                && let Err(error) = lock.set_len(0)
+            {
                 note!("cannot clear the lock file: {error}");
             }
             ExitCode::SUCCESS

@@ -259,6 +259,7 @@ fn born_in(group: &Group, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), R
         umask: None,
         fds: &fds,
         nofile: None,
+        tag: None,
         no_new_privs: false,
         cgroup: Some(group.fd().as_fd()),
     };

@@ -12,6 +12,7 @@ use kennel_sys::cgroup::survivors;
 use kennel_sys::process::{self, Nofile};
 use kennel_sys::signal::{self, SignalFd};
 use kennel_sys::spawn::{Child, Spawner};
+use kennel_sys::tag::Tag;
 use kennel_sys::{pidfd, wait};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
@@ -32,6 +33,7 @@ pub(crate) struct Errand<'a> {
     pub(crate) pipes: Option<&'a Pipes>,
     pub(crate) null: &'a OwnedFd,
     pub(crate) nofile: Option<Nofile>,
+    pub(crate) tag: Tag,
     pub(crate) channel: OwnedFd,
     /// The keeper itself: readable when it has ended.
     pub(crate) keeper: &'a OwnedFd,
@@ -56,12 +58,21 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
     process::new_session()?;
     process::become_subreaper()?;
     rustix::thread::set_no_new_privs(true)?;
+    // By it a later keeper finds this process, too, should it be stopped when nobody is left to continue it.
+    errand.tag.take_on()?;
     // Only for eyes, in `ps` and `top`.
     let _unnamed = rustix::thread::set_name(c"kennel-reaper");
     let signals = SignalFd::all()?;
     let mut channel = Channel::new(errand.channel);
     let scope = errand.spawn.scope;
-    let launch = Launch { spawn: errand.spawn, stdio: io, nofile: errand.nofile, no_new_privs: true, cgroup: None };
+    let launch = Launch {
+        spawn: errand.spawn,
+        stdio: io,
+        nofile: errand.nofile,
+        tag: Some(errand.tag),
+        no_new_privs: true,
+        cgroup: None,
+    };
     let main = match launch.run(&mut Spawner::new()?) {
         Ok(main) => main,
         Err(error) => {

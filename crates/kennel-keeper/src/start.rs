@@ -68,6 +68,8 @@ pub(crate) fn is_plain(name: &OsStr) -> bool {
 pub(crate) struct Setup {
     /// Held for as long as the keeper or its daemon lives.
     pub(crate) lock: File,
+    /// Whether the keeper before this one ended without an end of its own.
+    pub(crate) follows_a_loss: bool,
     pub(crate) null: OwnedFd,
     /// Limit of open descriptors before it was raised.
     pub(crate) nofile: Option<Nofile>,
@@ -107,18 +109,18 @@ impl Setup {
             .mode(0o600)
             .open(&log)
             .map_err(|error| format!("{}: {error}", log.display()))?;
-        let Some(lock) = lock(options)? else { return Ok(Start::Busy) };
+        let Some((lock, follows_a_loss)) = lock(options)? else { return Ok(Start::Busy) };
         process::set_stdio(&null, &null, &log).map_err(say("cannot set up stdio"))?;
         rustix::process::chdir("/").map_err(|errno| format!("/: {errno}"))?;
         let own_pidfd = kennel_sys::pidfd::open(std::process::id()).map_err(say("cannot open the own process"))?;
         // Not essential: with fewer descriptors fewer scopes fit.
         let nofile = process::raise_nofile().ok();
-        Ok(Start::Go(Box::new(Self { lock, null: null.into(), nofile, own_pidfd })))
+        Ok(Start::Go(Box::new(Self { lock, follows_a_loss, null: null.into(), nofile, own_pidfd })))
     }
 }
 
-/// `None` if somebody has it.
-fn lock(options: &Options) -> Result<Option<File>, String> {
+/// `None` if somebody has it; else also whether it tells of a keeper that was lost.
+fn lock(options: &Options) -> Result<Option<(File, bool)>, String> {
     let path = options.state_dir.join("lock");
     let say = |error: io::Error| format!("{}: {error}", path.display());
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -128,10 +130,11 @@ fn lock(options: &Options) -> Result<Option<File>, String> {
         Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
         Err(std::fs::TryLockError::Error(error)) => return Err(say(error)),
     }
+    let follows_a_loss = file.metadata().map_err(say)?.len() > 0;
     file.set_len(0).map_err(say)?;
     let runtime_dir = json_string(&options.runtime_dir.to_string_lossy());
     writeln!(file, "{{\"keeper_pid\":{},\"runtime_dir\":{runtime_dir}}}", std::process::id()).map_err(say)?;
-    Ok(Some(file))
+    Ok(Some((file, follows_a_loss)))
 }
 
 /// A JSON string, quotes included. Source: RFC 8259 §7.

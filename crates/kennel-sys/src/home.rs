@@ -126,7 +126,7 @@ fn name_of(dir: &Path) -> String {
 }
 
 /// FNV-1a, 64 bits: stable over versions of kennel and of Rust, which the standard hasher is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 

@@ -20,4 +20,5 @@ pub mod unix;
 
 pub mod home;
 pub mod identity;
+pub mod tag;
 pub mod user;

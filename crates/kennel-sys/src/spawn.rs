@@ -20,6 +20,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use self::window::Window;
 use crate::process::Nofile;
+use crate::tag::Tag;
 use crate::wait;
 
 /// Stack of the child until it executes, bytes. The lowest page is a guard.
@@ -46,6 +47,8 @@ pub struct Exec<'a> {
     pub fds: &'a [BorrowedFd<'a>],
     /// Limit of open descriptors to restore, if ours was raised.
     pub nofile: Option<Nofile>,
+    /// What it and its descendants carry, where its limits allow it.
+    pub tag: Option<Tag>,
     /// Forbid it and its descendants to gain rights by executing setuid files.
     pub no_new_privs: bool,
     /// Directory of the cgroup v2 in which it is born.
@@ -183,6 +186,10 @@ impl Spawner {
             fds: &sources,
             unshare_from: laid.and(self.window.as_ref()).map(Window::end),
             nofile: exec.nofile.map(limit),
+            tag: exec
+                .tag
+                .and_then(Tag::limits)
+                .map(|(current, maximum)| limit(Nofile { current: Some(current), maximum })),
             no_new_privs: exec.no_new_privs,
             report: self.memory_at(GUARD).cast(),
         };

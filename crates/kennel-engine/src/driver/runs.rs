@@ -298,32 +298,22 @@ impl Driver {
             let stop = slot::Event::Stop { reason: Reason::KeeperLost, limit };
             self.queue.push_back(Work::Slot(name.clone(), stop));
         }
-        let ids: Vec<u64> = self.runs.keys().copied().collect();
-        let mut without_reaper: Vec<u64> = self.inherited.iter().copied().collect();
-        for id in ids {
-            let Some(run) = self.runs.get_mut(&id) else { continue };
-            self.queue.push_back(Work::Run(id, Event::StopRequested { reason: Reason::KeeperLost, limit }));
-            self.queue.push_back(Work::Run(id, Event::MainExited(Exit::Unknown)));
-            if let Some(reaper) = run.reaper.take() {
-                let inbox = self.inbox_sender.clone();
-                tokio::task::spawn_blocking(move || {
-                    reaper.wait();
-                    let _driver_ended = inbox.send(Input::Emptied(id));
-                });
-            } else {
-                without_reaper.push(id);
-            }
+        let mut scopes: Vec<u64> = self.inherited.iter().copied().collect();
+        let mut reapers = Vec::new();
+        for (id, run) in &mut self.runs {
+            self.queue.push_back(Work::Run(*id, Event::StopRequested { reason: Reason::KeeperLost, limit }));
+            self.queue.push_back(Work::Run(*id, Event::MainExited(Exit::Unknown)));
+            reapers.extend(run.reaper.take());
+            scopes.push(*id);
         }
         let root = match &self.backend {
             Backend::Cgroup { root } => Some(root.clone()),
             Backend::Reaper { .. } => None,
         };
-        let inbox = self.inbox_sender.clone();
+        let (inbox, lock) = (self.inbox_sender.clone(), self.home.lock_file());
         tokio::task::spawn_blocking(move || {
-            if let Some(root) = root {
-                lost::sweep(&root);
-            }
-            for id in without_reaper {
+            lost::end(&reapers, root.as_deref(), &lock);
+            for id in scopes {
                 let _driver_ended = inbox.send(Input::Emptied(id));
             }
             let _driver_ended = inbox.send(Input::Swept);

@@ -172,10 +172,12 @@ impl Cgroups {
         pipes: Option<&Pipes>,
     ) -> Result<(Watch, kennel_sys::spawn::Child), SpawnError> {
         let watch = self.watch(group, spawn.scope).map_err(|error| no_scope(&error, spawn.name.clone()))?;
+        let tag = self.tools.tags.next();
         let launch = Launch {
             spawn,
             stdio: stdio(spawn, pipes, &self.tools.null),
             nofile: self.tools.nofile,
+            tag: Some(tag),
             no_new_privs: false,
             cgroup: Some(group.fd().as_fd()),
         };

@@ -93,6 +93,7 @@ impl Reapers {
         let pipes = matches!(spawn.stdio, Stdio::Capture).then(Pipes::new).transpose().map_err(fail)?;
         let (ours, theirs) = packet::pair().map_err(fail)?;
         self.tools.watch(ours.as_fd(), token_of(scope), EventFlags::IN).map_err(fail)?;
+        let tag = self.tools.tags.next();
         let reaper = match fork().map_err(fail)? {
             Side::Parent(pid) => pid,
             Side::Child => reaper::run(Errand {
@@ -100,6 +101,7 @@ impl Reapers {
                 pipes: pipes.as_ref(),
                 null: &self.tools.null,
                 nofile: self.tools.nofile,
+                tag,
                 channel: theirs,
                 keeper: &self.own_pidfd,
             }),

@@ -504,6 +504,7 @@ fn start(words: &[&str], env: &[CString], user: Option<User<'_>>, ready: &io::Pi
         umask: None,
         fds: &fds,
         nofile: None,
+        tag: None,
         no_new_privs: false,
         cgroup: None,
     };
@@ -567,6 +568,7 @@ pub fn start_piped(rig: &Rig, words: &[&str]) -> (Child, io::PipeWriter, io::Pip
         umask: None,
         fds: &fds,
         nofile: None,
+        tag: None,
         no_new_privs: false,
         cgroup: None,
     };

@@ -48,6 +48,8 @@ pub(super) struct Plan<'a> {
     /// The table of descriptors is shared: take a copy of what lies below this number.
     pub(super) unshare_from: Option<u32>,
     pub(super) nofile: Option<libc::rlimit>,
+    /// Of real-time CPU time.
+    pub(super) tag: Option<libc::rlimit>,
     pub(super) no_new_privs: bool,
     pub(super) report: *mut Report,
 }
@@ -140,6 +142,13 @@ fn set_up(plan: &Plan<'_>) -> Result<(), (u32, i32)> {
         let resource = libc::RLIMIT_NOFILE as c_long;
         let limit: *const libc::rlimit = limit;
         call!(SETUP, libc::SYS_prlimit64, 0 as c_long, resource, limit, std::ptr::null::<libc::rlimit>())?;
+    }
+    if let Some(limit) = &plan.tag {
+        let resource = libc::RLIMIT_RTTIME as c_long;
+        let limit: *const libc::rlimit = limit;
+        // A second way to find it, and no reason not to start it.
+        let _refused =
+            call!(SETUP, libc::SYS_prlimit64, 0 as c_long, resource, limit, std::ptr::null::<libc::rlimit>());
     }
     if let Some(user) = plan.user {
         call!(USER, libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr())?;

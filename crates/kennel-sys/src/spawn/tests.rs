@@ -18,11 +18,13 @@ struct Case {
     cwd: CString,
     user: Option<(u32, u32, Vec<u32>)>,
     umask: Option<u32>,
+    tag: Option<Tag>,
 }
 
 impl Case {
     fn new(argv: &[&str]) -> Self {
-        Self { argv: strings(argv), env: strings(&["PATH=/usr/bin:/bin"]), cwd: c"/".into(), user: None, umask: None }
+        let env = strings(&["PATH=/usr/bin:/bin"]);
+        Self { argv: strings(argv), env, cwd: c"/".into(), user: None, umask: None, tag: None }
     }
 
     fn start_with(&self, fds: &[BorrowedFd<'_>]) -> Result<Child, Failure> {
@@ -35,6 +37,7 @@ impl Case {
             umask: self.umask,
             fds,
             nofile: None,
+            tag: self.tag,
             no_new_privs: true,
             cgroup: None,
         };
@@ -63,7 +66,11 @@ impl Case {
 }
 
 pub(crate) fn start(argv: &[&str]) -> Result<Child, Failure> {
-    Case::new(argv).start()
+    start_tagged(argv, None)
+}
+
+pub(crate) fn start_tagged(argv: &[&str], tag: Option<Tag>) -> Result<Child, Failure> {
+    Case { tag, ..Case::new(argv) }.start()
 }
 
 #[test]

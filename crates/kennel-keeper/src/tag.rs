@@ -1,0 +1,110 @@
+//! The tags of scopes, and the search for what carries them when nothing else tells any more whose it is.
+//!
+//! Cgroups and reapers hold scopes together as long as they are there. When keeper and reaper were killed at once,
+//! or keeper and daemon, or when a process went where neither sees it, the tag is what is left: see
+//! [`kennel_sys::tag`].
+//!
+//! A kennel that runs inside of a service carries that service's tag on its keeper and daemon and gives its own
+//! services other ones. It ends with the service, as everything in there does: whoever descends from a carrier is
+//! hunted with it.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kennel_sys::tag::{self, Instance, Tag};
+use kennel_sys::{proc, process};
+
+use crate::hunt::{Hunt, Pass, Quarry};
+use crate::start::note;
+
+/// How long a start waits for leftovers to be gone; what is left after that is gone on with beside the rest.
+const SWEEP: Duration = Duration::from_secs(3);
+
+/// Gives out the tags of one keeper.
+pub(crate) struct Tags {
+    instance: Instance,
+    next: Cell<u32>,
+}
+
+impl Tags {
+    /// `lock` is held by this process.
+    pub(crate) fn new(lock: &File) -> io::Result<Self> {
+        // A process that an earlier keeper could not end may still have one of its numbers, so each begins
+        // elsewhere: two keepers of one instance begin at different ticks.
+        let begin = proc::stat(std::process::id()).map_or(0, |stat| stat.start_ticks.wrapping_mul(64));
+        let next = u32::try_from(begin & 0xffff_ffff).unwrap_or(0);
+        Ok(Self { instance: Instance::of(lock)?, next: Cell::new(next) })
+    }
+
+    pub(crate) fn next(&self) -> Tag {
+        let number = self.next.get();
+        self.next.set(number.wrapping_add(1));
+        self.instance.tag(number)
+    }
+
+    pub(crate) fn instance(&self) -> Instance {
+        self.instance
+    }
+}
+
+/// A hunt for everything of an instance, from a time when nothing of it may live.
+pub(crate) struct Leftovers {
+    instance: Instance,
+    hunt: Hunt,
+}
+
+impl Leftovers {
+    /// Ends what there is. `None`: nothing is left; else what is to be gone on with.
+    pub(crate) fn sweep(instance: Instance) -> Option<Self> {
+        // What starts us may itself be a leftover; we are none.
+        let _kept = tag::shed(instance);
+        let begin = Instant::now();
+        let mut this = Self { instance, hunt: Hunt::wary(begin) };
+        while begin.elapsed() < SWEEP {
+            this.step()?;
+            process::pause(this.hunt.due().saturating_duration_since(Instant::now()));
+        }
+        Some(this)
+    }
+
+    pub(crate) fn due(&self) -> Instant {
+        self.hunt.due()
+    }
+
+    /// Looks again, when due; `None` when nothing is left.
+    pub(crate) fn go_on(mut self) -> Option<Self> {
+        match self.step()? {
+            Pass::Stuck(pids) => note!("what an earlier keeper left cannot be ended: {pids:?}"),
+            Pass::Again | Pass::Gone => {}
+        }
+        Some(self)
+    }
+
+    /// One pass; `None` when nothing is left.
+    fn step(&mut self) -> Option<Pass> {
+        let instance = self.instance;
+        match self.hunt.pass_on(&Quarry::Tagged(&|tag| tag.instance() == instance)) {
+            Pass::Gone => None,
+            pass => Some(pass),
+        }
+    }
+}
+
+/// Ends whatever carries a tag of the instance with this lock file, for a daemon whose keeper was lost. Returns when
+/// nothing is left; blocks, so it is for a thread of its own. `stuck` is told every five seconds who is left.
+///
+/// The caller holds the lock, so that nothing of the instance lives that should.
+pub fn end_all(lock: &Path, mut stuck: impl FnMut(&[u32])) {
+    // Without its file nobody can have the lock.
+    let Ok(instance) = Instance::at(lock) else { return };
+    let mut leftovers = Leftovers { instance, hunt: Hunt::wary(Instant::now()) };
+    while let Some(pass) = leftovers.step() {
+        if let Pass::Stuck(pids) = pass {
+            stuck(&pids);
+        }
+        process::pause(leftovers.due().saturating_duration_since(Instant::now()));
+    }
+}
