@@ -8,6 +8,7 @@ mod chores;
 mod run;
 mod setup;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   fmt           format everything
   incident      start the npm stack of incident/ and end it in every way; takes some minutes
   bench [ARGS]  measure kennel beside bare loops (release build, as root)
+  vm [SERIES]   run chosen tests on machines with cgroup v2 alone, emulated: Linux 6.1 and 6.12, or the one named
   torture [--rounds N] [--seed S] [--mode M] [--victim V] [--json FILE]
                 kill daemon, keeper or both at random instants (release build, as root); fails if a process is left
 ";
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(chore: &str, rest: &[String]) -> Result {
-    if !matches!(chore, "demo" | "test" | "bench" | "torture") && !rest.is_empty() {
+    if !matches!(chore, "demo" | "test" | "bench" | "torture" | "vm") && !rest.is_empty() {
         return Err(format!("takes no arguments, got `{}`", rest.join(" ")));
     }
     match chore {
@@ -59,6 +61,7 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "fmt" => run::cargo(["fmt", "--all"]),
         "incident" => chores::incident(),
         "bench" => chores::bench(rest),
+        "vm" => vm::vm(rest),
         "torture" => chores::torture(rest),
         "help" | "-h" | "--help" => {
             print!("{HELP}");

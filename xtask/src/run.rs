@@ -23,8 +23,13 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// Whether a program of that name is in `PATH`.
 pub(crate) fn have(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// The program of that name in `PATH`.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
 /// The cargo that runs us.
@@ -79,6 +84,25 @@ where
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         Err(format!("`{shown}` failed: {}", output.status))
+    }
+}
+
+/// As [`output`], without showing the call.
+///
+/// # Errors
+/// If it cannot be started or does not succeed.
+pub(crate) fn quiet<I>(program: &str, arguments: I) -> Result<String>
+where
+    I: IntoIterator,
+    I::Item: AsRef<OsStr>,
+{
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root()).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = command.output().map_err(|error| format!("cannot run `{}`: {error}", show(&command)))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("`{}` failed: {}", show(&command), output.status))
     }
 }
 

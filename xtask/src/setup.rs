@@ -43,19 +43,21 @@ fn packages(wanted: &[(&str, &str)]) -> Result {
         return Err(format!("this is not a Debian system; please install what Debian calls: {list}"));
     }
     eprintln!("setup: installing Debian packages: {list}");
-    let root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
-    let apt = |arguments: &[&str]| {
-        // `env` carries the variable through sudo as well; nothing may ask a question here.
-        let call = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"];
-        let call: Vec<&str> = call.into_iter().chain(arguments.iter().copied()).collect();
-        match root {
-            true => run::program(call[0], &call[1..], &run::root()),
-            false if run::have("sudo") => run::program("sudo", [&["-n"], &call[..]].concat(), &run::root()),
-            false => Err(format!("please run as root: apt-get update && apt-get install {list}")),
-        }
-    };
     apt(&["update"])?;
     apt(&[&["install", "--no-install-recommends"], &missing[..]].concat())
+}
+
+/// Runs apt-get as root, without a question.
+pub(crate) fn apt(arguments: &[&str]) -> Result {
+    let root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    // `env` carries the variable through sudo as well.
+    let call = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"];
+    let call: Vec<&str> = call.into_iter().chain(arguments.iter().copied()).collect();
+    match root {
+        true => run::program(call[0], &call[1..], &run::root()),
+        false if run::have("sudo") => run::program("sudo", [&["-n"], &call[..]].concat(), &run::root()),
+        false => Err(format!("please run as root: apt-get update && apt-get {}", arguments.join(" "))),
+    }
 }
 
 /// cargo-nextest runs each test in a process of its own, which tests of subreapers and signals rely on.

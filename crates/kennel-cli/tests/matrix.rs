@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use kennel_testkit::{Scratch, Seen, Signal, User, send, state_of, wait_for, wait_until};
+use kennel_testkit::{Scratch, Seen, Signal, User, patience, send, state_of, wait_for, wait_until};
 
 /// Name of the service and shape of the bad child; the cell is the position from 1.
 const ESCAPES: [(&str, &str); 10] = [
@@ -98,7 +98,7 @@ impl Stack {
 
     /// Waits until one service has nobody left; else says who is.
     fn cell_ends(&self, index: usize, deadline: Duration, failures: &mut Vec<String>) {
-        let end = std::time::Instant::now() + deadline;
+        let end = std::time::Instant::now() + patience(deadline);
         loop {
             let left = self.cell(index);
             if left.is_empty() {
@@ -108,7 +108,7 @@ impl Stack {
                 failures.push(format!("{}: left after {deadline:?}: {}", ESCAPES[index].0, show(&left)));
                 return;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(patience(Duration::from_millis(5)));
         }
     }
 
@@ -303,6 +303,13 @@ macro_rules! cells {
             #[test]
             fn matrix_cgroup() {
                 if let Some(stack) = Stack::new(User::Root) {
+                    super::$way(&stack);
+                }
+            }
+
+            #[test]
+            fn matrix_delegated() {
+                if let Some(stack) = Stack::new(User::Delegated) {
                     super::$way(&stack);
                 }
             }

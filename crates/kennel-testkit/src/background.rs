@@ -9,6 +9,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::wait::patience;
+
 /// What a finished command said.
 #[derive(Debug, Clone)]
 pub struct Output {
@@ -98,7 +100,7 @@ pub(crate) fn wait_child(child: &mut Child, deadline: Duration) -> Option<ExitSt
         return Some(status);
     }
     let held = rustix::process::pidfd_open(pid_of(child), PidfdFlags::empty()).expect("pidfd of our own child");
-    let timeout = Timespec::try_from(deadline).ok();
+    let timeout = Timespec::try_from(patience(deadline)).ok();
     let mut polled = [PollFd::new(&held, PollFlags::IN)];
     // A signal to the test, such as that of a child's end, is no news; the deadline then begins anew.
     let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, timeout.as_ref())).unwrap_or(0);

@@ -13,10 +13,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::background::{Background, Output, capture};
+use crate::given::{Given, TREES};
 use crate::processes::Seen;
 use crate::survivors::{self, Mark};
 use crate::terminal::{self, Terminal};
-use crate::wait::wait_for;
+use crate::wait::{patience, wait_for};
 
 /// Longest time one kennel command may take before the test fails with what it said.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
@@ -31,6 +32,8 @@ pub enum User {
     Root,
     /// Somebody without privileges on the `reaper` back end.
     Plain,
+    /// The same on the `cgroup` back end, in a group that was given to that user.
+    Delegated,
 }
 
 /// One test's kennel. Dropping it kills whatever is left, and fails the test if there was anything.
@@ -41,6 +44,7 @@ pub struct Scratch {
     name: String,
     user: User,
     uid: Option<u32>,
+    given: Option<Given>,
     mark: Mark,
     environment: BTreeMap<String, String>,
     /// Our own children; everything else that has us as its parent is an orphan.
@@ -61,11 +65,11 @@ impl Scratch {
     #[must_use]
     pub fn new(user: User, kennel: &Path) -> Option<Self> {
         let root_here = rustix::process::geteuid().is_root();
-        if user == User::Root && !root_here {
+        if user != User::Plain && !root_here {
             skip("the cgroup back end is tested as root");
             return None;
         }
-        let uid = (user == User::Plain && root_here).then_some(PLAIN_UID);
+        let uid = (user != User::Root && root_here).then_some(PLAIN_UID);
         // We are init for what kennel leaves: orphans come to us and not to whoever is above.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("child subreaper");
 
@@ -74,9 +78,10 @@ impl Scratch {
         let name = root.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         let scratch = Self {
             root: Some(root),
-            name,
             user,
             uid,
+            given: (user == User::Delegated).then(|| Given::new(&name, PLAIN_UID)),
+            name,
             mark: Mark::new(),
             environment: BTreeMap::new(),
             own: Mutex::default(),
@@ -105,7 +110,7 @@ impl Scratch {
 
     fn with_environment(mut self) -> Self {
         let path = std::env::var("PATH").unwrap_or_default();
-        let backend = if self.user == User::Root { "cgroup" } else { "reaper" };
+        let backend = if self.user == User::Plain { "reaper" } else { "cgroup" };
         for (key, value) in [
             ("PATH", format!("{}:{path}", self.path("bin").display())),
             ("HOME", self.path("home").display().to_string()),
@@ -201,14 +206,17 @@ impl Scratch {
 
     /// A command of this user with mark and environment, started in the project directory.
     fn command(&self, program: &Path, arguments: &[&str], session: bool) -> Command {
-        let mut command = Command::new(self.badchild());
+        let mut command = match (&self.given, self.uid) {
+            (Some(given), Some(uid)) => given.command(uid, &self.badchild()),
+            _ => Command::new(self.badchild()),
+        };
         command.arg("marked").arg(self.mark.value().to_string());
         if session {
             command.arg("--session");
         }
         command.arg("--").arg(program).args(arguments);
         command.current_dir(self.project()).env_clear().envs(&self.environment);
-        if let Some(uid) = self.uid {
+        if let Some(uid) = self.uid.filter(|_| self.given.is_none()) {
             // Also drops the supplementary groups.
             command.uid(uid).gid(uid);
         }
@@ -311,6 +319,7 @@ impl Scratch {
     /// # Panics
     /// When the deadline passes first, with its entry.
     pub fn wait_state(&self, name: &str, state: &str, deadline: Duration) -> serde_json::Value {
+        let deadline = patience(deadline);
         let end = std::time::Instant::now() + deadline;
         loop {
             let service = self.ps(name);
@@ -421,6 +430,7 @@ impl Scratch {
     /// # Errors
     /// The survivors when the deadline passes.
     pub fn nothing_within(&self, deadline: Duration) -> Result<(), Vec<Seen>> {
+        let deadline = patience(deadline);
         let end = std::time::Instant::now() + deadline;
         loop {
             let left = self.survivors();
@@ -430,7 +440,7 @@ impl Scratch {
             if std::time::Instant::now() > end {
                 return Err(left);
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(patience(Duration::from_millis(5)));
         }
     }
 
@@ -447,11 +457,10 @@ impl Scratch {
     #[must_use]
     pub fn cgroups(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        for tree in ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"] {
-            if Path::new(tree).join("cgroup.procs").exists() {
-                collect(Path::new(tree), &self.name, &mut found);
-            }
+        for tree in TREES.map(Path::new).iter().filter(|tree| tree.join("cgroup.procs").exists()) {
+            collect(tree, &self.name, &mut found);
         }
+        found.retain(|dir| self.given.as_ref().is_none_or(|given| *dir != given.directory));
         found.reverse();
         found
     }
@@ -465,6 +474,7 @@ impl Drop for Scratch {
         for dir in &cgroups {
             let _ = std::fs::remove_dir(dir);
         }
+        self.given = None;
         let logs = daemon_logs(&self.path("state"));
         if std::env::var_os("KENNEL_TEST_KEEP").is_some()
             && let Some(root) = self.root.take()

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::pty::OpenptFlags;
 
 use crate::background::wait_child;
-use crate::wait::wait_until;
+use crate::wait::{patience, wait_until};
 
 /// The window: dropping or closing it hangs up, as closing a terminal does.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Terminal {
     /// # Panics
     /// When the deadline passes first, with what is shown.
     pub fn expect(&self, deadline: Duration, text: &str) {
-        let end = std::time::Instant::now() + deadline;
+        let end = std::time::Instant::now() + patience(deadline);
         wait_until(deadline + Duration::from_secs(1), text, || {
             let shown = self.text();
             assert!(std::time::Instant::now() < end, "not within {deadline:?}: `{text}` in\n{shown}");

@@ -1,23 +1,35 @@
 //! Waiting for named conditions with a deadline.
 
 use std::net::TcpListener;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks; a busy loop would take the machine from what is waited for.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// A deadline for this machine: `KENNEL_TEST_SLOW` says how many times slower it is than others, as an emulated one.
+#[must_use]
+pub fn patience(deadline: Duration) -> Duration {
+    static FACTOR: LazyLock<u32> = LazyLock::new(|| {
+        let factor = std::env::var("KENNEL_TEST_SLOW").ok().and_then(|text| text.parse().ok());
+        factor.unwrap_or(1).clamp(1, 1000)
+    });
+    deadline * *FACTOR
+}
 
 /// Waits until `look` gives something.
 ///
 /// # Panics
 /// With `what` when the deadline passes first.
 pub fn wait_for<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = patience(deadline);
     let end = Instant::now() + deadline;
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(Instant::now() < end, "not within {deadline:?}: {what}");
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(patience(PAUSE));
     }
 }
 

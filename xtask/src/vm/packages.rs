@@ -1,0 +1,117 @@
+//! Emulator and kernels from Debian's packages, unpacked below the target directory and never installed: an
+//! installed emulator would take the place of other versions of its parts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Result, run};
+
+/// What the guest needs that may be installed here already and is not named as missing then.
+const PARTS: [&str; 6] =
+    ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios", "ipxe-qemu", "busybox-static"];
+
+/// Meta packages, each of which depends on the newest kernel of a series. The second is a backport.
+pub(super) const KERNELS: [(&str, &str); 2] =
+    [("6.1", "linux-image-cloud-amd64"), ("6.12", "linux-image-6.12-cloud-amd64")];
+
+/// Everything that a guest is made of, but its programs.
+pub(super) struct Machine {
+    /// Where the packages are unpacked.
+    root: PathBuf,
+    pub(super) kernel: PathBuf,
+    pub(super) version: String,
+}
+
+impl Machine {
+    /// Fetches and unpacks what is missing.
+    ///
+    /// # Errors
+    /// If this is no Debian for x86-64, or packages cannot be had.
+    pub(super) fn fetch(cache: &Path, series: &str) -> Result<Self> {
+        let meta = KERNELS.iter().find(|(name, _)| *name == series).map(|(_, meta)| *meta);
+        let meta = meta.ok_or_else(|| format!("no kernel `{series}`: there are 6.1 and 6.12"))?;
+        if !cfg!(target_arch = "x86_64") || !run::have("apt-get") {
+            return Err("the guest's packages are those of Debian for x86-64".to_owned());
+        }
+        let root = cache.join("machine");
+        unpack(cache, &root, "machine", machine_packages)?;
+        let boot = cache.join(format!("linux-{series}"));
+        unpack(cache, &boot, series, || Ok(vec![kernel_package(meta)?]))?;
+        let kernel = first(&boot.join("boot"), "vmlinuz-").ok_or("the kernel's package has no kernel")?;
+        let name = kernel.file_name().unwrap_or_default().to_string_lossy();
+        let version = name.trim_start_matches("vmlinuz-").to_owned();
+        Ok(Self { root, kernel, version })
+    }
+
+    pub(super) fn busybox(&self) -> PathBuf {
+        self.root.join("bin/busybox")
+    }
+
+    pub(super) fn emulator(&self) -> PathBuf {
+        self.root.join("usr/bin/qemu-system-x86_64")
+    }
+
+    /// As the dynamic loader wants them.
+    pub(super) fn libraries(&self) -> String {
+        let at = |dir: &str| self.root.join(dir).display().to_string();
+        [at("usr/lib/x86_64-linux-gnu"), at("lib/x86_64-linux-gnu")].join(":")
+    }
+
+    /// Where the emulator finds its firmware.
+    pub(super) fn firmware(&self) -> [PathBuf; 2] {
+        [self.root.join("usr/share/qemu"), self.root.join("usr/share/seabios")]
+    }
+}
+
+/// The emulator with those of its libraries that are not installed here.
+fn machine_packages() -> Result<Vec<String>> {
+    let call = ["install", "--print-uris", "-y", "-qq", "--no-install-recommends", PARTS[0], PARTS[5]];
+    let listed = run::output("apt-get", call)?;
+    // A line is 'URI' FILE SIZE HASH, and FILE is NAME_VERSION_ARCH.deb.
+    let files = listed.lines().filter(|line| line.starts_with('\'')).filter_map(|line| line.split(' ').nth(1));
+    let mut names: Vec<String> = files.filter_map(|file| Some(file.split_once('_')?.0.to_owned())).collect();
+    names.extend(PARTS.map(str::to_owned));
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn kernel_package(meta: &str) -> Result<String> {
+    let listed = run::output("apt-cache", ["depends", "--important", meta])?;
+    let image = listed.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
+    image.map(|name| format!("linux-image-{name}")).ok_or_else(|| format!("`{meta}` depends on no kernel"))
+}
+
+/// Downloads packages and unpacks them into `root`, unless that was done before. The list of what there is is
+/// renewed once if something is not found.
+fn unpack(cache: &Path, root: &Path, name: &str, packages: impl Fn() -> Result<Vec<String>>) -> Result {
+    if root.join(".complete").is_file() {
+        return Ok(());
+    }
+    let say = |what: &str, error: &std::io::Error| format!("cannot {what}: {error}");
+    let debs = cache.join(format!("debs-{name}"));
+    for dir in [root, &debs] {
+        let _none = fs::remove_dir_all(dir);
+        fs::create_dir_all(dir).map_err(|error| say("make a directory", &error))?;
+    }
+    let download = || run::program("apt-get", [vec!["-qq".into(), "download".into()], packages()?].concat(), &debs);
+    if download().is_err() {
+        eprintln!("vm: renewing the list of packages");
+        crate::setup::apt(&["update"])?;
+        download()?;
+    }
+    let entries = fs::read_dir(&debs).map_err(|error| say("read the packages", &error))?;
+    for deb in entries.flatten() {
+        run::quiet("dpkg-deb", [Path::new("-x"), &deb.path(), root])?;
+    }
+    let _unused = fs::remove_dir_all(&debs);
+    fs::write(root.join(".complete"), "").map_err(|error| say("mark the packages as complete", &error))
+}
+
+/// The first file of a directory whose name begins so.
+fn first(dir: &Path, prefix: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(dir).ok()?.flatten();
+    entries
+        .map(|entry| entry.path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+}
