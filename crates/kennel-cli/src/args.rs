@@ -118,7 +118,7 @@ pub(crate) enum Command {
     Stop(StopTargets),
     /// Stop services and start them again
     Restart(StopTargets),
-    /// Kill services at once, or send them a signal
+    /// Kill services or a process of theirs at once, or send a signal
     Kill(Kill),
     /// List services
     #[command(visible_aliases = ["list", "ls"])]
@@ -201,14 +201,18 @@ pub(crate) struct StopTargets {
 
 /// `kennel kill`
 #[derive(Debug, Args)]
+#[command(after_help = "A process that belongs to no service of this kennel is refused: nothing is sent, exit code 8.")]
 pub(crate) struct Kill {
     /// Services, or single replicas such as worker.2
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present_any = ["all", "pid"])]
     pub(crate) names: Vec<String>,
     /// All services
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
-    /// Signal for every process of the service, by name or number
+    /// One process of any service instead, by its number
+    #[arg(long, value_name = "PID", conflicts_with_all = ["names", "all", "timeout"])]
+    pub(crate) pid: Option<u32>,
+    /// Signal, by name or number; for a service, it goes to every process of it
     #[arg(short, long, value_name = "SIGNAL", default_value = "KILL", value_parser = parse::signal)]
     pub(crate) signal: i32,
     /// Longest time to wait for the answer

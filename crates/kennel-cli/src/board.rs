@@ -130,9 +130,9 @@ mod tests {
         vec![
             ("db", EventKind::Pending { waiting_for: vec![] }),
             ("worker.1", EventKind::Pending { waiting_for: vec!["db healthy".into()] }),
-            ("db", EventKind::Started { pid: 7 }),
+            ("db", EventKind::Started { pid: 7, identity: None }),
             ("db", EventKind::Ready { after_ms: 1234 }),
-            ("worker.1", EventKind::Started { pid: 8 }),
+            ("worker.1", EventKind::Started { pid: 8, identity: None }),
             ("worker.1", EventKind::Exited { pid: 8, exit: Exit::Code { code: 3 } }),
             ("worker.1", EventKind::RestartScheduled { in_ms: 400, attempt: 1 }),
         ]

@@ -33,7 +33,7 @@ fn the_command() {
       start        Start services of a running stack
       stop         Stop services
       restart      Stop services and start them again
-      kill         Kill services at once, or send them a signal
+      kill         Kill services or a process of theirs at once, or send a signal
       ps           List services [aliases: list, ls]
       status       Show one service with its processes and the receipt of its last stop
       logs         Show what services wrote
@@ -84,9 +84,11 @@ fn the_command() {
         1  a service failed, was given up, or did not get ready
         2  the command line is wrong
         3  the configuration has errors, or there is none
-        4  no service has that name
+        4  no service has that name, or no process that number
         5  the daemon is not there, cannot be reached, or failed
         6  processes are left that could not be ended
+        7  the machine does not give the containment that the configuration requires
+        8  the process belongs to no service of this kennel, and nothing was sent
       `run` and `exec` return the command's own code, and
       125  kennel itself failed
       126  the program cannot be executed
@@ -163,7 +165,7 @@ fn what_is_done_to_services() {
           --timeout <TIME>  Longest time before the kill, for example 5s [default: as configured]
       -h, --help            Print help (see more with '--help')
 
-    Kill services at once, or send them a signal
+    Kill services or a process of theirs at once, or send a signal
 
     Usage: kennel kill [OPTIONS] [NAME]...
 
@@ -172,9 +174,13 @@ fn what_is_done_to_services() {
 
     Options:
           --all              All services
-      -s, --signal <SIGNAL>  Signal for every process of the service, by name or number [default: KILL]
+          --pid <PID>        One process of any service instead, by its number
+      -s, --signal <SIGNAL>  Signal, by name or number; for a service, it goes to every process of it
+                             [default: KILL]
           --timeout <TIME>   Longest time to wait for the answer
       -h, --help             Print help (see more with '--help')
+
+    A process that belongs to no service of this kennel is refused: nothing is sent, exit code 8.
     ");
 }
 

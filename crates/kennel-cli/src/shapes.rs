@@ -26,6 +26,14 @@ fn ps() {
         "reason": null,
         "instance": 1,
         "pid": 4242,
+        "identity": {
+          "boot_id": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+          "pid": 4242,
+          "start_ticks": 123456,
+          "inode": 5004242,
+          "scope": "web.1"
+        },
+        "containment": "cgroup",
         "processes": 3,
         "cpu_percent": 3.12,
         "memory_bytes": 12897484,
@@ -49,6 +57,7 @@ fn ps() {
         "reason": null,
         "instance": 1,
         "pid": null,
+        "containment": "cgroup",
         "processes": null,
         "cpu_percent": null,
         "memory_bytes": null,
@@ -84,6 +93,14 @@ fn status() {
         "reason": null,
         "instance": 1,
         "pid": 4242,
+        "identity": {
+          "boot_id": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+          "pid": 4242,
+          "start_ticks": 123456,
+          "inode": 5004242,
+          "scope": "web.1"
+        },
+        "containment": "cgroup",
         "processes": 3,
         "cpu_percent": 3.12,
         "memory_bytes": 12897484,
@@ -101,6 +118,8 @@ fn status() {
           {
             "pid": 100,
             "ppid": 1,
+            "start_ticks": 123456,
+            "inode": 5000100,
             "state": "S",
             "memory_bytes": 4194304,
             "command": "npm run dev"
@@ -108,6 +127,8 @@ fn status() {
           {
             "pid": 101,
             "ppid": 100,
+            "start_ticks": 123456,
+            "inode": 5000101,
             "state": "S",
             "memory_bytes": 4194304,
             "command": "sh -c vite"
@@ -115,6 +136,8 @@ fn status() {
           {
             "pid": 102,
             "ppid": 101,
+            "start_ticks": 123456,
+            "inode": 5000102,
             "state": "S",
             "memory_bytes": 4194304,
             "command": "node vite"
@@ -122,6 +145,8 @@ fn status() {
           {
             "pid": 103,
             "ppid": 1,
+            "start_ticks": 123456,
+            "inode": 5000103,
             "state": "S",
             "memory_bytes": 4194304,
             "command": "escaped --daemon"
@@ -130,6 +155,8 @@ fn status() {
         "last_receipt": {
           "service": "web",
           "instance": 1,
+          "scope": "web.1",
+          "boot_id": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
           "reason": "requested",
           "started_at": "2026-01-02T03:04:05.678Z",
           "duration_ms": 312,
@@ -147,6 +174,8 @@ fn status() {
           "processes": [
             {
               "pid": 100,
+              "start_ticks": 123456,
+              "inode": 5000100,
               "command": "npm run dev",
               "exit": {
                 "kind": "code",
@@ -157,6 +186,8 @@ fn status() {
             },
             {
               "pid": 101,
+              "start_ticks": 123456,
+              "inode": 5000101,
               "command": "node server.js",
               "exit": {
                 "kind": "signal",
@@ -241,6 +272,8 @@ fn stop_and_down() {
         {
           "service": "db",
           "instance": 1,
+          "scope": "db.1",
+          "boot_id": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
           "reason": "requested",
           "started_at": "2026-01-02T03:04:05.678Z",
           "duration_ms": 20000,
@@ -258,11 +291,22 @@ fn stop_and_down() {
               "name": "KILL",
               "duration_ms": 10000,
               "ended": 0
+            },
+            {
+              "name": "KILL sweep",
+              "duration_ms": 10000,
+              "ended": 0
+            },
+            {
+              "name": "stuck",
+              "duration_ms": 10000,
+              "ended": 0
             }
           ],
           "processes": [
             {
               "pid": 4711,
+              "start_ticks": 123456,
               "command": "dd of=/mnt/x",
               "main": true
             }
@@ -274,7 +318,13 @@ fn stop_and_down() {
               "command": "dd of=/mnt/x",
               "state": "D",
               "wchan": "nfs_wait_bit_killable",
-              "tracer": 99
+              "stack": [
+                "nfs_wait_bit_killable",
+                "nfs_file_fsync",
+                "do_exit"
+              ],
+              "tracer": 99,
+              "tracer_command": "gdb -p 4711"
             }
           ]
         }
@@ -299,15 +349,15 @@ fn logs_and_events() {
     {"seq":1,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.started","pid":20}
     {"seq":2,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.pending","waiting_for":["db healthy","migrate completed"]}
     {"seq":3,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.pending","waiting_for":[]}
-    {"seq":4,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.started","pid":100}
+    {"seq":4,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.started","pid":100,"identity":{"boot_id":"0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0","pid":100,"start_ticks":123456,"inode":5000100,"scope":"web.1"}}
     {"seq":5,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.ready","after_ms":1234}
     {"seq":6,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.unhealthy","reason":"GET / answers 503"}
     {"seq":7,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.exited","pid":100,"exit":{"kind":"code","code":1}}
     {"seq":8,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"restart.scheduled","in_ms":400,"attempt":2}
     {"seq":9,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.stopping","reason":"requested"}
     {"seq":10,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"stop.stage","stage":"TERM"}
-    {"seq":11,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.stuck","receipt":{"service":"web","instance":1,"reason":"requested","started_at":"2026-01-02T03:04:05.678Z","duration_ms":20000,"exit":{"kind":"code","code":0},"stages":[{"name":"TERM","duration_ms":10000,"ended":0},{"name":"KILL","duration_ms":10000,"ended":0}],"processes":[{"pid":4711,"command":"dd of=/mnt/x","main":true}],"left":1,"survivors":[{"pid":4711,"command":"dd of=/mnt/x","state":"D","wchan":"nfs_wait_bit_killable","tracer":99}]}}
-    {"seq":12,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.down","receipt":{"service":"web","instance":1,"reason":"requested","started_at":"2026-01-02T03:04:05.678Z","duration_ms":312,"exit":{"kind":"code","code":0},"stages":[{"name":"TERM","duration_ms":312,"ended":3}],"processes":[{"pid":100,"command":"npm run dev","exit":{"kind":"code","code":0},"stage":"TERM","main":true},{"pid":101,"command":"node server.js","exit":{"kind":"signal","signal":15},"stage":"TERM","main":false},{"pid":102,"exit":{"kind":"signal","signal":9},"stage":"KILL","main":false}],"left":0}}
+    {"seq":11,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.stuck","receipt":{"service":"web","instance":1,"scope":"web.1","boot_id":"0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0","reason":"requested","started_at":"2026-01-02T03:04:05.678Z","duration_ms":20000,"exit":{"kind":"code","code":0},"stages":[{"name":"TERM","duration_ms":10000,"ended":0},{"name":"KILL","duration_ms":10000,"ended":0},{"name":"KILL sweep","duration_ms":10000,"ended":0},{"name":"stuck","duration_ms":10000,"ended":0}],"processes":[{"pid":4711,"start_ticks":123456,"command":"dd of=/mnt/x","main":true}],"left":1,"survivors":[{"pid":4711,"command":"dd of=/mnt/x","state":"D","wchan":"nfs_wait_bit_killable","stack":["nfs_wait_bit_killable","nfs_file_fsync","do_exit"],"tracer":99,"tracer_command":"gdb -p 4711"}]}}
+    {"seq":12,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.down","receipt":{"service":"web","instance":1,"scope":"web.1","boot_id":"0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0","reason":"requested","started_at":"2026-01-02T03:04:05.678Z","duration_ms":312,"exit":{"kind":"code","code":0},"stages":[{"name":"TERM","duration_ms":312,"ended":3}],"processes":[{"pid":100,"start_ticks":123456,"inode":5000100,"command":"npm run dev","exit":{"kind":"code","code":0},"stage":"TERM","main":true},{"pid":101,"start_ticks":123456,"inode":5000101,"command":"node server.js","exit":{"kind":"signal","signal":15},"stage":"TERM","main":false},{"pid":102,"exit":{"kind":"signal","signal":9},"stage":"KILL","main":false}],"left":0}}
     {"seq":13,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.completed"}
     {"seq":14,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.failed","reason":"exit 1"}
     {"seq":15,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.given_up","reason":"6 restarts within 60 s"}

@@ -30,7 +30,7 @@ services:
 }
 
 /// What differs from run to run or from machine to machine.
-const VARIES: [&str; 19] = [
+const VARIES: [&str; 22] = [
     "pid",
     "ppid",
     "keeper_pid",
@@ -50,6 +50,9 @@ const VARIES: [&str; 19] = [
     "backend",
     "promise",
     "http",
+    "boot_id",
+    "start_ticks",
+    "containment",
 ];
 
 /// Replaces what differs by its kind, so that names, nesting and everything stable are left.
@@ -63,8 +66,9 @@ fn shape(value: Value, parent: &str) -> Value {
             Value::Array(_) if key == "limits" => Value::from("[texts]"),
             value => shape(value, &key),
         };
-        // Only there where a stronger back end is not.
-        (parent != "containment" || !matches!(&*key, "because" | "reason")).then_some((key, value))
+        // Only there where a stronger back end is not, and where the kernel numbers pidfds.
+        let absent = key == "inode" || parent == "containment" && matches!(&*key, "because" | "reason" | "advice");
+        (!absent).then_some((key, value))
     };
     match value {
         Value::Object(fields) => Value::Object(fields.into_iter().filter_map(field).collect()),
@@ -91,6 +95,13 @@ fn ps() {
         "reason": null,
         "instance": 1,
         "pid": "[number]",
+        "identity": {
+          "boot_id": "[text]",
+          "pid": "[number]",
+          "start_ticks": "[number]",
+          "scope": "web.1"
+        },
+        "containment": "[text]",
         "processes": 2,
         "cpu_percent": "[number]",
         "memory_bytes": "[number]",
@@ -125,6 +136,13 @@ fn status() {
         "reason": null,
         "instance": 1,
         "pid": "[number]",
+        "identity": {
+          "boot_id": "[text]",
+          "pid": "[number]",
+          "start_ticks": "[number]",
+          "scope": "web.1"
+        },
+        "containment": "[text]",
         "processes": 2,
         "cpu_percent": "[number]",
         "memory_bytes": "[number]",
@@ -142,6 +160,7 @@ fn status() {
           {
             "pid": "[number]",
             "ppid": "[number]",
+            "start_ticks": "[number]",
             "state": "[text]",
             "memory_bytes": "[number]",
             "command": "[text]"
@@ -149,6 +168,7 @@ fn status() {
           {
             "pid": "[number]",
             "ppid": "[number]",
+            "start_ticks": "[number]",
             "state": "[text]",
             "memory_bytes": "[number]",
             "command": "[text]"
@@ -171,6 +191,8 @@ fn stop_and_start() {
         {
           "service": "web",
           "instance": 1,
+          "scope": "web.1",
+          "boot_id": "[text]",
           "reason": "requested",
           "started_at": "[text]",
           "duration_ms": "[number]",
@@ -188,6 +210,7 @@ fn stop_and_start() {
           "processes": [
             {
               "pid": "[number]",
+              "start_ticks": "[number]",
               "command": "[text]",
               "exit": {
                 "kind": "signal",
@@ -198,6 +221,7 @@ fn stop_and_start() {
             },
             {
               "pid": "[number]",
+              "start_ticks": "[number]",
               "command": "[text]",
               "exit": {
                 "kind": "signal",
@@ -238,6 +262,8 @@ fn down() {
         {
           "service": "web",
           "instance": 1,
+          "scope": "web.1",
+          "boot_id": "[text]",
           "reason": "down",
           "started_at": "[text]",
           "duration_ms": "[number]",
@@ -255,6 +281,7 @@ fn down() {
           "processes": [
             {
               "pid": "[number]",
+              "start_ticks": "[number]",
               "command": "[text]",
               "exit": {
                 "kind": "signal",
@@ -265,6 +292,7 @@ fn down() {
             },
             {
               "pid": "[number]",
+              "start_ticks": "[number]",
               "command": "[text]",
               "exit": {
                 "kind": "signal",
@@ -341,7 +369,13 @@ fn events() {
         "service": "web",
         "instance": 1,
         "event": "instance.started",
-        "pid": "[number]"
+        "pid": "[number]",
+        "identity": {
+          "boot_id": "[text]",
+          "pid": "[number]",
+          "start_ticks": "[number]",
+          "scope": "web.1"
+        }
       },
       {
         "seq": 3,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, LogLine, ServiceStatus, UpReport,
-    UpRequest,
+    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, LogLine, ServiceStatus, SignalReport,
+    UpReport, UpRequest,
 };
 use serde::de::DeserializeOwned;
 
@@ -132,6 +132,14 @@ impl Daemon {
     /// `unknown_service`.
     pub async fn kill(&self, request: &ActionRequest) -> Result<ActionReport, CallError> {
         self.call(Method::POST, "/v1/kill", http::json(request)?).await
+    }
+
+    /// Signals one process of a service: nothing is sent to any other.
+    ///
+    /// # Errors
+    /// `process_gone`, `process_not_ours`, `process_is_kennel`, `process_is_zombie`, `forbidden`.
+    pub async fn signal_process(&self, pid: u32, signal: i32) -> Result<SignalReport, CallError> {
+        self.call(Method::POST, &format!("/v1/processes/{pid}/signal?signal={signal}"), Vec::new()).await
     }
 
     /// Stops everything; then daemon and keeper end. See [`Daemon::departure`].

@@ -238,6 +238,8 @@ async fn a_run_has_the_callers_descriptors() {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
     let receipt = Receipt {
+        scope: "web.1".into(),
+        boot_id: "x".into(),
         service: "run".into(),
         instance: 1,
         reason: StopReason::MainExited,

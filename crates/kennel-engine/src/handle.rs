@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kennel_core::model::Project;
 use kennel_wire::{
     ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, Outcome, OutcomeKind, Problem, RunReport,
-    RunRequest, ServiceStatus, UpReport,
+    RunRequest, ServiceStatus, SignalReport, UpReport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -137,6 +137,14 @@ impl Handle {
     /// `bad_request` if there is no such run, `shutting_down`.
     pub async fn signal_run(&self, token: String, signal: i32) -> Result<(), Problem> {
         self.ask(|reply| Input::SignalRun(token, signal, reply)).await?
+    }
+
+    /// Signals one process of a service, whichever of its processes that is.
+    ///
+    /// # Errors
+    /// `process_gone`, `process_not_ours`, `process_is_kennel`, `process_is_zombie`, `forbidden`, `shutting_down`.
+    pub async fn signal_process(&self, pid: u32, signal: i32) -> Result<SignalReport, Problem> {
+        self.ask(|reply| Input::SignalProcess { pid, signal, reply }).await?
     }
 
     /// All services, in the file's order.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kennel_keeper::proto::Place;
 use kennel_sys::cgroup::{Group, Killer, Step};
-use kennel_sys::{pidfd, process};
+use kennel_sys::{pidfd, proc, process};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// How long one try may take before it is said that something does not get empty.
@@ -21,11 +21,12 @@ pub(crate) struct Reaper(OwnedFd);
 
 impl Reaper {
     /// Takes hold of it while it lives; `None` once it is gone.
-    pub(crate) fn of(place: &Place) -> Option<Self> {
-        match place {
-            Place::Reaper(pid) => pidfd::open(*pid).ok().map(Self),
-            Place::Cgroup(_) => None,
-        }
+    pub(crate) fn of(place: &Place, keeper: u32) -> Option<Self> {
+        let Place::Reaper(pid) = place else { return None };
+        let fd = pidfd::open(*pid).ok()?;
+        // The number may be another process by now; a child of the keeper is the one that was meant, or one of the
+        // keeper's own kind, which ends with it as well.
+        proc::stat(*pid).filter(|stat| stat.ppid == keeper).map(|_| Self(fd))
     }
 
     /// Waits until it has ended, which it does after the last of its scope: it watches the keeper itself. But no

@@ -4,14 +4,32 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use kennel_keeper::proto::Place;
-use kennel_sys::proc;
+use kennel_keeper::proto::{Identity, Place};
+use kennel_sys::{identity, pidfd, proc};
 use kennel_wire::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
 
 /// Commands are read for this many processes of a scope; of the rest only the ids are kept, because reading them
 /// would cost more than ending them.
 const COMMANDS: usize = 256;
 const COMMAND_CHARS: usize = 200;
+
+/// Stages that are entered once however often what they do is repeated.
+const ONCE: [&str; 3] = [KILL, SWEEP, STUCK];
+/// The kill of the whole scope.
+pub(crate) const KILL: &str = "KILL";
+/// The one kill was not enough: each process is stopped and killed by itself.
+pub(crate) const SWEEP: &str = "KILL sweep";
+/// That was not enough either: who is left was reported, and the kill goes on.
+pub(crate) const STUCK: &str = "stuck";
+
+/// Whose receipt it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) instance: u64,
+    pub(crate) scope: &'a str,
+    pub(crate) boot_id: &'a str,
+}
 
 /// What is known of one stop so far.
 #[derive(Debug)]
@@ -33,6 +51,8 @@ struct Begun {
 
 #[derive(Debug, Clone, Default)]
 struct Member {
+    /// Start time in clock ticks, and inode of the pidfd.
+    identity: Option<(u64, Option<u64>)>,
     command: Option<String>,
     exit: Option<Exit>,
     /// Index of the stage it ended in.
@@ -47,8 +67,9 @@ impl Builder {
     }
 
     /// The main process was executed.
-    pub(crate) fn spawned(&mut self, pid: u32) {
-        self.main_pid = Some(pid);
+    pub(crate) fn spawned(&mut self, process: &Identity) {
+        self.main_pid = Some(process.pid);
+        self.main.identity = Some((process.start_ticks, Some(process.inode).filter(|inode| *inode != 0)));
     }
 
     /// A stop begins; a second begin of the same stop changes nothing.
@@ -63,11 +84,12 @@ impl Builder {
         });
     }
 
-    /// A stage begins: who has gone since the last one ended in that, who is new is noted.
-    pub(crate) fn enter(&mut self, stage: &str, place: Option<&Place>) {
-        let Some(begun) = &mut self.begun else { return };
-        if begun.stages.last().is_some_and(|(name, _)| name == stage && stage == "KILL") {
-            return;
+    /// A stage begins: who has gone since the last one ended in that, who is new is noted. Answers whether it is
+    /// news: the kill is repeated until the scope is empty, and is one stage all the same.
+    pub(crate) fn enter(&mut self, stage: &str, place: Option<&Place>) -> bool {
+        let Some(begun) = &mut self.begun else { return false };
+        if ONCE.contains(&stage) && begun.stages.iter().any(|(name, _)| name == stage) {
+            return false;
         }
         let living = place.map(members).unwrap_or_default();
         if let Some(last) = begun.stages.len().checked_sub(1) {
@@ -76,12 +98,16 @@ impl Builder {
         let mut commands = begun.members.values().filter(|member| member.command.is_some()).count();
         for pid in living {
             begun.members.entry(pid).or_insert_with(|| {
-                let command = (commands < COMMANDS).then(|| proc::command(pid, COMMAND_CHARS)).flatten();
+                if commands >= COMMANDS {
+                    return Member::default();
+                }
+                let command = proc::command(pid, COMMAND_CHARS);
                 commands += usize::from(command.is_some());
-                Member { command, ..Member::default() }
+                Member { command, identity: identity(pid), ..Member::default() }
             });
         }
         begun.stages.push((stage.to_owned(), Instant::now()));
+        true
     }
 
     /// The main process was reaped.
@@ -108,7 +134,7 @@ impl Builder {
     }
 
     /// The receipt as of now; `empty` says whether the scope is proved empty.
-    pub(crate) fn receipt(&self, service: &str, instance: u64, empty: bool) -> Receipt {
+    pub(crate) fn receipt(&self, of: &Subject<'_>, empty: bool) -> Receipt {
         let now = Instant::now();
         let (reason, at, time) = self.begun.as_ref().map_or_else(
             || (StopReason::MainExited, now, Timestamp::now()),
@@ -128,8 +154,10 @@ impl Builder {
         let survivors = self.begun.as_ref().filter(|_| !empty).map(|begun| begun.survivors.clone()).unwrap_or_default();
         let left = if empty { 0 } else { u32::try_from(survivors.len()).unwrap_or(u32::MAX).max(1) };
         Receipt {
-            service: service.to_owned(),
-            instance,
+            service: of.service.to_owned(),
+            instance: of.instance,
+            scope: of.scope.to_owned(),
+            boot_id: of.boot_id.to_owned(),
             reason,
             started_at: time,
             duration_ms: millis(now - at),
@@ -148,6 +176,8 @@ impl Builder {
     fn ended(&self, pid: u32, member: Member, stages: &[(String, Instant)]) -> EndedProcess {
         EndedProcess {
             pid,
+            start_ticks: member.identity.map(|(start_ticks, _)| start_ticks),
+            inode: member.identity.and_then(|(_, inode)| inode),
             command: member.command,
             exit: member.exit,
             stage: member.stage.and_then(|index| stages.get(index)).map(|(name, _)| name.clone()),
@@ -184,10 +214,16 @@ pub(crate) fn members(place: &Place) -> Vec<u32> {
     match place {
         Place::Cgroup(leaf) => proc::cgroup_members(leaf),
         Place::Reaper(reaper) => {
-            let living = proc::descendants(*reaper).into_iter().filter(|stat| stat.state != 'Z');
+            let living = proc::descendants(*reaper).into_iter().filter(|stat| !proc::has_ended(stat));
             living.map(|stat| stat.pid).collect()
         }
     }
+}
+
+/// Start time in clock ticks and inode of the pidfd of a process; `None` once it is gone.
+pub(crate) fn identity(pid: u32) -> Option<(u64, Option<u64>)> {
+    let it = identity::Identity::read(pid, pidfd::open(pid).ok()?).ok()?;
+    Some((it.start_ticks, Some(it.inode).filter(|inode| *inode != 0)))
 }
 
 /// Whole milliseconds, for the wire.
@@ -199,16 +235,19 @@ pub(crate) fn millis(duration: std::time::Duration) -> u64 {
 mod tests {
     use super::*;
 
+    const WEB: Subject<'_> = Subject { service: "web", instance: 3, scope: "web.3", boot_id: "x" };
+
     #[test]
     fn each_process_ends_in_the_stage_it_ended_in() {
         let mut builder = Builder::new("sleep 1".into());
-        builder.spawned(10);
+        builder.spawned(&Identity { pid: 10, start_ticks: 7, inode: 0 });
         builder.begin(StopReason::Requested);
         builder.enter("TERM", None);
         builder.reaped(11, Exit::Signal { signal: 15 });
         builder.enter("KILL", None);
         builder.main_exited(Exit::Signal { signal: 9 });
-        let receipt = builder.receipt("web", 3, true);
+        assert!(!builder.enter("KILL", None));
+        let receipt = builder.receipt(&WEB, true);
         assert_eq!(receipt.left, 0);
         let stage = |pid| receipt.processes.iter().find(|process| process.pid == pid).and_then(|p| p.stage.clone());
         assert_eq!((stage(10).as_deref(), stage(11).as_deref()), (Some("KILL"), Some("TERM")));
@@ -219,6 +258,6 @@ mod tests {
     fn what_is_not_proved_empty_is_left() {
         let mut builder = Builder::new("x".into());
         builder.begin(StopReason::Down);
-        assert_eq!(builder.receipt("web", 1, false).left, 1);
+        assert_eq!(builder.receipt(&WEB, false).left, 1);
     }
 }

@@ -60,9 +60,12 @@ impl Contain {
     }
 
     /// Signals one process, if it is the one that is meant and in the scope.
-    pub(crate) fn signal_process(&mut self, scope: ScopeId, process: Identity, _signal: i32, out: &mut Vec<Event>) {
-        // Nobody asks for it yet.
-        out.push(Event::Signalled { scope, process, refused: Some(SignalRefused::NotInScope) });
+    pub(crate) fn signal_process(&mut self, scope: ScopeId, process: Identity, signal: i32, out: &mut Vec<Event>) {
+        let result = match self {
+            Self::Cgroups(it) => signal_one(process, signal, |fd| it.holds(scope, process.pid, fd)),
+            Self::Reapers(it) => signal_one(process, signal, |_| it.holds(scope, process.pid)),
+        };
+        out.push(Event::Signalled { scope, process, refused: result.err() });
     }
 
     /// Begins to empty a scope, or goes on with it.
@@ -211,6 +214,32 @@ impl From<kennel_sys::identity::Identity> for Identity {
     fn from(it: kennel_sys::identity::Identity) -> Self {
         Self { pid: it.pid, start_ticks: it.start_ticks, inode: it.inode }
     }
+}
+
+/// Sends a signal to the process that is meant, if the scope holds it.
+///
+/// Whatever is learnt about a number is learnt while the descriptor is open and the identity is checked on both
+/// sides of it, so it is true of the process that gets the signal and of no later one.
+fn signal_one(process: Identity, signal: i32, holds: impl FnOnce(&OwnedFd) -> bool) -> Result<(), SignalRefused> {
+    let meant =
+        kennel_sys::identity::Identity { pid: process.pid, start_ticks: process.start_ticks, inode: process.inode };
+    let refused = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => SignalRefused::Gone,
+        io::ErrorKind::InvalidData => SignalRefused::NotTheSame,
+        _ => match error.raw_os_error() {
+            Some(errno) if errno == rustix::io::Errno::SRCH.raw_os_error() => SignalRefused::Gone,
+            errno => SignalRefused::Os(errno.unwrap_or(rustix::io::Errno::INVAL.raw_os_error())),
+        },
+    };
+    let fd = meant.open().map_err(refused)?;
+    if !holds(&fd) {
+        return Err(SignalRefused::NotInScope);
+    }
+    // Reaped meanwhile means that what was read may have been another's: then this fails.
+    if kennel_sys::identity::Identity::read(process.pid, &fd).map_err(refused)? != meant {
+        return Err(SignalRefused::NotTheSame);
+    }
+    kennel_sys::pidfd::send_signal(&fd, signal).map_err(refused)
 }
 
 /// Identity of a child that is not reaped yet, so that its number is its own.

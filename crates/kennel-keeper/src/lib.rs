@@ -20,6 +20,8 @@ mod hunt;
 mod reaper;
 pub mod tag;
 
+mod whose;
+
 mod channel;
 pub mod codec;
 
@@ -39,6 +41,7 @@ pub use self::link::Link;
 use self::place::{Place, Refused};
 use self::proto::Reason;
 use self::start::{Options, Setup, Start, note};
+pub use self::whose::{Whose, whose};
 
 /// Environment variable that names the containment: `auto` (or not set), `cgroup` or `reaper`.
 pub const CONTAINMENT: &str = "KENNEL_CONTAINMENT";

@@ -22,8 +22,10 @@ use crate::codec;
 use crate::contain::usage;
 use crate::hunt::{self, Hunt, Pass};
 use crate::launch::{Launch, Pipes, stdio};
-use crate::proto::{Event, Place, Request, ScopeId, Spawn};
+use crate::proto::{Event, KillStage, Place, Request, ScopeId, Spawn};
 
+/// How long the first pass of a kill has to do it all, before the rest counts as a stage of its own.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// Most survivors in one report.
 const REPORTED: usize = 64;
 
@@ -201,9 +203,16 @@ impl Reaper<'_> {
 
     /// Until no child is left, however long that takes.
     fn kill(&mut self) -> io::Result<()> {
-        let mut hunt = Hunt::new(Instant::now());
+        let begin = Instant::now();
+        let mut hunt = Hunt::new(begin);
+        let mut swept = false;
         while self.reap()? {
             let scope = self.scope;
+            // The first pass kills all that it finds; what is there for longer takes more than that.
+            if !swept && begin.elapsed() >= FIRST_LOOK {
+                swept = true;
+                tell(&mut self.channel, &Event::Stage { scope, stage: KillStage::Sweep });
+            }
             // Woken by each death, but looking at the whole tree only now and then.
             if hunt.due() <= Instant::now()
                 && let Pass::Stuck(pids) = hunt.pass(|_| false)

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use kennel_engine::Handle;
 use kennel_wire::{
     ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, Problem, RunReport, RunRequest,
-    ServiceStatus, UpReport, UpRequest,
+    ServiceStatus, SignalReport, UpReport, UpRequest,
 };
 use serde::Deserialize;
 
@@ -32,6 +32,7 @@ pub(crate) fn router(engine: Handle) -> Router {
         .route("/v1/down", post(down))
         .route("/v1/run", post(run))
         .route("/v1/run/{token}/signal", post(signal_run))
+        .route("/v1/processes/{pid}/signal", post(signal_process))
         .route("/v1/services", get(services))
         .route("/v1/services/{name}", get(service))
         .route("/v1/logs", get(streams::logs))
@@ -117,6 +118,18 @@ async fn signal_run(
     }
     engine.signal_run(token, signal).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn signal_process(
+    State(engine): State<Handle>,
+    Path(pid): Path<String>,
+    Query(Signal { signal }): Query<Signal>,
+) -> Answer<SignalReport> {
+    let pid = pid.parse().map_err(|_| bad_request(format!("`{pid}` is no process id")))?;
+    if !(1..=64).contains(&signal) {
+        return Err(bad_request(format!("{signal} is no signal")));
+    }
+    answer(engine.signal_process(pid, signal).await)
 }
 
 async fn services(State(engine): State<Handle>) -> Answer<Vec<ServiceStatus>> {

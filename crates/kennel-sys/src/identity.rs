@@ -48,6 +48,14 @@ impl Identity {
     }
 }
 
+/// Name of this boot: process ids, start times and inodes of pidfds hold within one.
+///
+/// # Errors
+/// What reading `/proc/sys/kernel/random/boot_id` says.
+pub fn boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
+}
+
 /// Inode of a pidfd where that tells processes apart, else 0.
 fn inode(pidfd: impl AsFd) -> u64 {
     let is_pidfs = rustix::fs::fstatfs(&pidfd).is_ok_and(|fs| u64::try_from(fs.f_type).is_ok_and(|it| it == PIDFS));

@@ -106,6 +106,69 @@ pub fn descendants(root: u32) -> Vec<Stat> {
     found
 }
 
+/// Whether `root` is the parent of a process, or of its parent, and so on.
+///
+/// Answers for the process that has `pid` now: with a pidfd open, and the identity checked before and after, for that
+/// process. A number on the way that is used again does not mislead: a parent is believed only if its child is still
+/// its child after it was looked at, for a process that ends hands its children over first.
+#[must_use]
+pub fn is_descendant(pid: u32, root: u32) -> bool {
+    // What is handed over meanwhile is looked at anew; a tree that changes all the time is given up.
+    (0..100).find_map(|_| climb(pid, root)).unwrap_or(false)
+}
+
+/// `None` if something changed on the way.
+fn climb(pid: u32, root: u32) -> Option<bool> {
+    let Some(mut at) = stat(pid) else { return Some(false) };
+    // A chain is as long as a machine has processes at most.
+    for _ in 0..65_536 {
+        if at.ppid == root {
+            return Some(true);
+        }
+        if at.ppid == 0 {
+            return Some(false);
+        }
+        let above = stat(at.ppid)?;
+        let still = stat(at.pid)?;
+        if (still.ppid, still.start_ticks) != (at.ppid, at.start_ticks) {
+            return None;
+        }
+        at = above;
+    }
+    Some(false)
+}
+
+/// Parents of a process, the nearest first, as they are now. For explanations; [`is_descendant`] is for decisions.
+#[must_use]
+pub fn ancestors(pid: u32) -> Vec<Stat> {
+    let mut found: Vec<Stat> = Vec::new();
+    let mut at = stat(pid);
+    while let Some(parent) = at.map(|stat| stat.ppid).filter(|parent| *parent != 0) {
+        // A loop cannot be, but what changes while it is read may look like one.
+        if found.iter().any(|stat| stat.pid == parent) {
+            break;
+        }
+        at = stat(parent);
+        found.extend(at.clone());
+    }
+    found
+}
+
+/// Whether nothing of a process runs any more. A zombie whose main thread alone has ended looks the same in
+/// `/proc/PID/stat`, and lives on in its other threads.
+#[must_use]
+pub fn has_ended(stat: &Stat) -> bool {
+    let is_zombie = matches!(stat.state, 'Z' | 'X');
+    is_zombie && fs::read_dir(format!("/proc/{}/task", stat.pid)).is_ok_and(|tasks| tasks.count() <= 1)
+}
+
+/// User id that a process runs as; `None` once it is gone.
+#[must_use]
+pub fn owner(pid: u32) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(format!("/proc/{pid}")).ok().map(|meta| meta.uid())
+}
+
 /// CPU time that a cgroup has used, its dead members included, microseconds.
 ///
 /// Source: `cpu.stat`, kernel documentation, cgroup v2; there without any controller.
@@ -177,6 +240,19 @@ mod tests {
         let me = stat(std::process::id()).unwrap();
         assert!(me.rss_bytes > 0);
         assert!(command(std::process::id(), 200).unwrap().contains("kennel"));
+    }
+
+    #[test]
+    fn ancestors_are_found() {
+        let child = crate::spawn::tests::start(&["sleep", "600"]).unwrap();
+        assert!(is_descendant(child.pid, std::process::id()));
+        let above = stat(std::process::id()).unwrap().ppid;
+        assert!(above == 0 || is_descendant(child.pid, above));
+        assert!(!is_descendant(std::process::id(), child.pid));
+        assert!(!is_descendant(child.pid, child.pid));
+        crate::pidfd::send_signal(&child.pidfd, libc::SIGKILL).unwrap();
+        crate::wait::reap(child.pid, true).unwrap();
+        assert!(!is_descendant(child.pid, std::process::id()));
     }
 
     #[test]

@@ -40,6 +40,16 @@ pub enum Code {
     NotExecutable,
     /// The program could not be started for another reason.
     SpawnFailed,
+    /// No process has that number, or the one that was meant has ended.
+    ProcessGone,
+    /// The process belongs to no service of this kennel instance; nothing was sent.
+    ProcessNotOurs,
+    /// The process is kennel's own: daemon, keeper or the reaper of a scope; nothing was sent.
+    ProcessIsKennel,
+    /// The process has ended already and only waits for its parent; nothing was sent.
+    ProcessIsZombie,
+    /// This machine does not give the containment that the configuration requires; nothing was started.
+    ContainmentTooWeak,
     /// The daemon is shutting down.
     ShuttingDown,
     /// The peer is another user.
@@ -55,8 +65,15 @@ impl Problem {
         let status = match code {
             Code::BadRequest => 400,
             Code::ConfigInvalid | Code::ConfigMissing => 422,
-            Code::UnknownService => 404,
-            Code::Conflict | Code::NotFound | Code::NotExecutable | Code::SpawnFailed => 409,
+            Code::UnknownService | Code::ProcessGone => 404,
+            Code::Conflict
+            | Code::NotFound
+            | Code::NotExecutable
+            | Code::SpawnFailed
+            | Code::ProcessNotOurs
+            | Code::ProcessIsKennel
+            | Code::ProcessIsZombie
+            | Code::ContainmentTooWeak => 409,
             Code::ShuttingDown => 503,
             Code::Forbidden => 403,
             Code::Internal => 500,

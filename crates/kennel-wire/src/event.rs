@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Receipt, StopReason};
+use crate::{Exit, Identity, Receipt, StopReason};
 
 /// Something that happened. Numbered without gaps in the order it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub enum EventKind {
     Started {
         /// Main process.
         pid: u32,
+        /// Which it is when the number has been used again; absent in records of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<Identity>,
     },
     /// It can serve.
     #[serde(rename = "instance.ready")]

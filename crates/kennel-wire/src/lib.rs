@@ -4,12 +4,14 @@
 
 mod error;
 mod event;
+mod identity;
 mod receipt;
 mod request;
 mod status;
 
 pub use error::{Code, Diagnostic, Problem};
 pub use event::{Event, EventKind};
+pub use identity::{Identity, SignalReport};
 pub use receipt::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
 pub use request::{
     ActionReport, ActionRequest, DownReport, DownRequest, LogLine, LogStream, Outcome, OutcomeKind, RunReport,

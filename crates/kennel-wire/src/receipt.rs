@@ -50,6 +50,12 @@ pub struct Receipt {
     pub service: String,
     /// Number of the run.
     pub instance: u64,
+    /// Name of its scope, for example `web.17`.
+    #[serde(default)]
+    pub scope: String,
+    /// `/proc/sys/kernel/random/boot_id`: process ids and start times hold within one boot.
+    #[serde(default)]
+    pub boot_id: String,
     /// Why it was stopped.
     pub reason: StopReason,
     /// Begin of the stop.
@@ -72,7 +78,8 @@ pub struct Receipt {
 /// One stage of a stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
-    /// `TERM`, `KILL`, a command line, or `exit` before the first stage.
+    /// `TERM`, a command line, `KILL`, `KILL sweep` where the one kill was not enough, `stuck` where that was not
+    /// either, or `exit` before the first stage.
     pub name: String,
     /// How long it lasted.
     pub duration_ms: u64,
@@ -85,6 +92,12 @@ pub struct Stage {
 pub struct EndedProcess {
     /// Process id.
     pub pid: u32,
+    /// Begin, clock ticks since boot; absent where it could not be read in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ticks: Option<u64>,
+    /// Inode of its pidfd: never used twice. Absent where that could not be read, or the kernel has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
     /// Command line, cut at 200 characters; absent where it could not be read in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
@@ -132,6 +145,12 @@ pub struct Survivor {
     pub state: char,
     /// Kernel function it waits in; empty if unreadable.
     pub wchan: String,
+    /// Top of its kernel stack, innermost first; empty if unreadable, which it is for everybody but root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<String>,
     /// The tracer's process id; 0 if none.
     pub tracer: u32,
+    /// The tracer's command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracer_command: Option<String>,
 }

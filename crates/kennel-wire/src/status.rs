@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Receipt};
+use crate::{Exit, Identity, Receipt, Survivor};
 
 /// One line of `kennel ps`: a service, or one replica of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,12 @@ pub struct ServiceStatus {
     pub instance: Option<u64>,
     /// Main process of the current run.
     pub pid: Option<u32>,
+    /// Which process that is when the number has been used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// What holds its processes together: `cgroup` or `reaper`, with `+pidns` where it has a PID namespace.
+    #[serde(default)]
+    pub containment: String,
     /// Living processes in the scope.
     pub processes: Option<u32>,
     /// Share of one core since the last look (or since the start), percent.
@@ -47,10 +53,13 @@ pub struct ServiceStatus {
     pub ports: IndexMap<String, u16>,
     /// Declared colour.
     pub color: Option<String>,
+    /// In state `stuck`: who could not be ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub survivors: Vec<Survivor>,
     /// Processes of the scope; only in the answer to a question about one service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tree: Vec<Process>,
-    /// Receipt of the last stop; only in the answer to a question about one service.
+    /// Receipt of the last stop, in state `stuck` of the one that goes on; only in the answer to a question about one service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_receipt: Option<Receipt>,
 }
@@ -106,6 +115,12 @@ pub struct Process {
     pub pid: u32,
     /// Parent's process id.
     pub ppid: u32,
+    /// Begin, clock ticks since boot.
+    #[serde(default)]
+    pub start_ticks: u64,
+    /// Inode of its pidfd: never used twice. Absent where the kernel has none (before 6.9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
     /// State letter as in `/proc/PID/stat`.
     pub state: char,
     /// Resident memory, bytes.

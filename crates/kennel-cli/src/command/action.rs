@@ -52,6 +52,9 @@ pub(super) async fn restart(context: &mut Context, args: StopTargets) -> Result<
 }
 
 pub(super) async fn kill(context: &mut Context, args: Kill) -> Result<u8, Failure> {
+    if let Some(pid) = args.pid {
+        return signal(context, pid, args.signal).await;
+    }
     let request =
         ActionRequest { services: args.names, all: args.all, signal: Some(args.signal), ..ActionRequest::default() };
     let limit = args.timeout;
@@ -60,6 +63,18 @@ pub(super) async fn kill(context: &mut Context, args: Kill) -> Result<u8, Failur
         None => Err(CallError::Problem(Problem::new(Code::Conflict, "the kill has not ended in time"))),
     };
     end(context, &request, call).await
+}
+
+/// One process, which must be one of ours.
+async fn signal(context: &mut Context, pid: u32, signal: i32) -> Result<u8, Failure> {
+    let report = context.running().await?.signal_process(pid, signal).await?;
+    if context.global.json {
+        context.screen.json(&report)?;
+    } else if !context.global.quiet {
+        let text = outcome::signalled(&report, context.screen.paint);
+        context.screen.out(&text)?;
+    }
+    Ok(exit_codes::OK)
 }
 
 /// Asks for an end and shows its receipts.

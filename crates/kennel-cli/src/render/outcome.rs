@@ -2,10 +2,14 @@
 
 use std::fmt::Write;
 
-use kennel_wire::{Outcome, OutcomeKind};
+use kennel_wire::{Exit, Outcome, OutcomeKind, SignalReport};
 
 use super::paint::{BOLD, DIM, GREEN, Paint, RED};
+use super::table::cut;
 use super::units;
+
+/// Longest command that is shown, characters.
+const COMMAND: usize = 60;
 
 /// One line for each service; below those that failed, what they said last.
 pub(crate) fn table(outcomes: &[Outcome], paint: Paint) -> String {
@@ -30,6 +34,15 @@ pub(crate) fn table(outcomes: &[Outcome], paint: Paint) -> String {
     text
 }
 
+/// `✓ web  SIGKILL sent to 4242  node server.js`
+pub(crate) fn signalled(report: &SignalReport, paint: Paint) -> String {
+    let signal = Exit::Signal { signal: report.signal };
+    let main = if report.main { ", its main process" } else { "" };
+    let command = cut(&report.command, COMMAND);
+    let (mark, service) = (paint.paint(GREEN, "✓"), paint.paint(BOLD, &report.service));
+    format!("{mark} {service}  {signal} sent to {}{main}  {command}\n", report.process.pid)
+}
+
 fn words(kind: &OutcomeKind) -> String {
     match kind {
         OutcomeKind::Ready { after_ms: Some(ms) } => format!("ready in {}", units::duration(*ms)),
@@ -44,6 +57,11 @@ fn words(kind: &OutcomeKind) -> String {
 mod tests {
     use super::*;
     use crate::render::samples;
+
+    #[test]
+    fn who_got_the_signal_is_named() {
+        insta::assert_snapshot!(signalled(&samples::signalled(), Paint::PLAIN), @"✓ web  SIGKILL sent to 4243  node worker.js");
+    }
 
     #[test]
     fn a_failure_brings_its_last_words() {

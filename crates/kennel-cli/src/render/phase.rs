@@ -29,7 +29,7 @@ impl Phase {
     pub(crate) fn of(event: &Event, before: Option<&Self>) -> Option<Self> {
         Some(match &event.kind {
             EventKind::Pending { waiting_for } => Self::Pending(waiting_for.clone()),
-            EventKind::Started { pid } => Self::Starting { pid: *pid },
+            EventKind::Started { pid, .. } => Self::Starting { pid: *pid },
             EventKind::Ready { after_ms } => Self::Ready { after_ms: *after_ms },
             EventKind::Unhealthy { reason } => Self::Unhealthy(reason.clone()),
             EventKind::Exited { exit, .. } => Self::Exited(*exit),

@@ -75,11 +75,18 @@ pub(crate) fn survivors(survivors: &[Survivor], paint: Paint) -> String {
             let _infallible = write!(line, ", waits in {}", one.wchan);
         }
         if one.tracer != 0 {
-            let _infallible = write!(line, ", traced by {}", one.tracer);
+            let by = one.tracer_command.as_deref().unwrap_or("gone");
+            let _infallible = write!(line, ", traced by {} ({})", one.tracer, cut(by, COMMAND));
         }
         let _infallible = write!(line, "  {}", cut(&one.command, COMMAND));
         text.push_str(&paint.paint(RED, &line));
         text.push('\n');
+        // The innermost function stands above already.
+        if one.stack.len() > 1 {
+            let line = format!("{:>9}   {}", "", one.stack.join(" < "));
+            text.push_str(&paint.paint(DIM, &line));
+            text.push('\n');
+        }
     }
     text
 }
@@ -94,8 +101,9 @@ mod tests {
         let receipts = [samples::receipt("web"), samples::stuck("database")];
         insta::assert_snapshot!(summary(&receipts, false, Paint::PLAIN), @r"
         ✓ web       stopped in 0.3 s  TERM · 3 processes · left 0
-        ✗ database  not down after 20 s  TERM → KILL · 1 process · left 1
-             4711   left, in uninterruptible sleep, waits in nfs_wait_bit_killable, traced by 99  dd of=/mnt/x
+        ✗ database  not down after 20 s  TERM → KILL → KILL sweep → stuck · 1 process · left 1
+             4711   left, in uninterruptible sleep, waits in nfs_wait_bit_killable, traced by 99 (gdb -p 4711)  dd of=/mnt/x
+                    nfs_wait_bit_killable < nfs_file_fsync < do_exit
         ");
     }
 

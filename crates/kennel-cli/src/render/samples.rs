@@ -5,12 +5,44 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
-    Containment, DaemonInfo, EndedProcess, Event, EventKind, Exit, Health, LogLine, LogStream, Process, Receipt,
-    ServiceStatus, Stage, State, StopReason, Survivor,
+    Containment, DaemonInfo, EndedProcess, Event, EventKind, Exit, Health, Identity, LogLine, LogStream, Process,
+    Receipt, ServiceStatus, SignalReport, Stage, State, StopReason, Survivor,
 };
 
 pub(crate) fn time() -> Timestamp {
     "2026-01-02T03:04:05.678Z".parse().unwrap()
+}
+
+const BOOT: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+
+pub(crate) fn identity(pid: u32) -> Identity {
+    let inode = Some(5_000_000 + u64::from(pid));
+    Identity { boot_id: BOOT.into(), pid, start_ticks: 123_456, inode, scope: "web.1".into() }
+}
+
+pub(crate) fn signalled() -> SignalReport {
+    SignalReport {
+        process: identity(4243),
+        command: "node worker.js".into(),
+        signal: 9,
+        service: "web".into(),
+        instance: 1,
+        main: false,
+    }
+}
+
+/// Held by a tracer since its stop.
+pub(crate) fn unkillable(name: &str) -> ServiceStatus {
+    let receipt = stuck(name);
+    ServiceStatus {
+        state: State::Stuck,
+        wanted: false,
+        health: Health::None,
+        reason: Some("cannot be ended: 4711 (dd of=/mnt/x), held by tracer 99 (gdb -p 4711)".into()),
+        survivors: receipt.survivors.clone(),
+        last_receipt: Some(receipt),
+        ..ready(name)
+    }
 }
 
 pub(crate) fn ready(name: &str) -> ServiceStatus {
@@ -23,6 +55,8 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         reason: None,
         instance: Some(1),
         pid: Some(4242),
+        identity: Some(identity(4242)),
+        containment: "cgroup".into(),
         processes: Some(3),
         cpu_percent: Some(3.12),
         memory_bytes: Some(12_897_484),
@@ -34,6 +68,7 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         last_exit: None,
         ports: IndexMap::from([("http".to_owned(), 8080)]),
         color: None,
+        survivors: Vec::new(),
         tree: Vec::new(),
         last_receipt: None,
     }
@@ -44,6 +79,7 @@ pub(crate) fn waiting(name: &str) -> ServiceStatus {
         state: State::Waiting,
         health: Health::None,
         pid: None,
+        identity: None,
         processes: None,
         cpu_percent: None,
         memory_bytes: None,
@@ -68,8 +104,15 @@ pub(crate) fn failed(name: &str) -> ServiceStatus {
 }
 
 pub(crate) fn detailed(name: &str) -> ServiceStatus {
-    let process =
-        |pid, ppid, command: &str| Process { pid, ppid, state: 'S', memory_bytes: 4 << 20, command: command.into() };
+    let process = |pid, ppid, command: &str| Process {
+        pid,
+        ppid,
+        start_ticks: 123_456,
+        inode: Some(5_000_000 + u64::from(pid)),
+        state: 'S',
+        memory_bytes: 4 << 20,
+        command: command.into(),
+    };
     ServiceStatus {
         tree: vec![
             process(100, 1, "npm run dev"),
@@ -96,6 +139,8 @@ pub(crate) fn log(service: &str, line: &str) -> LogLine {
 pub(crate) fn receipt(service: &str) -> Receipt {
     let process = |pid, command: Option<&str>, exit, stage: &str| EndedProcess {
         pid,
+        start_ticks: command.map(|_| 123_456),
+        inode: command.map(|_| 5_000_000 + u64::from(pid)),
         command: command.map(str::to_owned),
         exit: Some(exit),
         stage: Some(stage.into()),
@@ -104,6 +149,8 @@ pub(crate) fn receipt(service: &str) -> Receipt {
     Receipt {
         service: service.into(),
         instance: 1,
+        scope: format!("{service}.1"),
+        boot_id: BOOT.into(),
         reason: StopReason::Requested,
         started_at: time(),
         duration_ms: 312,
@@ -123,9 +170,11 @@ pub(crate) fn stuck(service: &str) -> Receipt {
     let stage = |name: &str| Stage { name: name.into(), duration_ms: 10_000, ended: 0 };
     Receipt {
         duration_ms: 20_000,
-        stages: vec![stage("TERM"), stage("KILL")],
+        stages: vec![stage("TERM"), stage("KILL"), stage("KILL sweep"), stage("stuck")],
         processes: vec![EndedProcess {
             pid: 4711,
+            start_ticks: Some(123_456),
+            inode: None,
             command: Some("dd of=/mnt/x".into()),
             exit: None,
             stage: None,
@@ -137,7 +186,9 @@ pub(crate) fn stuck(service: &str) -> Receipt {
             command: "dd of=/mnt/x".into(),
             state: 'D',
             wchan: "nfs_wait_bit_killable".into(),
+            stack: vec!["nfs_wait_bit_killable".into(), "nfs_file_fsync".into(), "do_exit".into()],
             tracer: 99,
+            tracer_command: Some("gdb -p 4711".into()),
         }],
         ..receipt(service)
     }
@@ -174,7 +225,7 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::DaemonStarted { pid: 20 },
         EventKind::Pending { waiting_for: vec!["db healthy".into(), "migrate completed".into()] },
         EventKind::Pending { waiting_for: vec![] },
-        EventKind::Started { pid: 100 },
+        EventKind::Started { pid: 100, identity: Some(identity(100)) },
         EventKind::Ready { after_ms: 1234 },
         EventKind::Unhealthy { reason: "GET / answers 503".into() },
         EventKind::Exited { pid: 100, exit },

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use kennel_wire::{Process, ServiceStatus};
+use kennel_wire::{Process, ServiceStatus, State};
 
 use super::paint::{BOLD, Paint};
 use super::{ps, receipt, units};
@@ -22,6 +22,7 @@ pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
     field("why", ps::note(one));
     field("pid", one.pid.map(|pid| pid.to_string()));
     field("run", one.instance.map(|number| format!("#{number}")));
+    field("scope", Some(scope(one)));
     field("uptime", one.uptime_ms.filter(|_| one.pid.is_some()).map(units::duration));
     field("ready in", one.ready_after_ms.map(units::duration));
     field("cpu", one.cpu_percent.map(units::percent));
@@ -34,11 +35,20 @@ pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
         branch(&mut text, &one.tree, None, 0);
     }
     if let Some(last) = &one.last_receipt {
-        let _infallible = writeln!(text, "  last stop  {}", receipt::one_line(last));
+        let title = if one.state == State::Stuck { "this stop" } else { "last stop" };
+        let _infallible = writeln!(text, "  {title}  {}", receipt::one_line(last));
         text.push_str(&receipt::processes(last, paint));
         text.push_str(&receipt::survivors(&last.survivors, paint));
     }
     text
+}
+
+/// `web.1 (cgroup)`: what holds its processes together, and its name there.
+fn scope(one: &ServiceStatus) -> String {
+    match &one.identity {
+        Some(identity) => format!("{} ({})", identity.scope, one.containment),
+        None => one.containment.clone(),
+    }
 }
 
 /// Children below their parents; those whose parent is not of the scope stand at the top.
@@ -66,11 +76,32 @@ mod tests {
     use crate::render::samples;
 
     #[test]
+    fn what_cannot_be_ended() {
+        insta::assert_snapshot!(block(&samples::unkillable("db"), Paint::PLAIN), @r"
+        db  stuck
+          why        cannot be ended: 4711 (dd of=/mnt/x), held by tracer 99 (gdb -p 4711)
+          pid        4242
+          run        #1
+          scope      web.1 (cgroup)
+          uptime     3 min 5 s
+          ready in   1.2 s
+          cpu        3.1%
+          memory     12.3 MiB
+          ports      8080
+          this stop  not down after 20 s  TERM → KILL → KILL sweep → stuck · 1 process · left 1
+             4711 * still lives  dd of=/mnt/x
+             4711   left, in uninterruptible sleep, waits in nfs_wait_bit_killable, traced by 99 (gdb -p 4711)  dd of=/mnt/x
+                    nfs_wait_bit_killable < nfs_file_fsync < do_exit
+        ");
+    }
+
+    #[test]
     fn a_running_service() {
         insta::assert_snapshot!(block(&samples::detailed("web"), Paint::PLAIN), @r"
         web  ready
           pid        4242
           run        #1
+          scope      web.1 (cgroup)
           uptime     3 min 5 s
           ready in   1.2 s
           cpu        3.1%

@@ -6,6 +6,7 @@ mod link;
 mod oneoff;
 mod requests;
 mod runs;
+mod signal;
 mod slots;
 mod spawn;
 mod view;
@@ -22,12 +23,12 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::{instance, model, slot};
 use kennel_keeper::Link;
-use kennel_keeper::proto::{self, Backend, Request};
+use kennel_keeper::proto::{self, Backend, KillStage, Request};
 use kennel_sys::cgroup;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, Problem, RunReport,
-    RunRequest, ServiceStatus,
+    RunRequest, ServiceStatus, SignalReport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -35,6 +36,7 @@ use crate::events::Events;
 use crate::handle::{Handle, Up};
 use crate::logs::Recorder;
 use crate::probe::Told;
+use crate::receipt::SWEEP;
 use crate::timers::Timers;
 use link::AsyncLink;
 use runs::Run;
@@ -61,6 +63,11 @@ pub(crate) enum Input {
     StdioClosed(String),
     Run(Box<RunRequest>, Reply<Result<RunReport, Problem>>),
     SignalRun(String, i32, Reply<Result<(), Problem>>),
+    SignalProcess {
+        pid: u32,
+        signal: i32,
+        reply: Reply<Result<SignalReport, Problem>>,
+    },
     Services(Reply<Vec<ServiceStatus>>),
     Service(String, Reply<Result<Vec<ServiceStatus>, Problem>>),
     Info(Reply<DaemonInfo>),
@@ -128,6 +135,10 @@ pub struct Driver {
     waiters: Vec<Waiter>,
     stdio: HashMap<String, [OwnedFd; 3]>,
 
+    /// Signals to single processes that the keeper has not answered.
+    signals: Vec<signal::Asked>,
+
+    boot_id: String,
     keeper_pid: u32,
     keeper_lost: bool,
     /// Whether nothing of a lost keeper is left.
@@ -194,6 +205,8 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
         leaving: HashSet::new(),
         waiters: Vec::new(),
         stdio: HashMap::new(),
+        signals: Vec::new(),
+        boot_id: kennel_sys::identity::boot_id()?,
         keeper_pid: pid,
         keeper_lost: false,
         swept: false,
@@ -322,7 +335,9 @@ impl Driver {
     fn keeper_event(&mut self, event: proto::Event) {
         match event {
             proto::Event::Welcome { .. } => {}
-            proto::Event::Spawned { scope, pid, place, pipes, .. } => self.spawned(scope.0, pid, place, pipes),
+            proto::Event::Spawned { scope, identity, place, pipes, .. } => {
+                self.spawned(scope.0, identity, place, pipes);
+            }
             proto::Event::SpawnFailed { scope, error } => self.spawn_failed(scope.0, &error),
             proto::Event::MainExited { scope, exit, usage: _ } => self.main_exited(scope.0, exit),
             proto::Event::Reaped { scope, pid, exit } => {
@@ -332,7 +347,13 @@ impl Driver {
             }
             proto::Event::Emptied { scope } => self.emptied(scope.0),
             proto::Event::Stuck { scope, survivors } => self.stuck(scope.0, survivors),
-            proto::Event::Stage { .. } | proto::Event::Escaped { .. } | proto::Event::Signalled { .. } => {}
+            proto::Event::Stage { scope, stage } => match stage {
+                KillStage::Sweep => self.enter_stage(scope.0, SWEEP),
+                // Comes with the report of who is left.
+                KillStage::Stuck => {}
+            },
+            proto::Event::Signalled { scope, process, refused } => self.signalled(scope.0, process, refused),
+            proto::Event::Escaped { .. } => {}
         }
     }
 

@@ -191,7 +191,7 @@ impl Driver {
                     let kind = EventKind::Exited { pid: scope.pid, exit };
                     self.events.publish(Some(&name), Some(id), kind);
                 }
-                self.lost.push(super::view::lost(&name, id, exit));
+                self.lost.push(super::view::lost(&name, id, exit, &self.backend));
             }
             if scope.empty {
                 self.link.send(Request::Forget { scope: scope.scope });

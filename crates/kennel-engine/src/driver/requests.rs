@@ -45,6 +45,7 @@ impl Driver {
                 None => self.run_one_off(*request, reply),
             },
             Input::SignalRun(token, signal, reply) => drop(reply.send(self.signal_one_off(&token, signal))),
+            Input::SignalProcess { pid, signal, reply } => self.signal_process(pid, signal, reply),
             Input::Services(reply) => drop(reply.send(self.statuses())),
             Input::Service(name, reply) => {
                 let found =

@@ -9,15 +9,15 @@ use kennel_core::model::{Exit, ProbeKind, Service, StopStep, Target};
 use kennel_core::probe::Counter;
 use kennel_core::slot;
 use kennel_keeper::proto::{self, Backend, Place, Request, ScopeId};
-use kennel_wire::{EventKind, Receipt, StopReason, Survivor};
+use kennel_wire::{EventKind, Receipt, StopReason};
 
 use super::oneoff::Purpose;
 use super::view::wire_exit;
-use super::{Driver, Input, TimerKey, Work, spawn};
+use super::{Driver, Input, TimerKey, Work, spawn, view};
 use crate::lost::{self, Reaper};
 use crate::notify::Notify;
 use crate::probe::{self, Told};
-use crate::receipt::{Builder, millis};
+use crate::receipt::{Builder, KILL, STUCK, Subject, millis};
 
 /// Everything about one scope.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ pub(super) struct Run {
     pub(super) policy: instance::Policy,
     pub(super) state: State,
     pub(super) pid: Option<u32>,
+    /// The main process, with the same number.
+    pub(super) identity: Option<proto::Identity>,
+    /// Name of its scope.
+    pub(super) scope: String,
     pub(super) place: Option<Place>,
     pub(super) reaper: Option<Reaper>,
     /// When the spawn was asked for; the begin of the run until it is executed.
@@ -59,19 +63,39 @@ pub(super) enum Kind {
 }
 
 impl Run {
+    /// The receipt as of now.
+    pub(super) fn receipt_now(&self, id: u64, boot_id: &str, empty: bool) -> Receipt {
+        let of = Subject { service: &self.name, instance: id, scope: &self.scope, boot_id };
+        self.receipt.receipt(&of, empty)
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.state, State::Running { health: instance::Health::Ready })
     }
 }
 
 impl Driver {
-    pub(super) fn spawned(&mut self, id: u64, pid: u32, place: Place, pipes: Option<[std::os::fd::OwnedFd; 2]>) {
+    pub(super) fn spawned(
+        &mut self,
+        id: u64,
+        process: proto::Identity,
+        place: Place,
+        pipes: Option<[std::os::fd::OwnedFd; 2]>,
+    ) {
         let Some(run) = self.runs.get_mut(&id) else { return };
+        let pid = process.pid;
         run.pid = Some(pid);
-        run.reaper = Reaper::of(&place);
+        run.identity = Some(process);
+        run.reaper = Reaper::of(&place, self.keeper_pid);
+        if let Place::Cgroup(leaf) = &place
+            && let Some(name) = leaf.file_name()
+        {
+            // Another one than was asked for, if that was taken.
+            run.scope = name.to_string_lossy().into_owned();
+        }
         run.place = Some(place);
         run.begun = Instant::now();
-        run.receipt.spawned(pid);
+        run.receipt.spawned(&process);
         if let Some(pipes) = pipes {
             let pattern = match (&run.kind, run.service.readiness.as_ref().map(|probe| &probe.kind)) {
                 (Kind::Slot, Some(ProbeKind::LogLine(pattern))) => regex::bytes::Regex::new(pattern).ok(),
@@ -83,7 +107,8 @@ impl Driver {
             self.recorder.attach(&run.name, pipes, pattern);
         }
         if matches!(run.kind, Kind::Slot) {
-            self.events.publish(Some(&run.name), Some(id), EventKind::Started { pid });
+            let identity = Some(view::wire_identity(&process, &self.boot_id, &run.scope));
+            self.events.publish(Some(&run.name), Some(id), EventKind::Started { pid, identity });
         }
         let ready_early = run.ready_early;
         self.queue.push_back(Work::Run(id, Event::Spawned));
@@ -131,15 +156,11 @@ impl Driver {
 
     pub(super) fn stuck(&mut self, id: u64, survivors: Vec<proto::Survivor>) {
         let Some(run) = self.runs.get_mut(&id) else { return };
-        let survivors = survivors.into_iter().map(|s| Survivor {
-            pid: s.pid,
-            command: s.command,
-            state: s.state,
-            wchan: s.wchan,
-            tracer: s.tracer,
-        });
-        run.receipt.stuck(survivors.collect());
-        let receipt = run.receipt.receipt(&run.name, id, false);
+        // A daemon was lost before, or a stop that nobody asked for: without a begin there is nothing to report.
+        run.receipt.begin(StopReason::MainExited);
+        run.receipt.enter(STUCK, run.place.as_ref());
+        run.receipt.stuck(survivors.into_iter().map(view::wire_survivor).collect());
+        let receipt = run.receipt_now(id, &self.boot_id, false);
         let name = run.name.clone();
         if !std::mem::replace(&mut run.is_stuck, true) {
             let kind = EventKind::Stuck { receipt: Box::new(receipt.clone()) };
@@ -192,11 +213,7 @@ impl Driver {
             }
             Action::Step(index) => self.stop_step(id, index),
             Action::Kill => {
-                run.receipt.enter("KILL", run.place.as_ref());
-                if matches!(run.kind, Kind::Slot) && !run.is_stuck {
-                    let kind = EventKind::Stage { stage: "KILL".into() };
-                    self.events.publish(Some(&run.name), Some(id), kind);
-                }
+                self.enter_stage(id, KILL);
                 self.link.send(Request::Kill { scope: ScopeId(id) });
             }
             Action::Finish(end) => self.finish(id, end),
@@ -235,10 +252,7 @@ impl Driver {
             StopStep::Signal { signal, .. } => signal_label(*signal),
             StopStep::Command(command) => command.join(" "),
         };
-        run.receipt.enter(&label, run.place.as_ref());
-        if matches!(run.kind, Kind::Slot) {
-            self.events.publish(Some(&run.name), Some(id), EventKind::Stage { stage: label });
-        }
+        self.enter_stage(id, &label);
         match stage.step {
             StopStep::Signal { signal, target } => {
                 let everyone = target == Target::Scope;
@@ -247,6 +261,14 @@ impl Driver {
             StopStep::Command(command) => {
                 self.run_helper(id, command, stage.wait, Purpose::StopCommand { of: id });
             }
+        }
+    }
+
+    /// Notes that a stage of a stop begins, and says so.
+    pub(super) fn enter_stage(&mut self, id: u64, stage: &str) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if run.receipt.enter(stage, run.place.as_ref()) && matches!(run.kind, Kind::Slot) {
+            self.events.publish(Some(&run.name), Some(id), EventKind::Stage { stage: stage.to_owned() });
         }
     }
 
@@ -263,7 +285,7 @@ impl Driver {
         if matches!(end, End::Ran { .. }) {
             self.link.send(Request::Forget { scope: ScopeId(id) });
         }
-        let receipt = run.receipt.receipt(&run.name, id, true);
+        let receipt = run.receipt_now(id, &self.boot_id, true);
         match run.kind {
             Kind::Slot => self.slot_run_ended(&run.name, id, run.begun, end, receipt),
             Kind::Helper(purpose) => self.helper_ended(purpose, &run.name, end, run.refused, receipt),
@@ -292,6 +314,8 @@ impl Driver {
     pub(super) fn lose_keeper(&mut self, error: &std::io::Error) {
         tracing::error!(%error, "the keeper is lost; everything that it held is being ended");
         self.keeper_lost = true;
+        // Nobody answers them any more.
+        self.signals.clear();
         self.events.publish(None, None, EventKind::KeeperLost {});
         let limit = Some(std::time::Duration::ZERO);
         for (name, _) in self.slots.iter().filter(|(_, slot)| slot.run.is_none()) {

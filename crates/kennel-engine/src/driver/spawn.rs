@@ -115,6 +115,8 @@ impl Driver {
             policy,
             state: State::new(),
             pid: None,
+            identity: None,
+            scope: String::new(),
             place: None,
             reaper: None,
             begun: Instant::now(),
@@ -133,8 +135,11 @@ impl Driver {
     }
 
     /// Hands a run to the keeper; what cannot even be asked for fails as a spawn that failed.
-    pub(super) fn launch(&mut self, id: u64, run: Run, launch: Launch) {
+    pub(super) fn launch(&mut self, id: u64, mut run: Run, launch: Launch) {
         let request = request(id, &run.service, launch);
+        if let Ok(request) = &request {
+            run.scope.clone_from(&request.name);
+        }
         self.runs.insert(id, run);
         let refused = match request {
             Ok(_) if self.keeper_lost => "the keeper was lost".to_owned(),

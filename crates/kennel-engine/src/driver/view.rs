@@ -5,14 +5,14 @@ use std::time::Instant;
 use kennel_core::instance::{Health as RunHealth, State as RunState};
 use kennel_core::model::Exit;
 use kennel_core::slot::{Rest, State};
-use kennel_keeper::proto::{Backend, Place};
+use kennel_keeper::proto::{self, Backend, Place};
 use kennel_sys::proc;
-use kennel_wire::{Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown};
+use kennel_wire::{Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown, Survivor};
 
 use super::Driver;
 use super::runs::Run;
 use super::slots::Slot;
-use crate::receipt::millis;
+use crate::receipt::{identity, millis};
 
 const COMMAND_CHARS: usize = 400;
 
@@ -29,9 +29,11 @@ impl Driver {
     pub(super) fn status(&mut self, name: &str, detail: bool) -> Option<ServiceStatus> {
         let slot = self.slots.get(name)?;
         let mut run = slot.run.and_then(|id| self.runs.get_mut(&id));
-        let usage = run.as_deref_mut().map(look).unwrap_or_default();
+        let usage = run.as_deref_mut().map(|run| look(run, detail)).unwrap_or_default();
         let run = run.as_deref();
         let (state, reason) = shown(slot, run);
+        let stuck = slot.run.zip(run).filter(|(_, run)| run.is_stuck);
+        let stuck = stuck.map(|(id, run)| run.receipt_now(id, &self.boot_id, false));
         let running = run.filter(|run| run.pid.is_some());
         Some(ServiceStatus {
             name: name.to_owned(),
@@ -39,9 +41,11 @@ impl Driver {
             wanted: slot.wanted,
             state,
             health: health(slot, run),
-            reason,
+            reason: stuck.as_ref().map(|receipt| who_is_left(&receipt.survivors)).or(reason),
             instance: slot.last_run,
             pid: running.and_then(|run| run.pid),
+            identity: running.and_then(|run| Some(wire_identity(run.identity.as_ref()?, &self.boot_id, &run.scope))),
+            containment: word(&self.backend, slot.service.isolation.pid),
             processes: running.map(|_| usage.processes),
             cpu_percent: usage.cpu_percent,
             memory_bytes: running.map(|_| usage.memory_bytes),
@@ -53,8 +57,9 @@ impl Driver {
             last_exit: slot.last_exit.map(wire_exit),
             ports: slot.service.ports.clone(),
             color: slot.service.color.clone(),
-            tree: if detail { usage.tree } else { Vec::new() },
-            last_receipt: slot.last_receipt.clone().filter(|_| detail),
+            survivors: stuck.as_ref().map(|receipt| receipt.survivors.clone()).unwrap_or_default(),
+            tree: usage.tree,
+            last_receipt: stuck.or_else(|| slot.last_receipt.clone()).filter(|_| detail),
         })
     }
 
@@ -74,7 +79,7 @@ impl Driver {
 }
 
 /// What is shown of a service that was ended with a lost daemon, until a configuration is loaded again.
-pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>) -> ServiceStatus {
+pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend: &Backend) -> ServiceStatus {
     ServiceStatus {
         name: name.to_owned(),
         service: name.to_owned(),
@@ -84,6 +89,8 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>) -> Serv
         reason: Some("stopped because the daemon was lost; `kennel up` starts it again".into()),
         instance: Some(id),
         pid: None,
+        identity: None,
+        containment: word(backend, false),
         processes: None,
         cpu_percent: None,
         memory_bytes: None,
@@ -95,8 +102,60 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>) -> Serv
         last_exit: exit,
         ports: indexmap::IndexMap::new(),
         color: None,
+        survivors: Vec::new(),
         tree: Vec::new(),
         last_receipt: None,
+    }
+}
+
+/// What holds a service's processes together, in one word.
+pub(super) fn word(backend: &Backend, pidns: bool) -> String {
+    let word = match backend {
+        Backend::Cgroup { .. } => "cgroup",
+        Backend::Reaper { .. } => "reaper",
+    };
+    if pidns { format!("{word}+pidns") } else { word.to_owned() }
+}
+
+/// The same process in the wire's words.
+pub(super) fn wire_identity(process: &proto::Identity, boot_id: &str, scope: &str) -> kennel_wire::Identity {
+    kennel_wire::Identity {
+        boot_id: boot_id.to_owned(),
+        pid: process.pid,
+        start_ticks: process.start_ticks,
+        inode: Some(process.inode).filter(|inode| *inode != 0),
+        scope: scope.to_owned(),
+    }
+}
+
+/// `cannot be ended: 812 (dd), in uninterruptible sleep`
+fn who_is_left(survivors: &[Survivor]) -> String {
+    let one = |one: &Survivor| match (one.state, one.tracer) {
+        (_, tracer @ 1..) => {
+            let by = one.tracer_command.as_deref().unwrap_or("gone");
+            format!("{} ({}), held by tracer {tracer} ({by})", one.pid, one.command)
+        }
+        ('D', _) => format!("{} ({}), in uninterruptible sleep", one.pid, one.command),
+        (state, _) => format!("{} ({}), state {state}", one.pid, one.command),
+    };
+    match survivors {
+        [] => "cannot be ended".to_owned(),
+        [only] => format!("cannot be ended: {}", one(only)),
+        [first, rest @ ..] => format!("cannot be ended: {}, and {} more", one(first), rest.len()),
+    }
+}
+
+/// The same process in the wire's words, with what can be told of its tracer.
+pub(super) fn wire_survivor(one: proto::Survivor) -> Survivor {
+    let tracer_command = (one.tracer != 0).then(|| proc::command(one.tracer, COMMAND_CHARS)).flatten();
+    Survivor {
+        pid: one.pid,
+        command: one.command,
+        state: one.state,
+        wchan: one.wchan,
+        stack: one.stack,
+        tracer: one.tracer,
+        tracer_command,
     }
 }
 
@@ -141,13 +200,13 @@ struct Usage {
 }
 
 /// Reads what a scope uses now. The share of the CPU is that since the last look, or since the start.
-fn look(run: &mut Run) -> Usage {
+fn look(run: &mut Run, detail: bool) -> Usage {
     let Some(place) = &run.place else { return Usage::default() };
     let mut stats = match place {
         Place::Cgroup(leaf) => proc::cgroup_members(leaf).into_iter().filter_map(proc::stat).collect(),
         Place::Reaper(reaper) => proc::descendants(*reaper),
     };
-    stats.retain(|stat: &proc::Stat| stat.state != 'Z');
+    stats.retain(|stat: &proc::Stat| !proc::has_ended(stat));
     stats.sort_by_key(|stat| (stat.start_ticks, stat.pid));
     let ticks_us = 1_000_000 / proc::ticks_per_second().max(1);
     let of_living = || stats.iter().map(|stat| stat.cpu_ticks * ticks_us).sum();
@@ -161,9 +220,11 @@ fn look(run: &mut Run) -> Usage {
     run.cpu_seen = Some((now, cpu_us));
     #[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
     let cpu_percent = cpu_us.saturating_sub(before) as f64 * 100.0 / elapsed_us as f64;
-    let tree = stats.iter().map(|stat| Process {
+    let tree = stats.iter().filter(|_| detail).map(|stat| Process {
         pid: stat.pid,
         ppid: stat.ppid,
+        start_ticks: stat.start_ticks,
+        inode: identity(stat.pid).and_then(|(_, inode)| inode),
         state: stat.state,
         memory_bytes: stat.rss_bytes,
         command: proc::command(stat.pid, COMMAND_CHARS).unwrap_or_else(|| format!("[{}]", stat.comm)),

@@ -7,6 +7,7 @@ use kennel_core::instance::{Health, State as RunState};
 use kennel_core::slot::{Rest, State, Then};
 use kennel_wire::{ActionReport, DownReport, Outcome, OutcomeKind, Problem, Receipt};
 
+use super::runs::Run;
 use super::slots::Slot;
 use super::{Driver, Reply, Started};
 use crate::receipt::millis;
@@ -76,6 +77,9 @@ impl Driver {
 
     fn answer(&self, waiter: Waiter) {
         let Waiter { slots, mut receipts, waits_for } = waiter;
+        if !matches!(waits_for, WaitsFor::Up { .. }) {
+            receipts.extend(self.still_stuck(&slots, &receipts, matches!(waits_for, WaitsFor::Down { .. })));
+        }
         receipts.sort_by(|a, b| a.service.cmp(&b.service));
         let left = receipts.iter().map(|receipt| receipt.left).sum();
         let outcomes = |already: &HashSet<String>| {
@@ -101,6 +105,16 @@ impl Driver {
                 drop(reply.send(DownReport { ok: left == 0, left, receipts, duration_ms }));
             }
         }
+    }
+
+    /// Receipts of stops that were stuck before this request came: whoever asks again is told the same again.
+    fn still_stuck(&self, slots: &[String], known: &[Receipt], all: bool) -> Vec<Receipt> {
+        let is_meant = |id: u64, run: &Run| {
+            let of_slot = |name: &String| self.slots.get(name).is_some_and(|slot| slot.run == Some(id));
+            run.is_stuck && (all || slots.iter().any(of_slot)) && known.iter().all(|receipt| receipt.instance != id)
+        };
+        let stuck = self.runs.iter().filter(|(id, run)| is_meant(**id, run));
+        stuck.map(|(id, run)| run.receipt_now(*id, &self.boot_id, false)).collect()
     }
 
     /// What has become of a start; `None` while that is open.

@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
 use crate::launch::{Launch, Pipes, no_scope, stdio};
 use crate::place::Place;
-use crate::proto::{Backend, Event, ScopeId, Spawn, SpawnError, Stdio};
+use crate::proto::{Backend, Event, KillStage, ScopeId, Spawn, SpawnError, Stdio};
 use crate::start::{is_plain, note};
 
 /// Token of the one inotify descriptor: no scope has it, see [`LAST_SCOPE`].
@@ -236,6 +236,11 @@ impl Cgroups {
         }
     }
 
+    /// Whether a process is in a scope; `fd` is open on it.
+    pub(crate) fn holds(&self, scope: ScopeId, pid: u32, fd: &OwnedFd) -> bool {
+        self.live.get(&scope).is_some_and(|live| live.group.contains(pid, fd))
+    }
+
     pub(crate) fn kill(&mut self, scope: ScopeId, out: &mut Vec<Event>) {
         self.begin_kill(scope);
         self.look(out);
@@ -331,7 +336,11 @@ impl Cgroups {
                 live.killer = Some(Killer::start(&live.group, now).0);
             }
         }
-        match live.killer.as_mut().map_or(Step::Empty, |killer| killer.step(&live.group, now)) {
+        let step = live.killer.as_mut().map_or(Step::Empty, |killer| killer.step(&live.group, now));
+        if live.killer.as_mut().is_some_and(Killer::began_to_sweep) {
+            out.push(Event::Stage { scope, stage: KillStage::Sweep });
+        }
+        match step {
             Step::Again => false,
             Step::Empty => {
                 live.killer = None;

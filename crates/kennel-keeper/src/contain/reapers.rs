@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use kennel_sys::process::{self, Side, fork};
-use kennel_sys::{packet, pidfd, wait};
+use kennel_sys::{packet, pidfd, proc, wait};
 use rustix::event::epoll::EventFlags;
 use rustix::process::Signal;
 
@@ -125,6 +125,11 @@ impl Reapers {
             // Not taken: it is ending, or stopped and about to be continued. A signal promises nothing.
             let _lost = live.ask(&Request::Signal { scope, signal, everyone });
         }
+    }
+
+    /// Whether a process is in a scope: below its reaper, which is a child of ours that is not reaped.
+    pub(crate) fn holds(&self, scope: ScopeId, pid: u32) -> bool {
+        self.live.get(&scope).is_some_and(|live| proc::is_descendant(pid, live.reaper))
     }
 
     pub(crate) fn kill(&mut self, scope: ScopeId, _out: &mut Vec<Event>) {

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use kennel_keeper::Link;
 use kennel_keeper::proto::{
-    Backend, Event, Exit, Ids, Isolation, Known, Place, Privileges, Reason, Request, ScopeId, Spawn, SpawnError, Stdio,
-    Survivor, VERSION,
+    Backend, Event, Exit, Identity, Ids, Isolation, KillStage, Known, Place, Privileges, Reason, Request, ScopeId,
+    SignalRefused, Spawn, SpawnError, Stdio, Survivor, VERSION,
 };
 use kennel_sys::spawn::{Child, Exec, Spawner, User};
 use kennel_sys::{pidfd, unix, wait};
@@ -86,6 +86,8 @@ pub struct Seen {
     pub reaped: HashMap<ScopeId, Vec<(u32, Exit)>>,
     pub emptied: HashSet<ScopeId>,
     pub stuck: HashMap<ScopeId, Vec<Survivor>>,
+    pub stages: Vec<(ScopeId, KillStage)>,
+    pub signalled: Vec<(Identity, Option<SignalRefused>)>,
 }
 
 impl Rig {
@@ -210,7 +212,9 @@ impl Rig {
                 Event::Stuck { scope, survivors } => {
                     self.seen.stuck.insert(scope, survivors);
                 }
-                Event::Stage { .. } | Event::Escaped { .. } | Event::Signalled { .. } => {}
+                Event::Stage { scope, stage } => self.seen.stages.push((scope, stage)),
+                Event::Signalled { process, refused, .. } => self.seen.signalled.push((process, refused)),
+                Event::Escaped { .. } => {}
             }
         }
     }

@@ -23,6 +23,8 @@ pub struct Killer {
     pause: Duration,
     next: Instant,
     report: Instant,
+    /// Set by the first sweep, until somebody has asked.
+    swept: Option<bool>,
 }
 
 /// Result of a step.
@@ -43,7 +45,7 @@ impl Killer {
     /// If even that write fails; the owner may step all the same, which kills one by one.
     pub fn start(group: &Group, now: Instant) -> (Self, io::Result<()>) {
         let result = group.kill();
-        (Self { pause: FIRST_LOOK, next: now + FIRST_LOOK, report: now + PATIENCE }, result)
+        (Self { pause: FIRST_LOOK, next: now + FIRST_LOOK, report: now + PATIENCE, swept: None }, result)
     }
 
     /// When the next step is due.
@@ -58,6 +60,7 @@ impl Killer {
             return Step::Empty;
         }
         if now >= self.next {
+            self.swept.get_or_insert(true);
             sweep(group);
             if is_removed(group) {
                 return Step::Empty;
@@ -70,6 +73,11 @@ impl Killer {
             return Step::Stuck;
         }
         Step::Again
+    }
+
+    /// Whether the single write was not enough and the first sweep has been made since this was last asked.
+    pub fn began_to_sweep(&mut self) -> bool {
+        self.swept.as_mut().is_some_and(|news| std::mem::replace(news, false))
     }
 
     /// Steps until the group is empty or the time is up; answers whether it is empty. Blocks.
@@ -132,11 +140,8 @@ pub fn survivors(pids: &[u32], limit: usize) -> Vec<Survivor> {
 fn survivor(pid: u32) -> Option<Survivor> {
     let stat = proc::stat(pid)?;
     let wchan = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
-    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
-    let tracer = status
-        .split(|byte| *byte == b'\n')
-        .find_map(|line| line.strip_prefix(b"TracerPid:"))
-        .and_then(|value| std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok());
+    // The kernel names the thread that traces; the process that it belongs to is what people can find.
+    let tracer = status_number(pid, b"TracerPid:").map(|thread| status_number(thread, b"Tgid:").unwrap_or(thread));
     Some(Survivor {
         pid,
         state: stat.state,
@@ -146,6 +151,13 @@ fn survivor(pid: u32) -> Option<Survivor> {
         tracer: tracer.unwrap_or(0),
         command: proc::command(pid, 200).unwrap_or_else(|| format!("[{}]", stat.comm)),
     })
+}
+
+/// A number of `/proc/PID/status`. Source: `proc_pid_status(5)`.
+fn status_number(pid: u32, field: &[u8]) -> Option<u32> {
+    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    let value = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(field))?;
+    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
 }
 
 /// Lines are `[<0>] request_wait_answer+0x1a/0x2b0`. Source: `proc_pid_stack(5)`.
