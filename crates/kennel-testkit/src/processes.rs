@@ -49,10 +49,23 @@ pub(crate) fn look(pid: u32) -> Option<Seen> {
     read(pid, &limits)
 }
 
+/// A process, as far as one mark goes.
+pub(crate) enum Marked {
+    /// It has the mark.
+    Yes(Seen),
+    /// It has not.
+    No,
+    /// It was gone before that could be told.
+    Gone,
+}
+
 /// Reads one process if it has this mark. Most have not, and more than their limits is not read then.
-pub(crate) fn look_marked(pid: u32, mark: u64) -> Option<Seen> {
-    let limits = limits(pid)?;
-    (limit(&limits, MARK)[1] == Some(mark)).then(|| read(pid, &limits))?
+pub(crate) fn look_marked(pid: u32, mark: u64) -> Marked {
+    match limits(pid) {
+        Some(limits) if limit(&limits, MARK)[1] == Some(mark) => read(pid, &limits).map_or(Marked::Gone, Marked::Yes),
+        Some(_) => Marked::No,
+        None => Marked::Gone,
+    }
 }
 
 /// The resource limit that is the mark.

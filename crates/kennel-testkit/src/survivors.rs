@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use crate::processes::{self, Seen};
+use crate::processes::{self, Marked, Seen};
 
 /// A value of `RLIMIT_MSGQUEUE` that only one test's processes have. It is inherited over fork, exec, setsid and
 /// setuid and needs no privilege; of those that start kennel, only a program that sets that limit itself loses it.
@@ -51,16 +51,28 @@ pub fn survivors(mark: Mark) -> Vec<Seen> {
 /// Shows every process with the mark, each as soon as it is found and the youngest first.
 ///
 /// One listing of `/proc` can miss a lineage whose member forks its successor and exits between the listing and the
-/// look at it. So the list is read again, and whoever is new is looked at, until a listing has nobody new.
+/// look at it. So the list is read again, and whoever is new is looked at, until all that are new are known to be
+/// somebody else's.
 fn each(mark: Mark, mut show: impl FnMut(Seen)) {
     let mut looked_at = BTreeSet::new();
     for _ in 0..MOST_LISTINGS {
         let mut new: Vec<u32> = processes::all().into_iter().filter(|pid| looked_at.insert(*pid)).collect();
-        if new.is_empty() {
+        new.sort_unstable_by(|a, b| b.cmp(a));
+        let mut again = false;
+        for pid in new {
+            match processes::look_marked(pid, mark.0) {
+                Marked::Yes(seen) => {
+                    again = true;
+                    show(seen);
+                }
+                Marked::No => {}
+                // Perhaps with a successor.
+                Marked::Gone => again = true,
+            }
+        }
+        if !again {
             return;
         }
-        new.sort_unstable_by(|a, b| b.cmp(a));
-        new.into_iter().filter_map(|pid| processes::look_marked(pid, mark.0)).for_each(&mut show);
     }
 }
 
@@ -107,7 +119,8 @@ pub fn kill_marked(mark: Mark, own: &BTreeSet<u32>) -> Vec<Seen> {
             }
             killed.insert(seen.pid, seen);
         });
-        assert!(begin.elapsed() < Duration::from_secs(20), "cannot be killed: {:?}", survivors(mark));
+        let late = living > 0 && begin.elapsed() > Duration::from_secs(20);
+        assert!(!late, "cannot be killed: {:?}", survivors(mark));
         empty = if living == 0 { empty + 1 } else { 0 };
         still = if running == 0 { still + 1 } else { 0 };
         std::thread::sleep(Duration::from_millis(1));

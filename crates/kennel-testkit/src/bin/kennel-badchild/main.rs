@@ -8,10 +8,18 @@
 #![allow(unsafe_code, reason = "a test program that forks and handles signals on purpose")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is what the tests read")]
 
+mod bomb;
+mod cloak;
 mod lone;
+mod nests;
 mod os;
+mod outside;
 mod shapes;
+mod shared;
+mod signals;
+mod spray;
 mod storm;
+mod waits;
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -32,6 +40,26 @@ shapes with descendants (each prints `up`; SIGUSR1 makes the main process exit 0
   lost-leader    the first thread has exited, another lives, and there is a child
   many N         N sleeping children
   port PORT      the child listens on 127.0.0.1:PORT
+  bomb N         a fork bomb that ignores TERM and that the kernel holds at N processes of its user
+  leaderless N   such a bomb, and the first thread of each of its processes has ended
+  double-forks   lineages of daemons that make daemons all the time, and more on every TERM
+  spray RATE N   RATE processes a second that exit at once and that kennel has to reap, for 20 seconds; the kernel
+                 holds them at N of its user
+  stop-storm     members stop each other without end and ignore TERM
+  cont-storm     as `forks`, and peers continue whoever is stopped
+  killer         at TERM, or once main is gone, a child kills its siblings and main, and stays
+  kills-reaper   a daemonised child kills its scope's reaper at TERM
+  stops-reaper   a daemonised child stops its scope's reaper without end
+  vfork          a parent that waits in vfork
+  traced         main and child, which anybody of the same user may trace
+  asks PATH      a child that looks at PATH, on a file system that may never answer
+  pid-namespace  an init and two daemons in a PID namespace of their own; the init ignores TERM
+  subreaper      a child that adopts two daemons and leaves a zombie
+  sub-cgroups    two children in cgroups below that of the service
+  other-cgroup DIR
+                 a child that moves itself to another cgroup
+  setuid PROGRAM a child that executes a setuid copy of this program, which takes all rights it gets
+  cloak          a daemon with no descriptors, no environment, no arguments and a false name
 
 without descendants:
   exit MS CODE   exits after MS milliseconds
@@ -43,9 +71,16 @@ without descendants:
   ask SOCKET     connects to a Unix socket, asks for /v1/info and prints what comes back
   environ        prints its environment, sorted
 
+for tests to hold a service's processes from outside:
+  trace [--exit] PID…  traces them and looks at nothing; with --exit they cannot end before the tracer
+  hung-files DIR       mounts a file system on DIR that takes requests (each prints `taken`) and never answers
+
 for tests to start others:
-  marked MARK [--session] -- PROGRAM [ARGUMENT…]
-                 sets RLIMIT_MSGQUEUE to MARK, with --session takes its standard input as controlling terminal
+  marked MARK [--session] [--cgroup DIR] -- PROGRAM [ARGUMENT…]
+                 sets RLIMIT_MSGQUEUE to MARK, with --session takes its standard input as controlling terminal,
+                 with --cgroup enters that cgroup first
+  as-reaper -- PROGRAM [ARGUMENT…]
+                 adopts what that leaves, under the name of a scope's reaper
 ";
 
 fn main() -> ExitCode {
@@ -68,16 +103,40 @@ fn main() -> ExitCode {
         "lost-leader" => shapes::lost_leader(),
         "many" => shapes::many(number(&arguments, 1)),
         "port" => shapes::port(port(&arguments, 1)),
-        "forks" => storm::run(),
+        "forks" => storm::run(storm::Lineage::Forks),
+        "double-forks" => storm::run(storm::Lineage::Daemons),
+        "cont-storm" => storm::with_continue(),
+        "bomb" => bomb::run(number(&arguments, 1), false),
+        "leaderless" => bomb::run(number(&arguments, 1), true),
+        "spray" => spray::run(number(&arguments, 1), number(&arguments, 2)),
+        "stop-storm" => signals::stop_storm(),
+        "killer" => signals::killer(),
+        "kills-reaper" => signals::attacks_reaper(signals::Against::Kills),
+        "stops-reaper" => signals::attacks_reaper(signals::Against::Stops),
+        "vfork" => waits::vfork_parent(),
+        "traced" => waits::traced(),
+        "asks" => waits::asks_for(text(&arguments, 1)),
+        "pid-namespace" => nests::pid_namespace(),
+        "subreaper" => nests::subreaper(),
+        "sub-cgroups" => nests::sub_cgroups(),
+        "other-cgroup" => nests::other_cgroup(text(&arguments, 1)),
+        "setuid" => nests::executes_setuid(text(&arguments, 1)),
+        "takes-rights" => nests::takes_rights(),
+        "cloak" => cloak::run(),
+        "cloaked" => cloak::hide(),
+        "trace" if text(&arguments, 1) == "--exit" => outside::trace(&arguments[2..], true),
+        "trace" => outside::trace(&arguments[1..], false),
+        "hung-files" => outside::hung_files(text(&arguments, 1)),
         "exit" => lone::exit(number(&arguments, 1), number(&arguments, 2)),
-        "crash" => lone::crash(number(&arguments, 1), arguments.get(2).map_or("", String::as_str)),
+        "crash" => lone::crash(number(&arguments, 1), text(&arguments, 2)),
         "sleep" => lone::sleep(arguments.get(1).is_some()),
         "ticks" => lone::ticks(),
         "lines" => lone::lines(number(&arguments, 1)),
         "listen" => lone::listen(port(&arguments, 1)),
-        "ask" => lone::ask(arguments.get(1).map_or("", String::as_str)),
+        "ask" => lone::ask(text(&arguments, 1)),
         "environ" => lone::environ(),
         "marked" => marked(&arguments[1..]),
+        "as-reaper" => as_reaper(&arguments[1..]),
         _ => {
             eprint!("{HELP}");
             ExitCode::from(2)
@@ -85,8 +144,12 @@ fn main() -> ExitCode {
     }
 }
 
+fn text(arguments: &[String], index: usize) -> &str {
+    arguments.get(index).map_or("", String::as_str)
+}
+
 fn number(arguments: &[String], index: usize) -> u64 {
-    let text = arguments.get(index).map_or("", String::as_str);
+    let text = text(arguments, index);
     text.parse().unwrap_or_else(|_| {
         eprint!("kennel-badchild: `{text}` is not a number\n{HELP}");
         std::process::exit(2)
@@ -104,15 +167,43 @@ fn port(arguments: &[String], index: usize) -> u16 {
 fn marked(arguments: &[String]) -> ExitCode {
     let mark = number(arguments, 0);
     os::set_hard_limit(rustix::process::Resource::Msgqueue, mark);
-    let Some(split) = arguments.iter().position(|argument| argument == "--") else {
-        eprint!("{HELP}");
-        return ExitCode::from(2);
-    };
-    if arguments[..split].iter().any(|argument| argument == "--session") {
+    let (options, call) = split(arguments);
+    if options.iter().any(|option| option == "--session") {
         os::take_terminal();
     }
-    let call = &arguments[split + 1..];
+    if let Some(at) = options.iter().position(|option| option == "--cgroup") {
+        nests::enter(std::path::Path::new(text(options, at + 1)));
+    }
+    become_program(call)
+}
+
+/// What is before and after `--`.
+fn split(arguments: &[String]) -> (&[String], &[String]) {
+    match arguments.iter().position(|argument| argument == "--") {
+        Some(at) if at + 1 < arguments.len() => (&arguments[..at], &arguments[at + 1..]),
+        _ => {
+            eprint!("{HELP}");
+            std::process::exit(2)
+        }
+    }
+}
+
+fn become_program(call: &[String]) -> ExitCode {
     let error = Command::new(&call[0]).args(&call[1..]).exec();
     eprintln!("kennel-badchild: cannot execute `{}`: {error}", call[0]);
     ExitCode::from(127)
+}
+
+/// A stand-in for the process that an attack on a scope's reaper looks for.
+fn as_reaper(arguments: &[String]) -> ExitCode {
+    let (_, call) = split(arguments);
+    let me = rustix::process::getpid();
+    let adopts = rustix::process::set_child_subreaper(Some(me)).and(rustix::thread::set_name(c"kennel-reaper"));
+    if let Err(error) = adopts {
+        os::fail("subreaper", error);
+    }
+    os::fork(|| {
+        become_program(call);
+    });
+    os::forever()
 }

@@ -1,11 +1,12 @@
 //! The few system calls the shapes are made of. The program has one thread unless a shape says otherwise, so a
 //! forked child may go on in Rust.
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, Uid};
 
 /// Ends the program with what went wrong; a shape that is not as promised would make a test pass for nothing.
 pub(crate) fn fail(what: &str, error: impl std::fmt::Display) -> ! {
@@ -34,6 +35,13 @@ pub(crate) fn leads_session() -> bool {
     // SAFETY: `getsid` takes a number and answers with one.
     let session = unsafe { libc::getsid(0) };
     session == rustix::process::getpid().as_raw_pid()
+}
+
+/// Begins a session without a terminal.
+pub(crate) fn new_session() {
+    if let Err(error) = rustix::process::setsid() {
+        fail("setsid", error);
+    }
 }
 
 /// Begins a session whose controlling terminal is our standard input.
@@ -68,6 +76,82 @@ pub(crate) fn wait_for(pid: i32) {
             return;
         }
     }
+}
+
+/// Makes a child that shares our memory, and waits in the kernel until it has exited or executed something.
+///
+/// `body` runs beside us in our memory: it makes a system call and nothing else. `flags` are those of `clone(2)`.
+/// Answers whether there was a child.
+pub(crate) fn vfork(flags: i32, body: extern "C" fn(*mut libc::c_void) -> i32) -> bool {
+    const STACK: usize = 64 * 1024;
+    let mut stack = vec![0_u8; STACK];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | flags;
+    // The stack grows down from an aligned address.
+    let top = (stack.as_mut_ptr().expose_provenance() + STACK) & !15;
+    // SAFETY: the stack is the child's alone until it has ended, and lives until then: the call returns no earlier.
+    let child = unsafe { libc::clone(body, std::ptr::with_exposed_provenance_mut(top), flags, std::ptr::null_mut()) };
+    child != -1
+}
+
+/// Becomes another program, this one by `/proc/self/exe`.
+pub(crate) fn execute(program: &CStr, arguments: &[&str], with_environment: bool) -> ! {
+    let arguments: Vec<CString> = arguments.iter().filter_map(|argument| CString::new(*argument).ok()).collect();
+    let mut pointers: Vec<*const libc::c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    if with_environment {
+        // SAFETY: the array ends with a null pointer and its strings live until the call has replaced us.
+        unsafe { libc::execv(program.as_ptr(), pointers.as_ptr()) };
+    } else {
+        let empty = [std::ptr::null()];
+        // SAFETY: as above, for both arrays.
+        unsafe { libc::execve(program.as_ptr(), pointers.as_ptr(), empty.as_ptr()) };
+    }
+    fail(&program.to_string_lossy(), std::io::Error::last_os_error())
+}
+
+/// Closes every descriptor.
+pub(crate) fn close_everything() {
+    // SAFETY: whoever calls this uses none of them any more.
+    unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
+}
+
+/// All three user ids of this process.
+pub(crate) fn become_user(uid: Uid) -> std::io::Result<()> {
+    let uid = uid.as_raw();
+    // SAFETY: takes numbers.
+    match unsafe { libc::setresuid(uid, uid, uid) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Our number as `/proc` counts, which may be that of another PID namespace.
+pub(crate) fn own_number() -> String {
+    match std::fs::read_link("/proc/self") {
+        Ok(number) => number.to_string_lossy().into_owned(),
+        Err(error) => fail("/proc/self", error),
+    }
+}
+
+/// Takes hold of a process that cannot have ended for good: whoever has to wait for it does not.
+pub(crate) fn hold(pid: i32) -> OwnedFd {
+    let held = Pid::from_raw(pid).map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+    match held {
+        Some(Ok(held)) => held,
+        other => fail("pidfd", format!("{pid}: {other:?}")),
+    }
+}
+
+/// Signals a process, if it is still there.
+pub(crate) fn signal(held: &OwnedFd, signal: Signal) {
+    let _gone = rustix::process::pidfd_send_signal(held, signal);
+}
+
+/// Ends the calling thread alone, which owns nothing that another one uses.
+pub(crate) fn end_thread() -> ! {
+    // SAFETY: takes a number. The raw call: that of the C library would end the process with its first thread.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    forever()
 }
 
 /// Sleeps until a signal ends the process.

@@ -1,11 +1,11 @@
 //! Shapes with descendants.
 
-use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
 use crate::os::{self, Muster};
+use crate::shared;
 
 /// A child that only sleeps.
 pub(crate) fn plain() -> ExitCode {
@@ -78,7 +78,7 @@ pub(crate) fn daemon(closes_output: bool) -> ExitCode {
     os::exits_on(libc::SIGUSR1);
     let muster = Muster::new();
     let between = os::fork(|| {
-        new_session();
+        os::new_session();
         os::fork(|| {
             if closes_output {
                 close_output();
@@ -92,12 +92,6 @@ pub(crate) fn daemon(closes_output: bool) -> ExitCode {
     os::wait_for(between);
     muster.up(1);
     os::forever()
-}
-
-fn new_session() {
-    if let Err(error) = rustix::process::setsid() {
-        os::fail("setsid", error);
-    }
 }
 
 fn close_output() {
@@ -114,11 +108,9 @@ fn close_output() {
 /// Main and child are stopped; the child says `up` once it has seen main stopped, and is stopped next.
 pub(crate) fn stopped() -> ExitCode {
     os::exits_on(libc::SIGUSR1);
-    let main = rustix::process::getpid().as_raw_nonzero();
+    let main = os::own_number();
     os::fork(|| {
-        while state_of(main.get()) != Some('T') {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        shared::wait(|| state_of(&main) == Some('T'));
         os::say_up();
         loop {
             stop_self();
@@ -137,7 +129,7 @@ fn stop_self() {
 }
 
 /// State letter of a process, the first after the command name's closing bracket (`proc_pid_stat(5)`).
-fn state_of(pid: i32) -> Option<char> {
+fn state_of(pid: &str) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
@@ -145,33 +137,22 @@ fn state_of(pid: i32) -> Option<char> {
 /// Nothing that was put into the environment survives here, and the child is in a session of its own.
 pub(crate) fn empty_env() -> ExitCode {
     if std::env::vars_os().next().is_some() {
-        execute_bare(&["kennel-badchild", "empty-env"]);
+        os::execute(c"/proc/self/exe", &["kennel-badchild", "empty-env"], false);
     }
     os::exits_on(libc::SIGUSR1);
     let muster = Muster::new();
     let between = os::fork(|| {
-        new_session();
+        os::new_session();
         os::fork(|| {
             muster.here();
             // exec resets the handler of SIGUSR1 and keeps the session; it never says `up`, which main does.
-            execute_bare(&["kennel-badchild", "sleep", "quiet"])
+            os::execute(c"/proc/self/exe", &["kennel-badchild", "sleep", "quiet"], false)
         });
         os::leave(0)
     });
     os::wait_for(between);
     muster.up(1);
     os::forever()
-}
-
-/// Becomes this very program with an empty environment.
-fn execute_bare(arguments: &[&str]) -> ! {
-    let arguments: Vec<CString> = arguments.iter().filter_map(|argument| CString::new(*argument).ok()).collect();
-    let mut pointers: Vec<*const libc::c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
-    pointers.push(std::ptr::null());
-    let empty = [std::ptr::null()];
-    // SAFETY: both arrays end with a null pointer and their strings live until the call has replaced us.
-    unsafe { libc::execve(c"/proc/self/exe".as_ptr(), pointers.as_ptr(), empty.as_ptr()) };
-    os::fail("execve", std::io::Error::last_os_error())
 }
 
 /// The first thread is a zombie, so `/proc` shows `Z`, yet the program runs on. `cgroup.kill` of some kernels
@@ -185,17 +166,13 @@ pub(crate) fn lost_leader() -> ExitCode {
         os::forever()
     });
     muster.wait(1);
-    let leader = rustix::process::getpid().as_raw_nonzero();
+    let leader = os::own_number();
     std::thread::spawn(move || {
-        while state_of(leader.get()) != Some('Z') {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        shared::wait(|| state_of(&leader) == Some('Z'));
         os::say_up();
         os::forever()
     });
-    // SAFETY: ends this thread alone; it owns nothing that the other one uses.
-    unsafe { libc::syscall(libc::SYS_exit, 0) };
-    os::forever()
+    os::end_thread()
 }
 
 /// A pool.

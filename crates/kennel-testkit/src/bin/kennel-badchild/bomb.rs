@@ -1,0 +1,89 @@
+//! Fork bombs that fill again whatever room a kill makes, and cannot take the machine: the kernel refuses more
+//! processes than the number given, and after so many forks or so much time they only sleep.
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Uid};
+
+use crate::{os, shared};
+
+/// Forks of all members together.
+const ALTOGETHER: i64 = 100_000;
+/// And this long.
+const LASTS: Duration = Duration::from_secs(120);
+/// Pause after a refused fork.
+const PAUSE: Duration = Duration::from_millis(10);
+/// The limit holds for no root: as root, each bomb is a user of its own, from here on.
+const FIRST_UID: u32 = 61_000;
+
+/// `leaderless`: the first thread of each member exits, another forks. `cgroup.kill` of some kernels misses those.
+pub(crate) fn run(most: u64, leaderless: bool) -> ExitCode {
+    os::exits_on(libc::SIGUSR1);
+    bound(most);
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        os::ignore(signal);
+    }
+    // Nobody waits for anybody here.
+    os::ignore(libc::SIGCHLD);
+    let shared = shared::get();
+    let until = Instant::now() + LASTS;
+    os::fork(|| {
+        os::by_default(libc::SIGUSR1);
+        if leaderless { without_leader(until) } else { explode(until, false) }
+    });
+    shared::wait(|| shared.refused.load(Ordering::Relaxed) != 0);
+    os::say_up();
+    os::forever()
+}
+
+/// No more processes of this user than that, zombies included. Others' work goes first.
+pub(crate) fn bound(most: u64) {
+    if let Err(error) = rustix::process::nice(10) {
+        os::fail("nice", error);
+    }
+    os::set_hard_limit(Resource::Nproc, most);
+    if rustix::process::geteuid().is_root() {
+        let uid = FIRST_UID + rustix::process::getpid().as_raw_nonzero().get().unsigned_abs() % 1000;
+        // Root of a user namespace that knows no other user is held by the limit as it is.
+        if let Err(error) = os::become_user(Uid::from_raw(uid))
+            && error.raw_os_error() != Some(libc::EINVAL)
+        {
+            os::fail("setresuid", error);
+        }
+    }
+}
+
+/// Forks for ever; every child does the same.
+fn explode(until: Instant, leaderless: bool) -> ! {
+    let shared = shared::get();
+    loop {
+        if shared.forked.load(Ordering::Relaxed) >= ALTOGETHER || Instant::now() > until {
+            os::forever();
+        }
+        // SAFETY: takes nothing. The only thread that lives forks, and the C library keeps its own locks right.
+        match unsafe { libc::fork() } {
+            -1 => {
+                shared.refused.store(1, Ordering::Relaxed);
+                std::thread::sleep(PAUSE);
+            }
+            0 if leaderless => without_leader(until),
+            0 => {}
+            _ => {
+                shared.forked.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A second thread goes on, the first one ends.
+fn without_leader(until: Instant) -> ! {
+    let thread = std::thread::Builder::new().stack_size(64 * 1024);
+    if thread.spawn(move || explode(until, true)).is_err() {
+        // The limit counts threads, too.
+        shared::get().refused.store(1, Ordering::Relaxed);
+        os::leave(0);
+    }
+    os::end_thread()
+}
