@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use kennel_sys::spawn::{Child, Exec, Spawner};
+use kennel_sys::spawn::{Child, Exec, Settings, Spawner};
 use kennel_sys::{pidfd, wait};
 use rustix::event::epoll;
 
@@ -21,6 +21,7 @@ pub(crate) fn exec<'a>() -> Exec<'a> {
         fds: &[],
         nofile: None,
         tag: None,
+        settings: Settings::default(),
         no_new_privs: false,
         cgroup: None,
     }

@@ -3,7 +3,6 @@
 use crate::reader::Unknown;
 
 const LATER: &[&str] = &[
-    "cpu_affinity",
     "hooks",
     "idle_timeout",
     "lease",
@@ -15,9 +14,7 @@ const LATER: &[&str] = &[
     "logs",
     "max_runtime",
     "namespace",
-    "nice",
     "notify",
-    "oom_score_adjust",
     "owner",
     "schedule",
     "secrets",
@@ -33,8 +30,6 @@ const LATER: &[&str] = &[
 
 const CONTAINER: &[&str] = &[
     "build",
-    "cap_add",
-    "cap_drop",
     "container_name",
     "devices",
     "dns",
@@ -48,7 +43,6 @@ const CONTAINER: &[&str] = &[
     "platform",
     "privileged",
     "pull_policy",
-    "security_opt",
     "shm_size",
     "tmpfs",
     "volumes",
@@ -59,14 +53,17 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("autorestart", "use `restart`"),
     ("args", "put the arguments into `command`"),
     ("backoff_seconds", "it is `delay` under `restart_policy`"),
+    ("cpus", "to choose CPUs use `cpu_affinity`; a share of their time is not supported yet"),
     ("deploy", "use `replicas` and `restart_policy`"),
     ("disabled", "use `profiles`"),
     ("entrypoint", "use `command`"),
     ("exec", "use `command`"),
+    ("ionice", "use `io_priority`"),
     ("kill_timeout", "use `stop_grace_period`, with its unit"),
     ("max_restarts", "it belongs under `restart_policy`"),
     ("numprocs", "use `replicas`"),
     ("port", "use `ports`, for example `ports: { http: 8080 }`"),
+    ("rlimits", "use `ulimits`"),
     ("run", "use `command`"),
     ("script", "use `command`"),
     ("shutdown", "use `stop_signal` and `stop_grace_period`, or `stop`"),

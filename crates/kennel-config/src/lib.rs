@@ -15,12 +15,14 @@ mod yaml;
 
 mod address;
 mod command;
+mod cpus;
 mod depends;
 mod duration;
 mod env_file;
 mod environment;
 mod hints;
 mod path;
+mod privileges;
 mod probe;
 mod reader;
 mod restart;

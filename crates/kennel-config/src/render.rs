@@ -11,7 +11,7 @@ use kennel_core::model::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{duration, signal};
+use crate::{duration, privileges, signal};
 
 /// The project in the shape of the file, keys in a fixed order and services in the file's order.
 #[must_use]
@@ -65,6 +65,9 @@ fn render_service(service: &Service) -> Value {
     put("user", service.user.as_deref().map_or(Value::Null, text));
     put("group", service.group.as_deref().map_or(Value::Null, text));
     put("umask", service.umask.map_or(Value::Null, |mask| json!(format!("{mask:03o}"))));
+    for (name, value) in privileges::rendered(&service.privileges) {
+        put(name, value);
+    }
     put(
         "on_daemon_loss",
         match service.on_daemon_loss {

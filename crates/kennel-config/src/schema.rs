@@ -6,11 +6,12 @@
 mod types;
 mod values;
 
+use kennel_core::model::RESOURCE_LIMITS;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
-use crate::{address, command, depends, environment, load, probe, restart, service, stop};
+use crate::{address, command, depends, environment, load, privileges, probe, restart, service, stop};
 
 /// The JSON Schema of a configuration file.
 #[must_use]
@@ -26,12 +27,13 @@ pub fn schema() -> Value {
     root["definitions"]["Service"]["required"] = json!(["command"]);
     let names = &mut root["definitions"]["Services"];
     names["propertyNames"] = json!({ "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$" });
+    root["definitions"]["LimitsByName"]["propertyNames"] = json!({ "enum": RESOURCE_LIMITS });
     unwrap_lines(&mut root);
     root
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 10] {
+fn tables() -> [(&'static str, &'static [Key]); 11] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
@@ -43,6 +45,7 @@ fn tables() -> [(&'static str, &'static [Key]); 10] {
         ("Tcp", address::TCP),
         ("Healthcheck", probe::HEALTHCHECK),
         ("StopStage", stop::STAGE),
+        ("Limit", privileges::LIMIT),
     ]
 }
 

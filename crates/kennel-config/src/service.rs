@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use kennel_core::model::{
-    Dependency, Isolation, OnDaemonLoss, OnEscape, Privileges, Probe, ProbeKind, RestartMode, RestartPolicy, Service,
-    StopStage, default_stop_sequence,
+    Dependency, Isolation, OnDaemonLoss, OnEscape, Probe, ProbeKind, RestartMode, RestartPolicy, Service, StopStage,
+    default_stop_sequence,
 };
 
 use crate::command::{self, Shell};
@@ -16,7 +16,7 @@ use crate::diagnostic::{Report, Span};
 use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
 use crate::tree::{Entry, Node};
-use crate::{address, duration, environment, hints, path, probe, restart, stop, who};
+use crate::{address, duration, environment, hints, path, privileges, probe, restart, stop, who};
 
 /// Keys of a service.
 pub(crate) const KEYS: &[Key] = &[
@@ -41,6 +41,15 @@ pub(crate) const KEYS: &[Key] = &[
     key("user", &[]),
     key("group", &[]),
     key("umask", &[]),
+    key("no_new_privileges", &[]),
+    key("security_opt", &[]),
+    key("cap_drop", &[]),
+    key("cap_add", &[]),
+    key("ulimits", &[]),
+    key("nice", &[]),
+    key("cpu_affinity", &["cpuset"]),
+    key("io_priority", &[]),
+    key("oom_score_adj", &["oom_score_adjust"]),
     key("on_daemon_loss", &[]),
     key("profiles", &[]),
     key("labels", &[]),
@@ -135,7 +144,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         on_daemon_loss: on_daemon_loss(&fields),
         on_escape: OnEscape::default(),
         isolation: Isolation::default(),
-        privileges: Privileges::default(),
+        privileges: privileges::read(&fields),
         profiles: who::profiles(&fields).unwrap_or_default(),
         labels: fields.read("labels", |report, entry| environment::labels(report, &entry.value)).unwrap_or_default(),
         color: who::color(&fields),

@@ -2,6 +2,7 @@
 //!
 //! Knows no file, clock, runtime or operating system. Time comes in with events; effects go out as actions.
 
+pub mod capability;
 pub mod model;
 
 pub mod graph;

@@ -270,8 +270,10 @@ pub struct Isolation {
 pub struct Privileges {
     /// Executing setuid files and files with capabilities gains nothing.
     pub no_new_privileges: bool,
-    /// Numbers of the capabilities it may ever have, as a bit mask; none: as its user has them.
+    /// The capabilities it may ever have, as a set of [`crate::capability`]; none: as its user has them.
     pub capabilities: Option<u64>,
+    /// Capabilities that it has from the start, whoever it runs as; [`crate::capability::ALL`]: all that kennel has.
+    pub added_capabilities: u64,
     /// Resource limits by their name in lower case without `RLIMIT_`, for example `nofile`; in the file's order.
     pub limits: IndexMap<String, ResourceLimit>,
     /// Scheduling priority, -20 (first) to 19 (last).
@@ -285,6 +287,26 @@ pub struct Privileges {
     /// Nothing but this service runs as its `user`, so all of that user's processes may be killed at once.
     pub dedicated_user: bool,
 }
+
+/// Names of the resource limits: those of `getrlimit(2)` in lower case without `RLIMIT_`.
+pub const RESOURCE_LIMITS: [&str; 16] = [
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
 
 /// One resource limit; none: unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
 
-use kennel_sys::spawn::{Exec, Spawner};
+use kennel_sys::spawn::{Exec, Settings, Spawner};
 use kennel_sys::{packet, pidfd};
 
 use crate::channel::Channel;
@@ -55,6 +55,7 @@ impl Daemon {
             fds: &fds,
             nofile: setup.nofile,
             tag: None,
+            settings: Settings::default(),
             no_new_privs: false,
             cgroup: None,
         };

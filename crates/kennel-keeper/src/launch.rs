@@ -6,11 +6,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use kennel_sys::limit;
 use kennel_sys::process::Nofile;
-use kennel_sys::spawn::{Child, Exec, Failure, Spawner, Stage, User, candidates, interpreter};
+use kennel_sys::spawn::{
+    Capabilities, Child, Exec, Failure, Limit, Settings, Spawner, Stage, User, candidates, interpreter,
+};
 use kennel_sys::tag::Tag;
 
-use crate::proto::{Ids, Spawn, SpawnError, SpawnErrorKind, Stdio};
+use crate::proto::{Ids, Privileges, Setting, Spawn, SpawnError, SpawnErrorKind, Stdio};
 
 /// Interpreters that name interpreters are followed this far, as the kernel does.
 const NESTED: usize = 5;
@@ -28,6 +31,8 @@ pub(crate) struct Launch<'a> {
 impl Launch<'_> {
     /// Starts the process.
     pub(crate) fn run(&self, spawner: &mut Spawner) -> Result<Child, SpawnError> {
+        let privileges = &self.spawn.privileges;
+        let limits = limits(privileges);
         let exec = Exec {
             argv: &self.spawn.argv,
             env: &self.spawn.env,
@@ -41,13 +46,33 @@ impl Launch<'_> {
             fds: &self.stdio,
             nofile: self.nofile,
             tag: self.tag,
-            no_new_privs: self.no_new_privs,
+            settings: settings(privileges, &limits),
+            no_new_privs: self.no_new_privs || privileges.no_new_privs,
             cgroup: self.cgroup,
         };
         spawner.spawn(&exec).map_err(|failure| {
             let tried = candidates(&exec).unwrap_or_default();
             explain(&failure, self.spawn, &tried)
         })
+    }
+}
+
+fn limits(privileges: &Privileges) -> Vec<Limit> {
+    let limits = privileges.limits.iter();
+    limits.map(|limit| Limit { resource: limit.resource, soft: limit.soft, hard: limit.hard }).collect()
+}
+
+fn settings<'a>(privileges: &'a Privileges, limits: &'a [Limit]) -> Settings<'a> {
+    let added = privileges.added_capabilities;
+    let capabilities = (privileges.capabilities.is_some() || added != 0)
+        .then(|| Capabilities { bounding: privileges.capabilities.unwrap_or(u64::MAX), added });
+    Settings {
+        limits,
+        nice: privileges.nice,
+        cpus: &privileges.cpus,
+        io_priority: privileges.io_priority,
+        oom_score_adj: privileges.oom_score_adj,
+        capabilities,
     }
 }
 
@@ -101,6 +126,7 @@ fn is_short(errno: i32) -> bool {
 fn explain(failure: &Failure, spawn: &Spawn, tried: &[CString]) -> SpawnError {
     use rustix::io::Errno;
     let errno = failure.errno;
+    let setting = |setting, name: &str| (SpawnErrorKind::Setting(setting), name.to_owned());
     let program = spawn.argv.first().map_or(c"", CString::as_c_str);
     let (kind, subject) = match failure.stage {
         // An errno of its own would mislead: nothing was short, the kernel killed it.
@@ -111,6 +137,12 @@ fn explain(failure: &Failure, spawn: &Spawn, tried: &[CString]) -> SpawnError {
         Stage::User => {
             (SpawnErrorKind::BadUser, spawn.user.as_ref().map(|ids| ids.uid.to_string()).unwrap_or_default())
         }
+        Stage::Limit(resource) => setting(Setting::Limit, limit::name(resource).unwrap_or("unknown")),
+        Stage::Nice => setting(Setting::Nice, "nice"),
+        Stage::Cpus => setting(Setting::Cpus, "cpus"),
+        Stage::IoPriority => setting(Setting::IoPriority, "io_priority"),
+        Stage::OomScoreAdj => setting(Setting::OomScoreAdj, "oom_score_adj"),
+        Stage::Capabilities => setting(Setting::Capabilities, "capabilities"),
         Stage::Cwd => (SpawnErrorKind::BadCwd, text(&spawn.cwd)),
         Stage::Exec => match Errno::from_raw_os_error(errno) {
             Errno::TOOBIG => (SpawnErrorKind::TooLong, text(program)),

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use kennel_sys::cgroup::{self, Group, Hierarchy};
-use kennel_sys::spawn::{Exec, Spawner, Stage};
+use kennel_sys::spawn::{Exec, Settings, Spawner, Stage};
 
 pub(crate) use self::refused::Refused;
 use crate::proto::Reason;
@@ -260,6 +260,7 @@ fn born_in(group: &Group, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), R
         fds: &fds,
         nofile: None,
         tag: None,
+        settings: Settings::default(),
         no_new_privs: false,
         cgroup: Some(group.fd().as_fd()),
     };

@@ -105,6 +105,8 @@ pub struct Privileges {
     pub no_new_privs: bool,
     /// Bit mask of the capabilities that it may ever have; none: as its user has them.
     pub capabilities: Option<u64>,
+    /// Bit mask of the capabilities that it has from the start, whoever it runs as.
+    pub added_capabilities: u64,
     /// Resource limits.
     pub limits: Vec<Limit>,
     /// -20 to 19.
@@ -421,12 +423,31 @@ pub enum SpawnErrorKind {
     BadCwd,
     /// The user, group or groups cannot be taken on.
     BadUser,
+    /// This limit, priority or right cannot be given; `subject` is its name.
+    Setting(Setting),
     /// Arguments and environment together are too long for the kernel (`E2BIG`).
     TooLong,
     /// The scope could not be made.
     Scope,
     /// Processes, memory or descriptors are short; trying later may help.
     Resources,
+}
+
+/// One of [`Privileges`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// A resource limit; the subject is its name in lower case, without `RLIMIT_`.
+    Limit,
+    /// `nice`.
+    Nice,
+    /// `cpus`: some of them are not there, or not allowed here.
+    Cpus,
+    /// `io_priority`.
+    IoPriority,
+    /// `oom_score_adj`.
+    OomScoreAdj,
+    /// `capabilities` and `added_capabilities`.
+    Capabilities,
 }
 
 /// A process that a kill could not end yet.

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "the one crate that talks to the kernel without a safe wrapper in between")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails"))]
 
+pub mod limit;
 pub mod spawn;
 
 pub mod pidfd;

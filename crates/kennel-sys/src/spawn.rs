@@ -6,6 +6,7 @@
 
 mod child;
 mod clone;
+mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
 mod window;
@@ -16,12 +17,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use self::settings::Prepared;
 use rustix::mm::{MapFlags, ProtFlags};
 
 use self::window::Window;
 use crate::process::Nofile;
 use crate::tag::Tag;
 use crate::wait;
+
+pub use self::settings::{Capabilities, Limit, MOST_CPUS, Settings, own_capabilities};
 
 /// Stack of the child until it executes, bytes. The lowest page is a guard.
 const STACK: usize = 128 * 1024;
@@ -49,6 +53,8 @@ pub struct Exec<'a> {
     pub nofile: Option<Nofile>,
     /// What it and its descendants carry, where its limits allow it.
     pub tag: Option<Tag>,
+    /// Limits, priorities and capabilities.
+    pub settings: Settings<'a>,
     /// Forbid it and its descendants to gain rights by executing setuid files.
     pub no_new_privs: bool,
     /// Directory of the cgroup v2 in which it is born.
@@ -82,8 +88,20 @@ pub enum Stage {
     Clone,
     /// It was killed before its first instruction.
     Born,
-    /// `setsid`, the limit of descriptors, `NO_NEW_PRIVS`.
+    /// `setsid`, restoring the limit of descriptors, `NO_NEW_PRIVS`.
     Setup,
+    /// The resource limit of this number.
+    Limit(u32),
+    /// `setpriority`.
+    Nice,
+    /// `sched_setaffinity`; `EINVAL` also if only some of the CPUs are there and allowed.
+    Cpus,
+    /// `ioprio_set`.
+    IoPriority,
+    /// Writing `/proc/self/oom_score_adj`.
+    OomScoreAdj,
+    /// The bounding set, `capset`, the ambient set.
+    Capabilities,
     /// `setgroups`, `setgid`, `setuid`.
     User,
     /// `chdir`.
@@ -161,6 +179,10 @@ impl Spawner {
     /// `laid`: where the descriptors are laid out for it, see [`Window`].
     fn spawn_with(&self, exec: &Exec<'_>, laid: Option<&[i32]>) -> Result<Child, Failure> {
         let invalid = |_| Failure { stage: Stage::Exec, errno: libc::EINVAL };
+        // To the kernel this number means "as before", which is us.
+        if exec.user.is_some_and(|user| user.uid == u32::MAX || user.gid == u32::MAX) {
+            return Err(Failure { stage: Stage::User, errno: libc::EINVAL });
+        }
         let candidates = candidates(exec).map_err(invalid)?;
         let copies;
         let sources: Vec<i32> = match laid {
@@ -176,6 +198,7 @@ impl Spawner {
         let argv = pointers(exec.argv);
         let env = pointers(exec.env);
         let programs = pointers(&candidates);
+        let settings = Prepared::new(exec.settings, exec.user);
         let plan = child::Plan {
             programs: &programs,
             argv: argv.as_ptr(),
@@ -190,7 +213,8 @@ impl Spawner {
                 .tag
                 .and_then(Tag::limits)
                 .map(|(current, maximum)| limit(Nofile { current: Some(current), maximum })),
-            no_new_privs: exec.no_new_privs,
+            no_new_privs: exec.no_new_privs || settings.needs_no_new_privs(),
+            settings,
             report: self.memory_at(GUARD).cast(),
         };
         // SAFETY: `report` is aligned memory of ours that no child uses: each has executed or died before this

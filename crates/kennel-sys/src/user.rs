@@ -49,6 +49,8 @@ impl std::error::Error for LookupError {
 
 /// Works out what a process of `user` (and `group`, else the user's own) runs as. Both may be names or numbers.
 ///
+/// The highest number is nobody's: to the kernel it means "as before", which would be root.
+///
 /// Reads the user database, which may ask the network (LDAP and the like): not for an event loop. A number that
 /// no user has is taken as it is, with the group given, or the same number, and no supplementary groups.
 ///
@@ -66,7 +68,7 @@ pub fn lookup(user: &str, group: Option<&str>) -> Result<Ids, LookupError> {
             Ok(Ids { uid: entry.uid.as_raw(), gid: gid.as_raw(), groups })
         }
         None => {
-            let uid: u32 = user.parse().map_err(|_| LookupError::NoUser(user.to_owned()))?;
+            let uid = number(user).ok_or_else(|| LookupError::NoUser(user.to_owned()))?;
             let gid = gid.map_or(uid, Gid::as_raw);
             Ok(Ids { uid, gid, groups: vec![gid] })
         }
@@ -94,20 +96,25 @@ pub fn account(user: &str) -> Option<Account> {
 fn user_entry(user: &str) -> Result<Option<User>, LookupError> {
     // A name first: POSIX lets a user be called `1000`.
     let by_name = User::from_name(user).map_err(|errno| LookupError::Database(errno.into()))?;
-    match (by_name, user.parse()) {
+    match (by_name, number(user)) {
         (Some(entry), _) => Ok(Some(entry)),
-        (None, Ok(uid)) => User::from_uid(Uid::from_raw(uid)).map_err(|errno| LookupError::Database(errno.into())),
-        (None, Err(_)) => Ok(None),
+        (None, Some(uid)) => User::from_uid(Uid::from_raw(uid)).map_err(|errno| LookupError::Database(errno.into())),
+        (None, None) => Ok(None),
     }
 }
 
 fn group_id(group: &str) -> Result<Gid, LookupError> {
     let by_name = Group::from_name(group).map_err(|errno| LookupError::Database(errno.into()))?;
-    match (by_name, group.parse()) {
+    match (by_name, number(group)) {
         (Some(entry), _) => Ok(entry.gid),
-        (None, Ok(gid)) => Ok(Gid::from_raw(gid)),
-        (None, Err(_)) => Err(LookupError::NoGroup(group.to_owned())),
+        (None, Some(gid)) => Ok(Gid::from_raw(gid)),
+        (None, None) => Err(LookupError::NoGroup(group.to_owned())),
     }
+}
+
+/// An id of a user or group. See [`lookup`] for the one that is none.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id != u32::MAX)
 }
 
 #[cfg(test)]
@@ -132,5 +139,9 @@ mod tests {
     fn unknown_names_are_refused() {
         assert!(matches!(lookup("no-such-user", None), Err(LookupError::NoUser(_))));
         assert!(matches!(lookup("root", Some("no-such-group")), Err(LookupError::NoGroup(_))));
+        for none in ["4294967295", "4294967296", "-1", ""] {
+            assert!(matches!(lookup(none, None), Err(LookupError::NoUser(_))), "{none}");
+            assert!(matches!(lookup("root", Some(none)), Err(LookupError::NoGroup(_))), "{none}");
+        }
     }
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::values::{
-    Anything, Boolean, Color, Command, Condition, Count, Duration, ExitCodes, Factor, Identity, KillMode, MaxRestarts,
-    OnDaemonLoss, Pairs, PortOrName, Ports, Replicas, Restart, Share, Shell, Signal, Strings, Target, Test, Umask,
+    Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
+    Identity, IoPriority, KillMode, MaxRestarts, Nice, OnDaemonLoss, OomScore, Pairs, PortOrName, Ports, Replicas,
+    Restart, Share, Shell, Signal, Strings, Target, Test, Texts, Umask,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -75,6 +76,24 @@ pub(super) struct Service {
     group: Identity,
     /// File mode creation mask, octal in quotes.
     umask: Umask,
+    /// `true`: executing setuid files gains nothing, for it and all it starts.
+    no_new_privileges: Boolean,
+    /// Compose's way to write it: `no-new-privileges:true`.
+    security_opt: Texts,
+    /// Capabilities it can never have, or `ALL`. Needs no rights; see the documentation for ordinary users.
+    cap_drop: CapabilitySet,
+    /// Capabilities it has whoever it runs as, or `ALL`; kennel must have them. What stands here is not dropped.
+    cap_add: CapabilitySet,
+    /// Resource limits by name: one number, or `soft` and `hard`. Sizes in bytes, `cpu` in seconds, `rttime` in microseconds.
+    ulimits: Limits,
+    /// Scheduling priority from -20 (first) to 19 (last). Below kennel's own it needs root.
+    nice: Nice,
+    /// The CPUs it may run on, for example `0-3,6`.
+    cpu_affinity: Cpus,
+    /// Priority of its disk accesses: `idle`, `best-effort:0` (first) to `best-effort:7`, or `realtime:0` to `realtime:7`, which needs root.
+    io_priority: IoPriority,
+    /// How likely it is killed when memory is short: -1000 (never) to 1000 (first). Below kennel's own it needs root.
+    oom_score_adj: OomScore,
     /// What happens to it when the daemon is lost: `stop`, its processes are killed at once.
     on_daemon_loss: OnDaemonLoss,
     /// It is started only if one of these is chosen, or if it is named.
@@ -83,6 +102,36 @@ pub(super) struct Service {
     labels: Pairs,
     /// Colour of its prefix in merged logs: a name such as `cyan` or `bright-red`, or `#rrggbb`.
     color: Color,
+}
+
+/// Resource limits by name.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Limits {
+    Limits(LimitsByName),
+    None(()),
+}
+
+/// Resource limits by name.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+pub(super) struct LimitsByName(BTreeMap<String, LimitOrBoth>);
+
+/// One number for both, or both.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum LimitOrBoth {
+    Both(Amount),
+    Apart(Limit),
+}
+
+/// A resource limit.
+#[derive(JsonSchema)]
+pub(super) struct Limit {
+    /// What holds; it may be raised up to `hard` by the service itself.
+    soft: Amount,
+    /// At least `soft`. Above kennel's own it needs root.
+    hard: Amount,
 }
 
 /// A command, or one with its shell.

@@ -10,6 +10,11 @@ fn variable() -> Value {
     json!({ "type": "string", "pattern": "\\$" })
 }
 
+/// `ALL` and the names as they are usually written.
+fn capabilities() -> Vec<&'static str> {
+    kennel_core::capability::NAMES.into_iter().chain(["ALL"]).collect()
+}
+
 /// Declares a type that has nothing but a schema.
 macro_rules! value {
     ($($name:ident: $schema:expr;)*) => {$(
@@ -69,6 +74,31 @@ value! {
         { "type": "string", "pattern": "^ *(0o)?[0-7]+ *$|\\$" },
         // `0o22` is a number to whoever parsed it.
         { "type": "integer", "minimum": 0, "maximum": 511 },
+    ] });
+    Texts: json!({ "anyOf": [{ "type": "array", "items": { "type": "string" } }, { "type": "null" }] });
+    CapabilitySet: json!({ "anyOf": [
+        { "enum": capabilities() },
+        { "type": "string", "pattern": "^ *([Cc][Aa][Pp]_)?[A-Za-z_]+ *$|\\$" },
+        { "type": "array", "items": { "anyOf": [
+            { "enum": capabilities() },
+            { "type": "string", "pattern": "^ *([Cc][Aa][Pp]_)?[A-Za-z_]+ *$|\\$" },
+        ] } },
+        { "type": "null" },
+    ] });
+    Amount: json!({ "anyOf": [{ "type": "integer", "minimum": -1 }, { "enum": ["unlimited", "-1"] }, variable()] });
+    Nice: json!({ "anyOf": [{ "type": "integer", "minimum": -20, "maximum": 19 }, variable()] });
+    OomScore: json!({ "anyOf": [{ "type": "integer", "minimum": -1000, "maximum": 1000 }, variable()] });
+    Cpus: json!({ "anyOf": [
+        { "type": "integer", "minimum": 0, "maximum": 8191 },
+        { "type": "string", "pattern": "^[0-9 ,-]+$|\\$" },
+        { "type": "array", "items": { "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": 8191 },
+            { "type": "string", "pattern": "^[0-9 ,-]+$|\\$" },
+        ] } },
+    ] });
+    IoPriority: json!({ "anyOf": [
+        { "enum": ["idle", "best-effort", "realtime"] },
+        { "type": "string", "pattern": "^ *(idle|(best[-_]effort|realtime)( *: *[0-7])?) *$|\\$" },
     ] });
     Color: json!({ "anyOf": [
         { "enum": crate::who::COLORS },

@@ -4,6 +4,7 @@
 
 mod link;
 mod oneoff;
+mod privileges;
 mod requests;
 mod runs;
 mod signal;

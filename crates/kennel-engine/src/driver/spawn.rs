@@ -16,7 +16,7 @@ use kennel_keeper::proto::{self, Ids, Request, ScopeId, Spawn, SpawnErrorKind, S
 use kennel_sys::{proc, user};
 
 use super::runs::{Kind, Run};
-use super::{Driver, Input, Work};
+use super::{Driver, Input, Work, privileges};
 use crate::notify::Notify;
 use crate::receipt::{Builder, members};
 
@@ -172,7 +172,7 @@ fn request(id: u64, service: &Service, launch: Launch) -> Result<Spawn, String> 
             tmp: service.isolation.tmp,
             network: service.isolation.network,
         },
-        privileges: proto::Privileges::default(),
+        privileges: privileges::wanted(&service.privileges)?,
         kill_escaped: service.on_escape == OnEscape::Kill,
         stdio: launch.stdio.map_or(Stdio::Capture, Stdio::Passed),
     })
@@ -208,9 +208,7 @@ pub(super) fn model_exit(exit: proto::Exit) -> Exit {
 /// One clear line about a failed spawn.
 pub(super) fn explain(error: &proto::SpawnError, service: &Service) -> String {
     let subject = &error.subject;
-    let system = std::io::Error::from_raw_os_error(error.errno);
-    let system = system.to_string();
-    let system = system.split(" (os error").next().unwrap_or_default();
+    let system = system(error.errno);
     match error.kind {
         SpawnErrorKind::NotFound if subject.contains('/') => format!("cannot execute `{subject}`: no such file"),
         SpawnErrorKind::NotFound => format!("cannot execute `{subject}`: not found in PATH"),
@@ -220,10 +218,35 @@ pub(super) fn explain(error: &proto::SpawnError, service: &Service) -> String {
             format!("cannot execute `{program}`: its interpreter `{subject}` is not there")
         }
         SpawnErrorKind::BadCwd => format!("cannot enter the working directory `{subject}`: {system}"),
-        SpawnErrorKind::BadUser => format!("cannot run as `{subject}`: {system}"),
-        SpawnErrorKind::TooLong => "arguments and environment are too long for the system".into(),
+        SpawnErrorKind::BadUser => bad_user(error, service, &system),
+        SpawnErrorKind::Setting(setting) => privileges::explain(setting, subject, error.errno, service),
+        SpawnErrorKind::TooLong => {
+            let suspects = privileges::suspects(error.errno, service);
+            format!("arguments and environment are too long for the system{suspects}")
+        }
         SpawnErrorKind::Scope => format!("cannot make the scope `{subject}`: {system}"),
-        SpawnErrorKind::Resources => format!("the system is short of processes, memory or descriptors: {system}"),
+        SpawnErrorKind::Resources => {
+            let suspects = privileges::suspects(error.errno, service);
+            format!("the system is short of processes, memory or descriptors: {system}{suspects}")
+        }
+    }
+}
+
+/// What the system says of an `errno`.
+pub(super) fn system(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+fn bad_user(error: &proto::SpawnError, service: &Service, system: &str) -> String {
+    let (key, name) = match (&service.user, &service.group) {
+        (None, Some(group)) => ("group", group.as_str()),
+        (user, _) => ("user", user.as_deref().unwrap_or(&error.subject)),
+    };
+    let plain = !rustix::process::geteuid().is_root() && error.errno == rustix::io::Errno::PERM.raw_os_error();
+    match plain {
+        true => format!("cannot run as {key} `{name}`: that needs root; start kennel as root, or leave `{key}` out"),
+        false => format!("cannot run as {key} `{name}`: {system}"),
     }
 }
 
@@ -234,6 +257,7 @@ pub(super) fn problem_code(kind: SpawnErrorKind) -> kennel_wire::Code {
         SpawnErrorKind::NotExecutable | SpawnErrorKind::BadInterpreter => kennel_wire::Code::NotExecutable,
         SpawnErrorKind::BadCwd
         | SpawnErrorKind::BadUser
+        | SpawnErrorKind::Setting(_)
         | SpawnErrorKind::TooLong
         | SpawnErrorKind::Scope
         | SpawnErrorKind::Resources => kennel_wire::Code::SpawnFailed,

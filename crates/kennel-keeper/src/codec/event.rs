@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::request::{read_identity, write_identity};
 use super::{Malformed, Reader, Writer};
 use crate::proto::{
-    Backend, Event, Exit, KillStage, Known, Place, Reason, SignalRefused, SpawnError, SpawnErrorKind, Survivor, Usage,
+    Backend, Event, Exit, KillStage, Known, Place, Reason, Setting, SignalRefused, SpawnError, SpawnErrorKind,
+    Survivor, Usage,
 };
 
 const WELCOME: u8 = 1;
@@ -30,7 +31,7 @@ const SIGNAL: u8 = 2;
 const UNKNOWN: u8 = 3;
 
 /// By number, from 1.
-const KINDS: [SpawnErrorKind; 8] = [
+const KINDS: [SpawnErrorKind; 14] = [
     SpawnErrorKind::NotFound,
     SpawnErrorKind::NotExecutable,
     SpawnErrorKind::BadInterpreter,
@@ -39,6 +40,12 @@ const KINDS: [SpawnErrorKind; 8] = [
     SpawnErrorKind::TooLong,
     SpawnErrorKind::Scope,
     SpawnErrorKind::Resources,
+    SpawnErrorKind::Setting(Setting::Limit),
+    SpawnErrorKind::Setting(Setting::Nice),
+    SpawnErrorKind::Setting(Setting::Cpus),
+    SpawnErrorKind::Setting(Setting::IoPriority),
+    SpawnErrorKind::Setting(Setting::OomScoreAdj),
+    SpawnErrorKind::Setting(Setting::Capabilities),
 ];
 
 /// The bytes of an event, and the descriptors that go with them: any number with `Welcome`.

@@ -133,6 +133,7 @@ fn read_spawn(reader: &mut Reader<'_>) -> Result<Spawn, Malformed> {
 fn write_privileges<'a>(writer: &mut Writer<'a>, privileges: &'a Privileges) {
     writer.bool(privileges.no_new_privs);
     writer.option(privileges.capabilities.as_ref(), |writer, mask| writer.u64(*mask));
+    writer.u64(privileges.added_capabilities);
     writer.list(&privileges.limits, |writer, limit| {
         writer.u32(limit.resource);
         writer.u64(limit.soft);
@@ -149,6 +150,7 @@ fn read_privileges(reader: &mut Reader<'_>) -> Result<Privileges, Malformed> {
     Ok(Privileges {
         no_new_privs: reader.bool()?,
         capabilities: reader.option(Reader::u64)?,
+        added_capabilities: reader.u64()?,
         limits: reader
             .list(|reader| Ok(Limit { resource: reader.u32()?, soft: reader.u64()?, hard: reader.u64()? }))?,
         nice: reader.option(Reader::i32)?,

@@ -53,10 +53,16 @@ fn privileges() -> impl Strategy<Value = Privileges> {
     use proptest::option::of;
     let limit = any::<(u32, u64, u64)>().prop_map(|(resource, soft, hard)| Limit { resource, soft, hard });
     let numbers = (of(any::<i32>()), vec(any::<u32>(), 0..5), of(any::<u32>()), of(any::<i32>()));
-    (any::<(bool, bool)>(), of(any::<u64>()), vec(limit, 0..4), numbers).prop_map(
-        |((no_new_privs, dedicated_user), capabilities, limits, (nice, cpus, io_priority, oom_score_adj))| Privileges {
+    (any::<(bool, bool)>(), (of(any::<u64>()), any::<u64>()), vec(limit, 0..4), numbers).prop_map(
+        |(
+            (no_new_privs, dedicated_user),
+            (capabilities, added_capabilities),
+            limits,
+            (nice, cpus, io_priority, oom_score_adj),
+        )| Privileges {
             no_new_privs,
             capabilities,
+            added_capabilities,
             limits,
             nice,
             cpus,
@@ -131,6 +137,12 @@ fn event() -> impl Strategy<Value = Event> {
         SpawnErrorKind::TooLong,
         SpawnErrorKind::Scope,
         SpawnErrorKind::Resources,
+        SpawnErrorKind::Setting(Setting::Limit),
+        SpawnErrorKind::Setting(Setting::Nice),
+        SpawnErrorKind::Setting(Setting::Cpus),
+        SpawnErrorKind::Setting(Setting::IoPriority),
+        SpawnErrorKind::Setting(Setting::OomScoreAdj),
+        SpawnErrorKind::Setting(Setting::Capabilities),
     ]);
     prop_oneof![
         (any::<u16>(), any::<u32>(), backend, vec(known(), 0..4))

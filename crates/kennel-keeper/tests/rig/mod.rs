@@ -20,7 +20,7 @@ use kennel_keeper::proto::{
     Backend, Event, Exit, Identity, Ids, Isolation, KillStage, Known, Place, Privileges, Reason, Request, ScopeId,
     SignalRefused, Spawn, SpawnError, Stdio, Survivor, VERSION,
 };
-use kennel_sys::spawn::{Child, Exec, Spawner, User};
+use kennel_sys::spawn::{Child, Exec, Settings, Spawner, User};
 use kennel_sys::{pidfd, unix, wait};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
@@ -509,6 +509,7 @@ fn start(words: &[&str], env: &[CString], user: Option<User<'_>>, ready: &io::Pi
         fds: &fds,
         nofile: None,
         tag: None,
+        settings: Settings::default(),
         no_new_privs: false,
         cgroup: None,
     };
@@ -573,6 +574,7 @@ pub fn start_piped(rig: &Rig, words: &[&str]) -> (Child, io::PipeWriter, io::Pip
         fds: &fds,
         nofile: None,
         tag: None,
+        settings: Settings::default(),
         no_new_privs: false,
         cgroup: None,
     };

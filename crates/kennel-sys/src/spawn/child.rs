@@ -5,6 +5,7 @@
 
 use std::ffi::c_long;
 
+use super::settings::{self, Prepared};
 use super::{Stage, User};
 
 pub(super) const BORN: u32 = 0;
@@ -29,6 +30,12 @@ pub(super) fn stage(number: u32) -> Stage {
         CWD => Stage::Cwd,
         DESCRIPTORS => Stage::Descriptors,
         EXEC => Stage::Exec,
+        settings::NICE => Stage::Nice,
+        settings::CPUS => Stage::Cpus,
+        settings::IO_PRIORITY => Stage::IoPriority,
+        settings::OOM_SCORE_ADJ => Stage::OomScoreAdj,
+        settings::CAPABILITIES => Stage::Capabilities,
+        settings::LIMIT.. => Stage::Limit(number - settings::LIMIT),
         _ => Stage::Setup,
     }
 }
@@ -50,6 +57,7 @@ pub(super) struct Plan<'a> {
     pub(super) nofile: Option<libc::rlimit>,
     /// Of real-time CPU time.
     pub(super) tag: Option<libc::rlimit>,
+    pub(super) settings: Prepared<'a>,
     pub(super) no_new_privs: bool,
     pub(super) report: *mut Report,
 }
@@ -85,6 +93,9 @@ fn unreachable_end() -> ! {
     }
 }
 
+/// What a child was doing, and the `errno` that ended it.
+pub(super) type Failed = (u32, i32);
+
 fn report(plan: &Plan<'_>, stage: u32, errno: i32) {
     // SAFETY: the parent's memory for this, which it reads only after we have ended or executed.
     unsafe { plan.report.write_volatile(Report { stage, errno }) };
@@ -95,18 +106,19 @@ macro_rules! call {
     ($stage:expr, $($argument:expr),+) => {{
         // SAFETY: each call below passes numbers, or pointers into the plan or to constants that outlive it.
         let result = unsafe { libc::syscall($($argument),+) };
-        if result < 0 { Err(($stage, errno())) } else { Ok(result) }
+        if result < 0 { Err(($stage, $crate::spawn::child::errno())) } else { Ok(result) }
     }};
 }
+pub(super) use call;
 
-fn errno() -> i32 {
+pub(super) fn errno() -> i32 {
     // SAFETY: only computes an address.
     let location = unsafe { libc::__errno_location() };
     // SAFETY: the thread-local of the sleeping parent thread, which is ours to use until it wakes.
     unsafe { *location }
 }
 
-fn set_up(plan: &Plan<'_>) -> Result<(), (u32, i32)> {
+fn set_up(plan: &Plan<'_>) -> Result<(), Failed> {
     report(plan, SETUP, 0);
     if let Some(first) = plan.unshare_from {
         // Before anything else: what we open or place from here on is ours alone.
@@ -138,6 +150,8 @@ fn set_up(plan: &Plan<'_>) -> Result<(), (u32, i32)> {
     if let Some(mask) = plan.umask {
         call!(SETUP, libc::SYS_umask, c_long::from(mask & 0o777))?;
     }
+    // Before a limit of descriptors could be in the way.
+    place_descriptors(plan.fds)?;
     if let Some(limit) = &plan.nofile {
         let resource = libc::RLIMIT_NOFILE as c_long;
         let limit: *const libc::rlimit = limit;
@@ -150,21 +164,23 @@ fn set_up(plan: &Plan<'_>) -> Result<(), (u32, i32)> {
         let _refused =
             call!(SETUP, libc::SYS_prlimit64, 0 as c_long, resource, limit, std::ptr::null::<libc::rlimit>());
     }
+    plan.settings.apply()?;
     if let Some(user) = plan.user {
         call!(USER, libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr())?;
         call!(USER, libc::SYS_setresgid, user.gid as c_long, user.gid as c_long, user.gid as c_long)?;
         call!(USER, libc::SYS_setresuid, user.uid as c_long, user.uid as c_long, user.uid as c_long)?;
     }
+    plan.settings.finish()?;
     if plan.no_new_privs {
         let zero = 0 as c_long;
         call!(SETUP, libc::SYS_prctl, c_long::from(libc::PR_SET_NO_NEW_PRIVS), 1 as c_long, zero, zero, zero)?;
     }
     call!(CWD, libc::SYS_chdir, plan.cwd)?;
-    place_descriptors(plan.fds)
+    Ok(())
 }
 
 /// The sources all lie above the targets, so none is overwritten before its turn; `dup3` clears close-on-exec.
-fn place_descriptors(fds: &[i32]) -> Result<(), (u32, i32)> {
+fn place_descriptors(fds: &[i32]) -> Result<(), Failed> {
     let mut target: c_long = 0;
     for fd in fds {
         call!(DESCRIPTORS, libc::SYS_dup3, c_long::from(*fd), target, 0 as c_long)?;
@@ -185,7 +201,7 @@ fn execute(plan: &Plan<'_>) -> i32 {
         if program.is_null() {
             break;
         }
-        let failed: Result<c_long, (u32, i32)> = call!(EXEC, libc::SYS_execve, *program, plan.argv, plan.env);
+        let failed: Result<c_long, Failed> = call!(EXEC, libc::SYS_execve, *program, plan.argv, plan.env);
         last = failed.map_or_else(|(_, errno)| errno, |_| libc::EINVAL);
         match last {
             // Not this one; remembered, for it says more than "not found" at the end.

@@ -12,19 +12,31 @@ fn strings(of: &[&str]) -> Vec<CString> {
 }
 
 /// Everything a test may want to vary.
-struct Case {
-    argv: Vec<CString>,
-    env: Vec<CString>,
-    cwd: CString,
-    user: Option<(u32, u32, Vec<u32>)>,
-    umask: Option<u32>,
-    tag: Option<Tag>,
+pub(super) struct Case {
+    pub(super) argv: Vec<CString>,
+    pub(super) env: Vec<CString>,
+    pub(super) cwd: CString,
+    pub(super) user: Option<(u32, u32, Vec<u32>)>,
+    pub(super) umask: Option<u32>,
+    pub(super) nofile: Option<Nofile>,
+    pub(super) tag: Option<Tag>,
+    pub(super) settings: Settings<'static>,
+    pub(super) no_new_privs: bool,
 }
 
 impl Case {
-    fn new(argv: &[&str]) -> Self {
-        let env = strings(&["PATH=/usr/bin:/bin"]);
-        Self { argv: strings(argv), env, cwd: c"/".into(), user: None, umask: None, tag: None }
+    pub(super) fn new(argv: &[&str]) -> Self {
+        Self {
+            argv: strings(argv),
+            env: strings(&["PATH=/usr/bin:/bin"]),
+            cwd: c"/".into(),
+            user: None,
+            umask: None,
+            nofile: None,
+            tag: None,
+            settings: Settings::default(),
+            no_new_privs: true,
+        }
     }
 
     fn start_with(&self, fds: &[BorrowedFd<'_>]) -> Result<Child, Failure> {
@@ -36,15 +48,16 @@ impl Case {
             user,
             umask: self.umask,
             fds,
-            nofile: None,
+            nofile: self.nofile,
             tag: self.tag,
-            no_new_privs: true,
+            settings: self.settings,
+            no_new_privs: self.no_new_privs,
             cgroup: None,
         };
         Spawner::new().unwrap().spawn(&exec)
     }
 
-    fn start(&self) -> Result<Child, Failure> {
+    pub(super) fn start(&self) -> Result<Child, Failure> {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         self.start_with(&[null.as_fd(), null.as_fd(), null.as_fd()])
     }
