@@ -1,0 +1,185 @@
+//! Rights, limits and priorities of a service, from the file to what the kernel says of its process.
+//!
+//! covers: E3
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use kennel_testkit::{Scratch, User};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const NET_BIND_SERVICE: &str = "0000000000000400";
+const NOTHING: &str = "0000000000000000";
+
+/// Who runs kennel on which back end, as far as this machine has them.
+fn worlds() -> impl Iterator<Item = Scratch> {
+    let kennel = Path::new(env!("CARGO_BIN_EXE_kennel"));
+    [(User::Root, "cgroup"), (User::Root, "reaper"), (User::Plain, "reaper")].into_iter().filter_map(
+        move |(user, back_end)| {
+            let mut scratch = Scratch::new(user, kennel)?;
+            scratch.env("KENNEL_CONTAINMENT", back_end);
+            Some(scratch)
+        },
+    )
+}
+
+fn worlds_of_root() -> impl Iterator<Item = Scratch> {
+    worlds().filter(|scratch| scratch.user() == User::Root)
+}
+
+fn is_reaper(scratch: &Scratch) -> bool {
+    scratch.cgroups().is_empty()
+}
+
+/// The process of the service `web` as the kernel shows it.
+struct Process(String);
+
+impl Process {
+    /// Starts `web` with these keys.
+    fn new(scratch: &Scratch, keys: &str) -> Self {
+        scratch.config(&format!("services:\n  web:\n    command: ['@badchild@', --cell, '1', sleep]\n{keys}"));
+        scratch.ok(&["up", "-d"]);
+        let pid = scratch.ps("web")["pid"].as_u64().unwrap();
+        Self(format!("/proc/{pid}"))
+    }
+
+    fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("{}/{name}", self.0)).unwrap()
+    }
+
+    fn status(&self, field: &str) -> String {
+        let text = self.file("status");
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn limit(&self, name: &str) -> String {
+        let text = self.file("limits");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    }
+
+    fn nice(&self) -> i32 {
+        self.file("stat").rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse().unwrap()
+    }
+
+    /// Effective, permitted, inheritable, ambient, bounding.
+    fn capabilities(&self) -> [String; 5] {
+        ["CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd"].map(|field| self.status(field))
+    }
+}
+
+#[test]
+fn what_anybody_may_ask_for() {
+    for scratch in worlds() {
+        let process = Process::new(
+            &scratch,
+            "
+    nice: 5
+    ulimits: { nofile: { soft: 100, hard: 200 }, core: 0, rttime: 7000000 }
+    cpuset: 0-0
+    io_priority: best-effort:6
+    oom_score_adj: 500
+    security_opt: ['no-new-privileges:true']
+",
+        );
+        assert_eq!(process.nice(), 5);
+        assert_eq!(process.limit("Max open files"), "100 200");
+        assert_eq!(process.limit("Max core file size"), "0 0");
+        // Also where kennel would use this limit to know its processes again.
+        assert_eq!(process.limit("Max realtime timeout"), "7000000 7000000");
+        assert_eq!(process.status("Cpus_allowed_list"), "0");
+        assert_eq!(process.file("oom_score_adj").trim(), "500");
+        assert_eq!(process.status("NoNewPrivs"), "1");
+        scratch.down();
+        scratch.expect_nothing(DEADLINE);
+    }
+}
+
+/// The daemon and the keeper have raised limits; a service has those of whoever typed the command.
+#[test]
+fn nothing_is_set_that_nobody_asked_for() {
+    for scratch in worlds() {
+        let process = Process::new(&scratch, "");
+        let own = Process("/proc/self".into());
+        for limit in ["Max open files", "Max core file size", "Max processes"] {
+            assert_eq!(process.limit(limit), own.limit(limit), "{limit}");
+        }
+        assert_eq!(process.nice(), 0);
+        let forbidden = if is_reaper(&scratch) { "1" } else { "0" };
+        assert_eq!(process.status("NoNewPrivs"), forbidden);
+        scratch.down();
+    }
+}
+
+#[test]
+fn root_gives_and_takes_capabilities() {
+    for scratch in worlds_of_root() {
+        let keys = "    cap_drop: [ALL]\n    cap_add: [cap_net_bind_service]\n";
+        let process = Process::new(&scratch, keys);
+        let [effective, permitted, inheritable, ambient, bounding] = process.capabilities();
+        assert_eq!([effective, permitted, bounding], [NET_BIND_SERVICE; 3]);
+        assert_eq!([inheritable, ambient], [NOTHING; 2]);
+        scratch.down();
+
+        let process =
+            Process::new(&scratch, &format!("{keys}    user: '60201:60202'\n    working_dir: /\n    nice: -5\n"));
+        assert_eq!(process.capabilities(), [NET_BIND_SERVICE; 5]);
+        assert_eq!(process.status("Uid"), "60201 60201 60201 60201");
+        assert_eq!(process.status("Gid"), "60202 60202 60202 60202");
+        assert_eq!(process.status("Groups"), "60202");
+        assert_eq!(process.nice(), -5);
+        scratch.down();
+        scratch.expect_nothing(DEADLINE);
+    }
+}
+
+/// `up` fails and a line of what it says has these words; nothing of the attempt is left.
+#[track_caller]
+fn refused(scratch: &Scratch, keys: &str, words: &[&str]) {
+    scratch.config(&format!("services:\n  web:\n    command: ['@badchild@', --cell, '1', sleep]\n    {keys}\n"));
+    let output = scratch.kennel(&["up", "-d"]);
+    assert_eq!(output.code(), 1, "{keys}: {}", output.all());
+    let text = output.all();
+    assert!(text.lines().any(|line| words.iter().all(|word| line.contains(word))), "{words:?}:\n{text}");
+    assert!(scratch.in_cells().is_empty(), "{:?}", scratch.in_cells());
+    assert_eq!(scratch.ps("web")["state"], "failed");
+    scratch.down();
+    scratch.expect_nothing(DEADLINE);
+}
+
+#[test]
+fn what_an_ordinary_user_may_not_have() {
+    for scratch in worlds().filter(|scratch| scratch.user() == User::Plain) {
+        refused(&scratch, "cap_add: [NET_BIND_SERVICE]", &["web", "`NET_BIND_SERVICE`", "root"]);
+        refused(&scratch, "nice: -5", &["web", "`nice`", "-5", "root"]);
+        refused(&scratch, "io_priority: realtime:0", &["web", "`io_priority`", "root"]);
+        refused(&scratch, "oom_score_adj: -100", &["web", "`oom_score_adj`", "-100", "root"]);
+        refused(&scratch, "ulimits: { nofile: 100000000 }", &["web", "`nofile`", "100000000", "fs.nr_open"]);
+        refused(&scratch, "user: root", &["web", "`root`", "needs root"]);
+        refused(&scratch, "group: root", &["web", "`root`", "needs root"]);
+    }
+}
+
+#[test]
+fn what_nobody_may_have() {
+    for scratch in worlds() {
+        refused(&scratch, "cpu_affinity: 0,8191", &["web", "`cpu_affinity`", "the machine has 0"]);
+        refused(&scratch, "ulimits: { nofile: unlimited }", &["web", "`nofile`", "unlimited", "fs.nr_open"]);
+        refused(&scratch, "user: '4294967295'", &["web", "no user `4294967295`"]);
+    }
+}
+
+/// An ordinary user cannot take a capability from the bounding set; that nothing is gained holds all the same.
+#[test]
+fn an_ordinary_user_may_drop_capabilities() {
+    for scratch in worlds().filter(|scratch| scratch.user() == User::Plain) {
+        let process = Process::new(&scratch, "    cap_drop: [ALL]\n");
+        let [effective, permitted, inheritable, ambient, _] = process.capabilities();
+        assert_eq!([effective, permitted, inheritable, ambient], [NOTHING; 4]);
+        assert_eq!(process.status("NoNewPrivs"), "1");
+        scratch.down();
+    }
+}
