@@ -45,7 +45,8 @@ impl Launch<'_> {
             umask: self.spawn.umask,
             fds: &self.stdio,
             nofile: self.nofile,
-            tag: self.tag,
+            // It is this very limit; one that was asked for is the service's own.
+            tag: self.tag.filter(|_| !limits.iter().any(|one| limit::name(one.resource) == Some("rttime"))),
             settings: settings(privileges, &limits),
             no_new_privs: self.no_new_privs || privileges.no_new_privs,
             cgroup: self.cgroup,
