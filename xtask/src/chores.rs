@@ -20,9 +20,20 @@ pub(crate) fn test(arguments: &[String]) -> Result {
     setup::for_tests()?;
     // Tests start programs of other packages, which cargo builds only when asked.
     run::cargo(["build", "--workspace", "--bins", "--locked"])?;
+    with_crash_points()?;
     run::cargo(["test", "--workspace", "--doc", "--locked", "--quiet"])?;
     let call = ["nextest", "run", "--workspace", "--locked"].map(str::to_owned);
     run::cargo(call.iter().chain(arguments))
+}
+
+/// A kennel that a test can kill at each of its steps, in a place of its own; what it shares with the ordinary one is
+/// not compiled again. The test builds it by itself where this was not done, with the same words.
+fn with_crash_points() -> Result {
+    let target = run::target_dir();
+    let shared = format!("build.build-dir={:?}", target.display().to_string());
+    let place = target.join("crash").display().to_string();
+    let what = ["--workspace", "--bin", "kennel", "--bin", "kennel-badchild", "--features", "kennel-cli/crash-points"];
+    run::cargo(["build", "--locked", "--config", &shared, "--target-dir", &place].into_iter().chain(what))
 }
 
 /// Everything that reads the code without running it.

@@ -32,7 +32,19 @@ fn main() -> ExitCode {
     match arguments.next() {
         Some(verb) if verb == "__keeper" => return kennel_keeper::main(arguments.collect::<Vec<_>>()),
         Some(verb) if verb == "__daemon" => return kennel_server::daemon_main(arguments.collect()),
+        #[cfg(feature = "crash-points")]
+        Some(verb) if verb == "__crash-points" => return crash_points(),
         _ => drop(arguments),
     }
     ExitCode::from(command::run(Cli::read()))
+}
+
+/// Prints every step at which a test kills kennel, and where it can be reached.
+#[cfg(feature = "crash-points")]
+#[expect(clippy::print_stdout, reason = "for a test to read")]
+fn crash_points() -> ExitCode {
+    for (name, place) in kennel_sys::crash::POINTS {
+        println!("{name} {place:?}");
+    }
+    ExitCode::SUCCESS
 }

@@ -168,6 +168,7 @@ impl Keeper {
                 note!("cannot start the daemon: {error}");
                 self.lost(now, out);
             }
+            kennel_sys::crash_point!("restart.started");
         }
         if self.leaving.is_some_and(|due| due <= now)
             && let Some(daemon) = &self.daemon
@@ -212,15 +213,20 @@ impl Keeper {
                 if version != VERSION {
                     note!("the daemon speaks version {version} of the protocol, we speak {VERSION}");
                 }
+                kennel_sys::crash_point!("start.hello-heard");
                 // What has happened until now is part of the welcome; what comes after it is told.
                 self.publish(std::mem::take(out));
                 self.welcome();
+                kennel_sys::crash_point!("start.welcomed");
             }
             Request::Spawn(spawn) => {
                 self.names.insert(spawn.scope, spawn.name.clone());
                 self.contain.spawn(spawn, out);
             }
-            Request::Signal { scope, signal, everyone } => self.contain.signal(scope, signal, everyone),
+            Request::Signal { scope, signal, everyone } => {
+                self.contain.signal(scope, signal, everyone);
+                kennel_sys::crash_point!("stop.signalled");
+            }
             Request::SignalProcess { scope, process, signal } => {
                 self.contain.signal_process(scope, process, signal, out);
             }
@@ -231,6 +237,7 @@ impl Keeper {
             Request::Bye => {
                 self.leaving = Some(Instant::now() + GOODBYE);
                 self.contain.kill_all(out);
+                kennel_sys::crash_point!("end.bye-heard");
             }
         }
     }
@@ -271,6 +278,7 @@ impl Keeper {
                 let name = self.names.remove(scope).unwrap_or_default();
                 let pipes = pipes.as_ref().and_then(cloned);
                 self.records.insert(*scope, Record { name, pid: *pid, exit: None, empty: false, pipes });
+                kennel_sys::crash_point!("spawn.recorded");
             }
             Event::SpawnFailed { scope, .. } => {
                 self.names.remove(scope);
@@ -284,6 +292,7 @@ impl Keeper {
                 if let Some(record) = self.records.get_mut(scope) {
                     record.empty = true;
                 }
+                kennel_sys::crash_point!("stop.emptied");
             }
             Event::Stuck { scope, survivors } => note!("scope {} will not empty: {survivors:?}", scope.0),
             Event::Welcome { .. }
@@ -301,6 +310,11 @@ impl Keeper {
             // Out of descriptors, and so the same as below.
             note!("cannot tell the daemon what happened: {error}");
             daemon.kill();
+        }
+        match event {
+            Event::Spawned { .. } => kennel_sys::crash_point!("spawn.answered"),
+            Event::Emptied { .. } => kennel_sys::crash_point!("stop.told"),
+            _ => {}
         }
     }
 
@@ -357,7 +371,10 @@ impl Keeper {
                     before = Some(pid);
                     match self.daemon.take_if(|daemon| daemon.pid == pid) {
                         Some(daemon) => self.daemon_ended(daemon, out)?,
-                        None => self.contain.reap(pid, out),
+                        None => {
+                            self.contain.reap(pid, out);
+                            kennel_sys::crash_point!("stop.reaped");
+                        }
                     }
                 }
                 Ok(None) => break,
@@ -396,6 +413,7 @@ impl Keeper {
     /// The policy for the loss of the daemon: everything ends at once, then a new one is started.
     fn lost(&mut self, now: Instant, out: &mut Vec<Event>) {
         self.contain.kill_all(out);
+        kennel_sys::crash_point!("restart.lost");
         match self.losses.note(now) {
             Some(next) => self.next_start = Some(next),
             None => {

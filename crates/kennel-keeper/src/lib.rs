@@ -70,9 +70,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             drop(ready);
             // A lock file that nobody holds and that is not empty tells of a keeper that was lost, or that had to
             // leave something to the next.
-            if keeper.run()
-                && let Err(error) = lock.set_len(0)
-            {
+            let all_gone = keeper.run();
+            kennel_sys::crash_point!("end.place-removed");
+            if all_gone && let Err(error) = lock.set_len(0) {
                 note!("cannot clear the lock file: {error}");
             }
             ExitCode::SUCCESS
@@ -97,6 +97,7 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
         }
         Start::Elsewhere => return Ok(None),
     };
+    kennel_sys::crash_point!("start.locked");
     // Only for eyes, in `ps` and `top`.
     let _unnamed = rustix::thread::set_name(c"kennel-keeper");
     // Nothing that a service of the same user sends may end us, but `SIGKILL`.
@@ -104,10 +105,14 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
     let lock = setup.lock.try_clone().map_err(|error| format!("cannot keep the lock: {error}"))?;
     let tools = keeper::tools(&setup).map_err(|error| format!("cannot make an event loop: {error}"))?;
     let contain = contain(&options, &setup, &tools)?;
+    kennel_sys::crash_point!("start.placed");
     let mut keeper = Keeper::new(options, setup, tools, signals, contain)
         .map_err(|error| format!("cannot make an event loop: {error}"))?;
     match keeper.start_daemon(Some(ready)) {
-        Ok(()) => Ok(Some((keeper, lock))),
+        Ok(()) => {
+            kennel_sys::crash_point!("start.daemon-started");
+            Ok(Some((keeper, lock)))
+        }
         Err(error) => {
             keeper.abandon();
             Err(format!("cannot start the daemon: {error}"))

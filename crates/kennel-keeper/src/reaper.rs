@@ -53,6 +53,7 @@ pub(crate) fn run(errand: Errand<'_>) -> ! {
 }
 
 fn begin(errand: Errand<'_>) -> io::Result<()> {
+    kennel_sys::crash_point!("reaper.forked");
     let io = stdio(errand.spawn, errand.pipes, errand.null);
     let [input, output, errors] = io;
     let null = errand.null.as_fd();
@@ -75,6 +76,7 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
         no_new_privs: true,
         cgroup: None,
     };
+    kennel_sys::crash_point!("reaper.ready");
     let main = match launch.run(&mut Spawner::new()?) {
         Ok(main) => main,
         Err(error) => {
@@ -82,9 +84,11 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
             return Reaper::deliver(&mut channel, errand.keeper);
         }
     };
+    kennel_sys::crash_point!("reaper.main-started");
     let place = Place::Reaper(std::process::id());
     let identity = crate::contain::identity(main.pid, &main.pidfd);
     tell(&mut channel, &Event::Spawned { scope, pid: main.pid, identity, place, pipes: None });
+    kennel_sys::crash_point!("reaper.told");
     // The service alone has its ends from here on: a reader must see the end when the service closes them.
     process::close_all_but(&[channel.as_fd(), errand.keeper.as_fd(), signals.as_fd(), main.pidfd.as_fd()])?;
     Reaper { scope, main, main_lives: true, channel, signals, keeper: errand.keeper }.watch()
@@ -118,6 +122,7 @@ impl Reaper<'_> {
                 self.kill()?;
             }
         }
+        kennel_sys::crash_point!("reaper.emptied");
         let scope = self.scope;
         tell(&mut self.channel, &Event::Emptied { scope });
         Self::deliver(&mut self.channel, self.keeper)
@@ -203,6 +208,7 @@ impl Reaper<'_> {
 
     /// Until no child is left, however long that takes.
     fn kill(&mut self) -> io::Result<()> {
+        kennel_sys::crash_point!("reaper.kill-begun");
         let begin = Instant::now();
         let mut hunt = Hunt::new(begin);
         let mut swept = false;

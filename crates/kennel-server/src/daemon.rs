@@ -68,6 +68,7 @@ async fn serve(args: Vec<OsString>, keeper: OwnedFd, ready: &mut fs::File) -> io
     let (engine, driver) = kennel_engine::start(home.clone(), keeper).await?;
     let listener = listen(&home.api_socket())?;
     let stdio = listen(&home.stdio_socket())?;
+    kennel_sys::crash_point!("daemon.listening");
     let connections = Connections::new();
     let driver = tokio::spawn(driver.run());
     tokio::spawn(descriptors::serve(stdio, engine.clone(), connections.clone()));
@@ -80,6 +81,7 @@ async fn serve(args: Vec<OsString>, keeper: OwnedFd, ready: &mut fs::File) -> io
         .into_future();
     let server = tokio::spawn(server);
     writeln!(ready, "ready")?;
+    kennel_sys::crash_point!("daemon.ready");
     *ready = fs::File::open("/dev/null")?;
     tracing::info!(instance = home.name, "serving");
     finished.finished().await;

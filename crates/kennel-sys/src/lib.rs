@@ -5,6 +5,26 @@
 #![expect(unsafe_code, reason = "the one crate that talks to the kernel without a safe wrapper in between")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails"))]
 
+#[cfg(feature = "crash-points")]
+pub mod crash;
+
+/// Marks a step at which the tests kill kennel: see `crash`.
+#[cfg(feature = "crash-points")]
+#[macro_export]
+macro_rules! crash_point {
+    ($name:literal) => {{
+        const { assert!($crate::crash::is_known($name), "not in the list of steps") };
+        $crate::crash::reach($name);
+    }};
+}
+
+/// Marks a step at which the tests kill kennel; here it is nothing.
+#[cfg(not(feature = "crash-points"))]
+#[macro_export]
+macro_rules! crash_point {
+    ($name:literal) => {{}};
+}
+
 pub mod limit;
 pub mod spawn;
 

@@ -170,6 +170,7 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
     link.send(Request::Hello { version: proto::VERSION });
     let mut received = Vec::new();
     link.receive(&mut received).await?;
+    kennel_sys::crash_point!("daemon.connected");
     let mut received = received.into_iter();
     let Some(proto::Event::Welcome { version, pid, backend, known }) = received.next() else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the keeper did not answer the greeting"));
@@ -268,6 +269,7 @@ impl Driver {
             }
             // Whoever follows the events hears of an exit before what follows from it is worked out.
             self.events.flush();
+            kennel_sys::crash_point!("daemon.recorded");
             tokio::task::yield_now().await;
         }
         self.events.publish(None, None, EventKind::ShutdownCompleted { left: 0 });
@@ -275,9 +277,10 @@ impl Driver {
         self.recorder.drain().await;
         let end = if self.keeper_lost { End::WithoutKeeper } else { End::Said };
         if self.keeper_lost {
-            self.clear_place();
+            self.clear_place().await;
         } else {
             self.link.send(Request::Bye);
+            kennel_sys::crash_point!("daemon.bye");
             if let Err(error) = self.link.finish().await {
                 tracing::warn!(%error, "cannot say goodbye to the keeper");
             }
@@ -306,11 +309,21 @@ impl Driver {
     }
 
     /// Does what the keeper does at its end, so that no empty cgroup stays behind a lost one.
-    fn clear_place(&self) {
+    async fn clear_place(&self) {
         let Backend::Cgroup { root } = &self.backend else { return };
         // `root` is `…/kennel/<name>`, and we sit in a leaf of it.
         let outside = root.parent().and_then(|kennel| kennel.parent());
-        let left = outside.map_or(Ok(()), cgroup::enter).and_then(|()| cgroup::remove_tree(root));
+        let mut left = outside.map_or(Ok(()), cgroup::enter);
+        let mut pause = Duration::from_millis(1);
+        if left.is_ok() {
+            left = cgroup::remove_tree(root);
+            // A keeper that dies lets go of its channel before it leaves its cgroup.
+            while left.is_err() && pause < Duration::from_secs(1) {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                left = cgroup::remove_tree(root);
+            }
+        }
         if let Err(error) = left {
             tracing::warn!(%error, "an empty cgroup stays until the next start");
         }

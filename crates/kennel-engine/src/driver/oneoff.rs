@@ -199,6 +199,7 @@ impl Driver {
                 self.inherited.insert(id);
             }
         }
+        kennel_sys::crash_point!("daemon.inherited");
         self.events.publish(None, None, EventKind::DaemonRecovered { scopes });
     }
 }

@@ -61,7 +61,10 @@ impl Driver {
             Input::Probe(id, told) => self.probe_told(id, told),
             Input::SaidReady(id) => self.said_ready(id),
             Input::Emptied(id) => self.emptied(id),
-            Input::Swept => self.swept = true,
+            Input::Swept => {
+                kennel_sys::crash_point!("daemon.swept");
+                self.swept = true;
+            }
         }
     }
 
@@ -77,6 +80,7 @@ impl Driver {
             Err(problem) => return drop(reply.send(Err(problem))),
         };
         let names = self.load(up.project, up.config, up.environment, &chosen);
+        kennel_sys::crash_point!("daemon.accepted");
         self.start_slots(names, reply);
     }
 

@@ -143,6 +143,7 @@ impl Driver {
         run.receipt.main_exited(wire_exit(exit));
         if let (Kind::Slot, Some(pid)) = (&run.kind, run.pid) {
             self.events.publish(Some(&run.name), Some(id), EventKind::Exited { pid, exit: wire_exit(exit) });
+            kennel_sys::crash_point!("daemon.exit-heard");
         }
         self.queue.push_back(Work::Run(id, Event::MainExited(exit)));
     }
@@ -284,6 +285,7 @@ impl Driver {
         self.stop_helpers_of(id, |_| true);
         if matches!(end, End::Ran { .. }) {
             self.link.send(Request::Forget { scope: ScopeId(id) });
+            kennel_sys::crash_point!("daemon.forget-sent");
         }
         let receipt = run.receipt_now(id, &self.boot_id, true);
         match run.kind {
@@ -301,6 +303,7 @@ impl Driver {
             }
             self.note_receipt(name, &receipt);
             self.events.publish(Some(name), Some(id), EventKind::Down { receipt: Box::new(receipt) });
+            kennel_sys::crash_point!("daemon.receipt-made");
         }
         if let Some(slot) = self.slots.get_mut(name) {
             slot.run = None;
@@ -317,6 +320,7 @@ impl Driver {
         // Nobody answers them any more.
         self.signals.clear();
         self.events.publish(None, None, EventKind::KeeperLost {});
+        kennel_sys::crash_point!("daemon.keeper-lost");
         let limit = Some(std::time::Duration::ZERO);
         for (name, _) in self.slots.iter().filter(|(_, slot)| slot.run.is_none()) {
             let stop = slot::Event::Stop { reason: Reason::KeeperLost, limit };

@@ -143,7 +143,11 @@ impl Driver {
         self.runs.insert(id, run);
         let refused = match request {
             Ok(_) if self.keeper_lost => "the keeper was lost".to_owned(),
-            Ok(request) => return self.link.send(Request::Spawn(Box::new(request))),
+            Ok(request) => {
+                self.link.send(Request::Spawn(Box::new(request)));
+                kennel_sys::crash_point!("daemon.spawn-sent");
+                return;
+            }
             Err(error) => error,
         };
         let failed = instance::Event::SpawnFailed { error: refused, transient: false };

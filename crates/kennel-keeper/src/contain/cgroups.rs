@@ -137,6 +137,7 @@ impl Cgroups {
             .place
             .leaf(&spawn.name, |leaf| self.leaves.contains_key(leaf))
             .map_err(|error| no_scope(&error, spawn.name.clone()))?;
+        kennel_sys::crash_point!("spawn.group-made");
         let directory = group.directory().to_owned();
         let started = self.start_in(&group, spawn, pipes.as_ref());
         let (watch, child) = match started {
@@ -147,6 +148,7 @@ impl Cgroups {
                 return Err(error);
             }
         };
+        kennel_sys::crash_point!("spawn.cloned");
         if let Watch::Inotify(watch) = watch {
             self.watches.insert(watch, scope);
         }
@@ -262,6 +264,7 @@ impl Cgroups {
                 note!("cannot kill {} at once: {error}", live.group.directory().display());
             }
             live.killer = Some(killer);
+            kennel_sys::crash_point!("stop.kill-written");
         }
         self.touched.push(scope);
     }
@@ -343,6 +346,7 @@ impl Cgroups {
         match step {
             Step::Again => false,
             Step::Empty => {
+                kennel_sys::crash_point!("stop.leaf-removed");
                 live.killer = None;
                 live.removed = Some(now + PATIENCE);
                 true

@@ -106,6 +106,7 @@ impl Reapers {
                 keeper: &self.own_pidfd,
             }),
         };
+        kennel_sys::crash_point!("spawn.reaper-forked");
         self.reapers.insert(reaper, scope);
         let live = Live {
             reaper,
@@ -267,7 +268,9 @@ impl Live {
     }
 
     fn kill(&self, scope: ScopeId) {
-        let Err(error) = self.ask(&Request::Kill { scope }) else { return };
+        let asked = self.ask(&Request::Kill { scope });
+        kennel_sys::crash_point!("stop.kill-asked");
+        let Err(error) = asked else { return };
         if error.kind() == io::ErrorKind::WouldBlock {
             // It does not listen. Without it the members become ours, and are ended by ourselves.
             note!("the reaper of {} does not listen", self.name);

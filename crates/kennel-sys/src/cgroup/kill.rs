@@ -112,6 +112,7 @@ fn sweep(group: &Group) {
     let _frozen = group.freeze(true);
     group.signal(libc::SIGKILL);
     let _killed = group.kill();
+    crate::crash_point!("stop.swept");
 }
 
 /// A process that is still there, for a report.

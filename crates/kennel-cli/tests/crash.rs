@@ -1,0 +1,229 @@
+//! Kennel is killed at every named step of start, spawn, stop, loss and end: after the next command nothing is left,
+//! and everything works as before. The steps are in a build of its own, `kennel_sys::crash` says how they work.
+//!
+//! covers: C2, C3, C7
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+#![allow(clippy::print_stderr, reason = "what was seen, for the reader of a failure")]
+
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use kennel_testkit::{Output, Scratch, Seen, Signal, User, try_send};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+/// From kennel's word that nothing is left until `/proc` agrees.
+const AGREE: Duration = Duration::from_secs(2);
+/// Name and shape; the cell is the position from 1.
+const SERVICES: [(&str, &str); 5] = [
+    ("plain", "plain"),
+    ("daemonised", "daemon"),
+    ("stubborn", "ignores-term"),
+    ("own-group", "own-group"),
+    // `cgroup.kill` of some kernels misses this one, which is the way to the second sweep.
+    ("lost-leader", "lost-leader"),
+];
+/// Two stories side by side: much of each is waiting.
+const WORKERS: usize = 2;
+
+/// The kennel with the steps compiled in, built beside the ordinary one, which has none.
+fn kennel_that_crashes() -> PathBuf {
+    let ordinary = PathBuf::from(env!("CARGO_BIN_EXE_kennel"));
+    let target = ordinary.ancestors().nth(2).expect("<target>/<profile>/kennel");
+    // What is compiled goes where everything else is, so that dependencies are not compiled once more; only the
+    // programs go to a place of their own.
+    let built = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
+        .args(["build", "--quiet", "--locked", "--workspace", "--bin", "kennel", "--bin", "kennel-badchild"])
+        .args(["--features", "kennel-cli/crash-points", "--config"])
+        .arg(format!("build.build-dir={:?}", target.display().to_string()))
+        .arg("--target-dir")
+        .arg(target.join("crash"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .status();
+    assert!(built.expect("cargo runs").success(), "the build with crash points failed");
+    target.join("crash/debug/kennel")
+}
+
+/// Names of the steps that can be reached with a back end.
+fn steps(kennel: &Path, user: User) -> Vec<String> {
+    let printed = Command::new(kennel).arg("__crash-points").output().expect("kennel runs").stdout;
+    let backend = if user == User::Root { "Cgroup" } else { "Reaper" };
+    let lines = String::from_utf8(printed).unwrap();
+    let steps = lines.lines().filter_map(|line| line.split_once(' '));
+    steps.filter(|(_, place)| *place == "Any" || *place == backend).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// A command, or something that is done to kennel from outside.
+type Chapter = fn(&Story) -> (&'static str, Option<Output>);
+
+/// One kennel that is to die at one step.
+struct Story {
+    scratch: Scratch,
+    mark: PathBuf,
+    /// The step is reached by a process that holds one scope, and neither keeper nor daemon dies.
+    spares_kennel: bool,
+}
+
+impl Story {
+    fn new(user: User, kennel: &Path, step: &str, both: bool) -> Option<Self> {
+        let mut scratch = Scratch::new(user, kennel)?;
+        let mut yaml = "services:\n".to_owned();
+        for (index, (name, shape)) in SERVICES.iter().enumerate() {
+            let cell = index + 1;
+            writeln!(yaml, "  {name}: {{ command: ['@badchild@', --cell, '{cell}', {shape}], restart: 'no',").unwrap();
+            writeln!(yaml, "    readiness: {{ log_line: up }}, stop_grace_period: 100ms }}").unwrap();
+        }
+        scratch.config(&yaml);
+        let mark = scratch.dir("crash").join("mark");
+        scratch.env("KENNEL_CRASH_AT", step);
+        scratch.env("KENNEL_CRASH_MARK", mark.display().to_string());
+        scratch.env("KENNEL_CRASH_BOTH", if both { "1" } else { "" });
+        Some(Self { scratch, mark, spares_kennel: step.starts_with("reaper.") })
+    }
+
+    fn reached(&self) -> bool {
+        self.mark.exists()
+    }
+
+    /// Does everything that a kennel does, until the step was reached; the command that was under way then.
+    fn until_reached(&self) -> Option<(&'static str, Output)> {
+        let chapters: [Chapter; 8] = [
+            |it| ("up", Some(it.scratch.kennel(&["up", "-d"]))),
+            |it| ("", it.main_exits()),
+            |it| ("stop", Some(it.scratch.kennel(&["stop"]))),
+            |it| ("up", Some(it.scratch.kennel(&["up", "-d"]))),
+            |it| ("", it.lose(Scratch::running_daemon)),
+            |it| ("up", Some(it.scratch.kennel(&["up", "-d"]))),
+            |it| ("", it.lose(Scratch::running_keeper)),
+            |it| ("down", Some(it.up_and_down())),
+        ];
+        for chapter in chapters {
+            let (verb, output) = chapter(self);
+            if self.reached() {
+                return Some((verb, output.unwrap_or_else(|| self.scratch.kennel(&["ps"]))));
+            }
+        }
+        None
+    }
+
+    fn up_and_down(&self) -> Output {
+        self.scratch.kennel(&["up", "-d"]);
+        self.scratch.kennel(&["down"])
+    }
+
+    fn main_exits(&self) -> Option<Output> {
+        let cell = |cell: u64| move |seen: &Seen| seen.cell == Some(cell) && seen.living;
+        let of_plain: Vec<Seen> = self.scratch.in_cells().into_iter().filter(cell(1)).collect();
+        let main = of_plain.iter().find(|seen| !of_plain.iter().any(|other| other.pid == seen.ppid));
+        main.map(|main| try_send(main, Signal::USR1));
+        self.wait(|| !self.scratch.in_cells().iter().any(cell(1)));
+        None
+    }
+
+    /// Kills the daemon or the keeper, and waits until it is seen what follows.
+    fn lose(&self, part: fn(&Scratch) -> Option<Seen>) -> Option<Output> {
+        let lost = part(&self.scratch)?;
+        try_send(&lost, Signal::KILL);
+        self.wait(|| self.scratch.in_cells().is_empty());
+        if lost.verb() == "__daemon" {
+            // The next one has the lost one's scopes to look after.
+            self.wait(|| self.scratch.kennel(&["ps"]).code() == 0);
+        } else {
+            self.wait(|| self.scratch.survivors().is_empty());
+        }
+        None
+    }
+
+    /// Until the condition holds or the step was reached.
+    fn wait(&self, condition: impl Fn() -> bool) {
+        kennel_testkit::wait_until(DEADLINE, "what a chapter waits for", || self.reached() || condition());
+    }
+
+    /// Nothing is left after the next command, and kennel is as good as new.
+    fn recovers(&self, verb: &str, output: &Output) {
+        // The command that was interrupted may have tried again, and then everything runs, as it should.
+        let may_run = self.spares_kennel || verb == "up" && output.code() == 0;
+        self.scratch.ok(&["ps"]);
+        if !may_run {
+            let end = Instant::now() + AGREE;
+            while !self.scratch.in_cells().is_empty() {
+                let left = self.scratch.in_cells();
+                assert!(Instant::now() < end, "left after the next command: {}", show(&left));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        self.scratch.down();
+        assert_eq!(self.scratch.cgroups(), Vec::<PathBuf>::new());
+        self.scratch.ok(&["up", "-d"]);
+        let living = self.scratch.in_cells().iter().filter(|seen| seen.living).count();
+        assert!(living >= 2 * SERVICES.len(), "{living} live after `up`");
+        self.scratch.down();
+    }
+}
+
+fn show(left: &[Seen]) -> String {
+    left.iter().map(|seen| format!("\n  {seen}")).collect()
+}
+
+fn tell(user: User, kennel: &Path, step: &str, both: bool) {
+    let Some(story) = Story::new(user, kennel, step, both) else { return };
+    let Some((verb, output)) = story.until_reached() else { panic!("the step was never reached") };
+    story.recovers(verb, &output);
+}
+
+/// Every step, once with the process alone that reaches it and once with keeper and daemon at the same time.
+fn every_step(user: User) {
+    let kennel = kennel_that_crashes();
+    let all = steps(&kennel, user);
+    assert!(all.len() > 30, "{all:?}");
+    let alone_or_both = |step: &String| {
+        let both = !step.starts_with("reaper.");
+        [Some((step.clone(), false)), both.then(|| (step.clone(), true))].into_iter().flatten().collect::<Vec<_>>()
+    };
+    let queue: Mutex<Vec<(String, bool)>> = Mutex::new(all.iter().rev().flat_map(alone_or_both).collect());
+    let failures = Mutex::new(String::new());
+    let work = || {
+        while let Some((step, both)) = { queue.lock().unwrap().pop() } {
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| tell(user, &kennel, &step, both))) else { continue };
+            let why = panic.downcast_ref::<String>().cloned();
+            let why = why.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
+            let who = if both { "keeper and daemon" } else { "one process" };
+            writeln!(failures.lock().unwrap(), "\n{step}, {who}: {why}").unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(work);
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{user:?}: {failures}");
+}
+
+#[test]
+fn stack_crashes_at_every_step_cgroup() {
+    every_step(User::Root);
+}
+
+#[test]
+fn stack_crashes_at_every_step_reaper() {
+    every_step(User::Plain);
+}
+
+/// What is shipped cannot be told to kill itself.
+#[test]
+fn an_ordinary_build_has_no_crash_points() {
+    let has = |program: &Path, text: &str| {
+        let bytes = std::fs::read(program).expect("a program");
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    let ordinary = Path::new(env!("CARGO_BIN_EXE_kennel"));
+    for text in ["KENNEL_CRASH_AT", "__crash-points", "spawn.recorded"] {
+        assert!(!has(ordinary, text), "{text}");
+        assert!(has(&kennel_that_crashes(), text), "{text}");
+    }
+}
