@@ -15,13 +15,16 @@ use rustix::event::epoll;
 
 pub(crate) use self::cgroups::Cgroups;
 pub(crate) use self::reapers::Reapers;
+use crate::place::Refused;
 use crate::proto::{Backend, Event, Exit, Identity, ScopeId, SignalRefused, Spawn, Survivor, Usage};
 use crate::tag::Tags;
 
 /// The containment in use.
-pub(crate) enum Contain {
-    Cgroups(Cgroups),
-    Reapers(Reapers),
+pub(crate) struct Contain {
+    /// Where every scope has a group, or why that does not work here.
+    cgroups: Result<Cgroups, Refused>,
+    /// Scopes held by a process of their own: all of them without cgroups, those with a PID namespace otherwise.
+    reapers: Reapers,
 }
 
 /// What a containment needs of the keeper.
@@ -36,126 +39,129 @@ pub(crate) struct Tools {
 }
 
 impl Contain {
+    pub(crate) fn new(cgroups: Result<Cgroups, Refused>, reapers: Reapers) -> Self {
+        Self { cgroups, reapers }
+    }
+
     pub(crate) fn backend(&self) -> Backend {
-        match self {
-            Self::Cgroups(it) => it.backend(),
-            Self::Reapers(it) => it.backend(),
+        match &self.cgroups {
+            Ok(cgroups) => cgroups.backend(),
+            Err(refused) => Backend::Reaper { reason: refused.reason, because: refused.because.clone() },
         }
     }
 
     /// Starts a process in a fresh scope.
     pub(crate) fn spawn(&mut self, spawn: Box<Spawn>, out: &mut Vec<Event>) {
-        match self {
-            Self::Cgroups(it) => it.spawn(&spawn, out),
-            Self::Reapers(it) => it.spawn(&spawn, out),
+        match &mut self.cgroups {
+            Ok(cgroups) if spawn.isolation.pid => match cgroups.leaf(&spawn) {
+                Ok(leaf) => self.reapers.spawn(&spawn, Some(leaf), out),
+                Err(error) => out.push(Event::SpawnFailed { scope: spawn.scope, error }),
+            },
+            Ok(cgroups) => cgroups.spawn(&spawn, out),
+            Err(_) => self.reapers.spawn(&spawn, None, out),
         }
     }
 
     /// Signals the main process or every member; a scope that is gone is no error.
     pub(crate) fn signal(&mut self, scope: ScopeId, signal: i32, everyone: bool) {
-        match self {
-            Self::Cgroups(it) => it.signal(scope, signal, everyone),
-            Self::Reapers(it) => it.signal(scope, signal, everyone),
+        match self.cgroups_of(scope) {
+            Some(cgroups) => cgroups.signal(scope, signal, everyone),
+            None => self.reapers.signal(scope, signal, everyone),
         }
     }
 
     /// Signals one process, if it is the one that is meant and in the scope.
     pub(crate) fn signal_process(&mut self, scope: ScopeId, process: Identity, signal: i32, out: &mut Vec<Event>) {
-        let result = match self {
-            Self::Cgroups(it) => signal_one(process, signal, |fd| it.holds(scope, process.pid, fd)),
-            Self::Reapers(it) => signal_one(process, signal, |_| it.holds(scope, process.pid)),
+        let result = match self.cgroups_of(scope) {
+            Some(it) => signal_one(process, signal, |fd| it.holds(scope, process.pid, fd)),
+            None => signal_one(process, signal, |_| self.reapers.holds(scope, process.pid)),
         };
         out.push(Event::Signalled { scope, process, refused: result.err() });
     }
 
     /// Begins to empty a scope, or goes on with it.
     pub(crate) fn kill(&mut self, scope: ScopeId, out: &mut Vec<Event>) {
-        match self {
-            Self::Cgroups(it) => it.kill(scope, out),
-            Self::Reapers(it) => it.kill(scope, out),
+        match self.cgroups_of(scope) {
+            Some(cgroups) => cgroups.kill(scope, out),
+            None => self.reapers.kill(scope, out),
         }
     }
 
     /// Begins to empty every scope.
     pub(crate) fn kill_all(&mut self, out: &mut Vec<Event>) {
-        match self {
-            Self::Cgroups(it) => it.kill_all(out),
-            Self::Reapers(it) => it.kill_all(out),
+        self.reapers.kill_all(out);
+        if let Ok(cgroups) = &mut self.cgroups {
+            cgroups.kill_all(out);
         }
     }
 
     /// Which child is the daemon.
     pub(crate) fn set_daemon(&mut self, daemon: Option<u32>) {
-        if let Self::Reapers(it) = self {
-            it.set_daemon(daemon);
-        }
+        self.reapers.set_daemon(daemon);
     }
 
     /// Whether it wants to know of children that were stopped.
     pub(crate) fn minds_stops(&self) -> bool {
-        matches!(self, Self::Reapers(_))
+        self.reapers.has_any()
     }
 
     /// A child was stopped.
     pub(crate) fn stopped(&mut self, pid: u32) {
-        if let Self::Reapers(it) = self {
-            it.stopped(pid);
-        }
+        self.reapers.stopped(pid);
     }
 
     /// Reaps a child that has ended. `pid` is a zombie and stays one until this reaps it.
     pub(crate) fn reap(&mut self, pid: u32, out: &mut Vec<Event>) {
-        match self {
-            Self::Cgroups(it) => it.reap(pid, out),
-            Self::Reapers(it) => it.reap(pid, out),
+        match &mut self.cgroups {
+            Ok(cgroups) if !self.reapers.has_reaper(pid) => cgroups.reap(pid, out),
+            _ => self.reapers.reap(pid, out),
         }
     }
 
     /// Called once when no more children wait to be reaped.
     pub(crate) fn reaped(&mut self, out: &mut Vec<Event>) {
-        match self {
-            Self::Cgroups(it) => it.look(out),
-            Self::Reapers(it) => it.hunt(out),
+        if let Ok(cgroups) = &mut self.cgroups {
+            cgroups.look(out);
         }
+        self.reapers.tick(Instant::now(), out);
     }
 
     /// A descriptor registered with a token of [`Tools::watch`] has something to say.
     pub(crate) fn ready(&mut self, token: u64, out: &mut Vec<Event>) {
-        match self {
-            Self::Cgroups(it) => it.ready(token, out),
-            Self::Reapers(it) => it.ready(token, out),
+        let is_reaper = scope_of(token).is_some_and(|scope| self.reapers.has(scope));
+        match &mut self.cgroups {
+            Ok(cgroups) if !is_reaper => cgroups.ready(token, out),
+            _ => self.reapers.ready(token, out),
         }
     }
 
     /// When [`Contain::tick`] wants to be called; `None`: not without other news.
     pub(crate) fn due(&self) -> Option<Instant> {
-        match self {
-            Self::Cgroups(it) => it.due(),
-            Self::Reapers(it) => it.due(),
-        }
+        self.cgroups.iter().filter_map(Cgroups::due).chain(self.reapers.due()).min()
     }
 
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
-        match self {
-            Self::Cgroups(it) => it.tick(now, out),
-            Self::Reapers(it) => it.hunt(out),
+        if let Ok(cgroups) = &mut self.cgroups {
+            cgroups.tick(now, out);
         }
+        self.reapers.tick(now, out);
     }
 
     /// Whether no scope has anything alive in it.
     pub(crate) fn is_empty(&self) -> bool {
-        match self {
-            Self::Cgroups(it) => it.is_empty(),
-            Self::Reapers(it) => it.is_empty(),
-        }
+        self.reapers.is_empty() && self.cgroups.as_ref().map_or(true, Cgroups::is_empty)
     }
 
     /// Removes what was made for all scopes together, before the keeper exits.
     pub(crate) fn remove(&mut self) {
-        match self {
-            Self::Cgroups(it) => it.remove(),
-            Self::Reapers(_) => {}
+        if let Ok(cgroups) = &mut self.cgroups {
+            cgroups.remove();
         }
+    }
+
+    /// What holds a scope, if that is not a process of its own.
+    fn cgroups_of(&mut self, scope: ScopeId) -> Option<&mut Cgroups> {
+        self.cgroups.as_mut().ok().filter(|_| !self.reapers.has(scope))
     }
 }
 

@@ -17,6 +17,7 @@ mod launch;
 mod place;
 
 mod hunt;
+mod init;
 mod reaper;
 pub mod tag;
 
@@ -123,26 +124,23 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
 /// Chooses between the two ways to hold scopes together.
 fn contain(options: &Options, setup: &Setup, tools: &Rc<Tools>) -> Result<Contain, String> {
     let wanted = std::env::var_os(CONTAINMENT).unwrap_or_default();
-    let cgroup = || -> Result<Contain, Refused> {
+    let own = setup.own_pidfd.try_clone().map_err(|error| format!("cannot prepare reapers: {error}"))?;
+    let reapers = Reapers::new(tools.clone(), own);
+    let cgroup = || -> Result<Cgroups, Refused> {
         let mut spawner = Spawner::new().map_err(Refused::other("cannot prepare to spawn"))?;
         let place = Place::find(&options.name, &mut spawner, &setup.null)?;
-        Cgroups::new(tools.clone(), place, spawner)
-            .map(Contain::Cgroups)
-            .map_err(Refused::other("cannot watch cgroups"))
+        Cgroups::new(tools.clone(), place, spawner).map_err(Refused::other("cannot watch cgroups"))
     };
-    let reaper = |refused: Refused| -> Result<Contain, String> {
-        let own = setup.own_pidfd.try_clone().map_err(|error| format!("cannot prepare reapers: {error}"))?;
-        Ok(Contain::Reapers(Reapers::new(tools.clone(), own, refused)))
-    };
-    match wanted.to_str() {
-        Some("" | "auto") => cgroup().or_else(reaper),
-        Some("cgroup") => cgroup().map_err(|refused| refused.because),
-        Some("reaper") => reaper(Refused { reason: Reason::Forced, because: format!("{CONTAINMENT} says so") }),
+    let cgroups = match wanted.to_str() {
+        Some("" | "auto") => cgroup(),
+        Some("cgroup") => Ok(cgroup().map_err(|refused| refused.because)?),
+        Some("reaper") => Err(Refused { reason: Reason::Forced, because: format!("{CONTAINMENT} says so") }),
         _ => {
             let wanted = wanted.display();
-            Err(format!("{CONTAINMENT} is `{wanted}`, which is none of auto, cgroup and reaper"))
+            return Err(format!("{CONTAINMENT} is `{wanted}`, which is none of auto, cgroup and reaper"));
         }
-    }
+    };
+    Ok(Contain::new(cgroups, reapers))
 }
 
 fn answer(ready: OwnedFd, line: &str) {

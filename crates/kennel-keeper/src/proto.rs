@@ -427,6 +427,8 @@ pub enum SpawnErrorKind {
     Setting(Setting),
     /// Arguments and environment together are too long for the kernel (`E2BIG`).
     TooLong,
+    /// A namespace that was asked for cannot be had; `subject` says why, and what would help.
+    Isolation,
     /// The scope could not be made.
     Scope,
     /// Processes, memory or descriptors are short; trying later may help.

@@ -1,14 +1,16 @@
-//! A process that holds one scope together: subreaper for everything the main process starts.
+//! A process that holds one scope together: subreaper for everything the main process starts, or the first process
+//! of the scope's PID namespace.
 //!
 //! It is a copy of the keeper, made by `fork` and never executed anew, and speaks the keeper's own protocol: it is
 //! asked by `Signal` and `Kill`, and tells the rest. It ends when its scope is empty, and empties it when the keeper
 //! is gone. Only `SIGKILL` and `SIGSTOP` of its own user can disturb it; the keeper repairs both.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use kennel_sys::cgroup::survivors;
+use kennel_sys::namespace::{Init, Newborn};
 use kennel_sys::process::{self, Nofile};
 use kennel_sys::signal::{self, SignalFd};
 use kennel_sys::spawn::{Child, Spawner};
@@ -21,6 +23,7 @@ use crate::channel::{Channel, Incoming};
 use crate::codec;
 use crate::contain::usage;
 use crate::hunt::{self, Hunt, Pass};
+use crate::init;
 use crate::launch::{Launch, Pipes, stdio};
 use crate::proto::{Event, KillStage, Place, Request, ScopeId, Spawn};
 
@@ -28,6 +31,11 @@ use crate::proto::{Event, KillStage, Place, Request, ScopeId, Spawn};
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// Most survivors in one report.
 const REPORTED: usize = 64;
+/// Pauses between two signals to a whole namespace: one is enough, unless somebody puts more into it.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// After this much time survivors are worth a report, and again after each such span.
+const REPORT: Duration = Duration::from_secs(5);
 
 /// What the copy takes along.
 pub(crate) struct Errand<'a> {
@@ -39,6 +47,10 @@ pub(crate) struct Errand<'a> {
     pub(crate) channel: OwnedFd,
     /// The keeper itself: readable when it has ended.
     pub(crate) keeper: &'a OwnedFd,
+    /// Set if this is the first process of a namespace.
+    pub(crate) newborn: Option<Newborn>,
+    /// Where the main process is born, if there are cgroups.
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
 }
 
 /// What the copied process does instead of returning.
@@ -54,27 +66,42 @@ pub(crate) fn run(errand: Errand<'_>) -> ! {
 
 fn begin(errand: Errand<'_>) -> io::Result<()> {
     kennel_sys::crash_point!("reaper.forked");
+    if let Some(newborn) = &errand.newborn {
+        newborn.end_with(errand.keeper)?;
+    }
     let io = stdio(errand.spawn, errand.pipes, errand.null);
     let [input, output, errors] = io;
-    let null = errand.null.as_fd();
-    process::close_all_but(&[input, output, errors, null, errand.channel.as_fd(), errand.keeper.as_fd()])?;
+    let (null, keeper) = (errand.null.as_fd(), errand.keeper.as_fd());
+    let keep = [input, output, errors, null, errand.channel.as_fd(), keeper, errand.cgroup.unwrap_or(null)];
+    process::close_all_but(&keep)?;
     process::new_session()?;
-    process::become_subreaper()?;
-    rustix::thread::set_no_new_privs(true)?;
+    let mut channel = Channel::new(errand.channel);
+    let scope = errand.spawn.scope;
     // By it a later keeper finds this process, too, should it be stopped when nobody is left to continue it.
     errand.tag.take_on()?;
     // Only for eyes, in `ps` and `top`.
-    let _unnamed = rustix::thread::set_name(c"kennel-reaper");
+    let name = if errand.newborn.is_some() { c"kennel-init" } else { c"kennel-reaper" };
+    let _unnamed = rustix::thread::set_name(name);
+    let init = match errand.newborn.map(|newborn| init::settle(newborn, errand.spawn.isolation)).transpose() {
+        Ok(init) => init,
+        Err(error) => {
+            tell(&mut channel, &Event::SpawnFailed { scope, error });
+            return Reaper::deliver(&mut channel, errand.keeper);
+        }
+    };
+    if init.is_none() {
+        process::become_subreaper()?;
+        // What becomes another user could not be killed from here.
+        rustix::thread::set_no_new_privs(true)?;
+    }
     let signals = SignalFd::all()?;
-    let mut channel = Channel::new(errand.channel);
-    let scope = errand.spawn.scope;
     let launch = Launch {
         spawn: errand.spawn,
         stdio: io,
         nofile: errand.nofile,
         tag: Some(errand.tag),
-        no_new_privs: true,
-        cgroup: None,
+        no_new_privs: init.is_none(),
+        cgroup: errand.cgroup,
     };
     kennel_sys::crash_point!("reaper.ready");
     let main = match launch.run(&mut Spawner::new()?) {
@@ -85,13 +112,19 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
         }
     };
     kennel_sys::crash_point!("reaper.main-started");
+    let identity = match &init {
+        // Without its number outside nobody could do anything with it: leaving ends it.
+        Some(init) => init::identity(init, &main)?,
+        None => crate::contain::identity(main.pid, &main.pidfd),
+    };
+    // Where the members are is what the keeper knows better.
     let place = Place::Reaper(std::process::id());
-    let identity = crate::contain::identity(main.pid, &main.pidfd);
-    tell(&mut channel, &Event::Spawned { scope, pid: main.pid, identity, place, pipes: None });
+    tell(&mut channel, &Event::Spawned { scope, pid: identity.pid, identity, place, pipes: None });
     kennel_sys::crash_point!("reaper.told");
     // The service alone has its ends from here on: a reader must see the end when the service closes them.
-    process::close_all_but(&[channel.as_fd(), errand.keeper.as_fd(), signals.as_fd(), main.pidfd.as_fd()])?;
-    Reaper { scope, main, main_lives: true, channel, signals, keeper: errand.keeper }.watch()
+    let outside = init.as_ref().map_or(channel.as_fd(), AsFd::as_fd);
+    process::close_all_but(&[channel.as_fd(), errand.keeper.as_fd(), signals.as_fd(), main.pidfd.as_fd(), outside])?;
+    Reaper { scope, main, main_lives: true, channel, signals, keeper: errand.keeper, init }.watch()
 }
 
 fn tell(channel: &mut Channel, event: &Event) {
@@ -107,6 +140,7 @@ struct Reaper<'a> {
     channel: Channel,
     signals: SignalFd,
     keeper: &'a OwnedFd,
+    init: Option<Init>,
 }
 
 impl Reaper<'_> {
@@ -119,7 +153,7 @@ impl Reaper<'_> {
             self.signals.take()?;
             let orders = self.orders();
             if orders == Orders::Kill {
-                self.kill()?;
+                if self.init.is_some() { self.kill_namespace()? } else { self.kill()? }
             }
         }
         kennel_sys::crash_point!("reaper.emptied");
@@ -171,7 +205,11 @@ impl Reaper<'_> {
     fn signal(&self, number: i32, everyone: bool) {
         let send = |number: i32| {
             if everyone {
-                hunt::signal_all(number);
+                match &self.init {
+                    // Fails only where there is nobody.
+                    Some(init) => drop(init.signal_all(number)),
+                    None => drop(hunt::signal_all(number)),
+                }
             } else if self.main_lives {
                 // Ours and not reaped, so it is there; it may be another user's by now.
                 let _refused = pidfd::send_signal(&self.main.pidfd, number);
@@ -195,12 +233,17 @@ impl Reaper<'_> {
                 }
                 Err(error) => return Err(error),
             };
+            // Asked while it is a zombie, for it has no number afterwards.
+            let outside = match &self.init {
+                Some(init) => init::outside(init, pid),
+                None => Some(pid),
+            };
             let Some(reaped) = wait::reap(pid, false)? else { return Ok(true) };
             let exit = reaped.exit.into();
             if self.main_lives && pid == self.main.pid {
                 self.main_lives = false;
                 tell(&mut self.channel, &Event::MainExited { scope, exit, usage: usage(&reaped) });
-            } else {
+            } else if let Some(pid) = outside {
                 tell(&mut self.channel, &Event::Reaped { scope, pid, exit });
             }
         }
@@ -230,6 +273,32 @@ impl Reaper<'_> {
             self.wait(Some(hunt.due().saturating_duration_since(Instant::now())))?;
             self.signals.take()?;
             // Read, so that the keeper can always write; there is nothing more to ask for.
+            while let Ok(Incoming::Message(..)) = self.channel.receive() {}
+        }
+        Ok(())
+    }
+
+    /// The same in a namespace, where one signal reaches all. It is repeated for what somebody may put in from
+    /// outside; who is left is found out by the keeper, whose numbers are those that count.
+    fn kill_namespace(&mut self) -> io::Result<()> {
+        let begin = Instant::now();
+        let (mut pause, mut next, mut report) = (FIRST_PAUSE, begin, begin + REPORT);
+        while self.reap()? {
+            let now = Instant::now();
+            if now >= next {
+                // Refused is only what is not ours: put in from outside, and ended by the kernel when this process ends.
+                let _refused = self.init.as_ref().map(|init| init.signal_all(Signal::KILL.as_raw()));
+                next = now + pause;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            if now >= report {
+                report = now + REPORT;
+                let scope = self.scope;
+                tell(&mut self.channel, &Event::Stuck { scope, survivors: Vec::new() });
+            }
+            let _gone = self.channel.flush();
+            self.wait(Some(next.min(report).saturating_duration_since(now)))?;
+            self.signals.take()?;
             while let Ok(Incoming::Message(..)) = self.channel.receive() {}
         }
         Ok(())

@@ -32,7 +32,12 @@ impl Identity {
             Some(libc::EPERM) => Ok(()),
             _ => Err(io::Error::from(io::ErrorKind::NotFound)),
         })?;
-        Ok(Self { pid, start_ticks, inode: inode(pidfd) })
+        Ok(Self::known(pid, start_ticks, pidfd))
+    }
+
+    /// Of the process behind `pidfd`, whose number and start the caller has read while it could not be reaped.
+    pub fn known(pid: u32, start_ticks: u64, pidfd: impl AsFd) -> Self {
+        Self { pid, start_ticks, inode: inode(pidfd) }
     }
 
     /// Opens the process if it is still this one.

@@ -28,6 +28,7 @@ macro_rules! crash_point {
 pub mod limit;
 pub mod spawn;
 
+pub mod namespace;
 pub mod pidfd;
 pub mod process;
 pub mod signal;

@@ -35,7 +35,7 @@ pub fn stat(pid: u32) -> Option<Stat> {
     parse_stat(line.get(..length)?)
 }
 
-fn parse_stat(bytes: &[u8]) -> Option<Stat> {
+pub(crate) fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     let text = String::from_utf8_lossy(bytes);
     let (open, close) = (text.find('(')?, text.rfind(')')?);
     let pid = text.get(..open)?.trim().parse().ok()?;

@@ -68,16 +68,21 @@ pub enum Side {
 /// `EAGAIN` or `ENOMEM`; also `Unsupported` when this process has more than one thread: the copy would have only
 /// the calling one, and locks that the others held would stay locked in it for good.
 pub fn fork() -> io::Result<Side> {
-    let threads = std::fs::read_dir("/proc/self/task")?.count();
-    if threads != 1 {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "only a process with a single thread is copied"));
-    }
+    require_single_thread()?;
     // SAFETY: this is the only thread, so no lock is held by anybody else and the copy is complete.
     match unsafe { libc::fork() } {
         0 => Ok(Side::Child),
         pid @ 1.. => Ok(Side::Parent(pid.cast_unsigned())),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+pub(crate) fn require_single_thread() -> io::Result<()> {
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads == 1 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::Unsupported, "only a process with a single thread is copied"))
 }
 
 /// Ends this process at once: no destructor, no buffer flushed, which after a [`fork`] belong to the other side.

@@ -14,6 +14,18 @@ pub enum Exit {
     Signal(i32),
 }
 
+impl Exit {
+    /// From a wait status. Source: `waitpid(2)`.
+    #[must_use]
+    pub fn of_status(status: i32) -> Self {
+        if libc::WIFSIGNALED(status) {
+            Self::Signal(libc::WTERMSIG(status))
+        } else {
+            Self::Code(libc::WEXITSTATUS(status))
+        }
+    }
+}
+
 /// What happened to a child that [`peek`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
@@ -106,11 +118,7 @@ pub fn reap(pid: u32, block: bool) -> io::Result<Option<Reaped>> {
     };
     // SAFETY: all-zero is a valid `rusage`, and the kernel has overwritten it.
     let usage = unsafe { usage.assume_init() };
-    let exit = if libc::WIFSIGNALED(status) {
-        Exit::Signal(libc::WTERMSIG(status))
-    } else {
-        Exit::Code(libc::WEXITSTATUS(status))
-    };
+    let exit = Exit::of_status(status);
     let micros = |time: libc::timeval| {
         u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
     };

@@ -228,6 +228,7 @@ pub(super) fn explain(error: &proto::SpawnError, service: &Service) -> String {
             let suspects = privileges::suspects(error.errno, service);
             format!("arguments and environment are too long for the system{suspects}")
         }
+        SpawnErrorKind::Isolation => format!("cannot isolate: {subject}"),
         SpawnErrorKind::Scope => format!("cannot make the scope `{subject}`: {system}"),
         SpawnErrorKind::Resources => {
             let suspects = privileges::suspects(error.errno, service);
@@ -263,6 +264,7 @@ pub(super) fn problem_code(kind: SpawnErrorKind) -> kennel_wire::Code {
         | SpawnErrorKind::BadUser
         | SpawnErrorKind::Setting(_)
         | SpawnErrorKind::TooLong
+        | SpawnErrorKind::Isolation
         | SpawnErrorKind::Scope
         | SpawnErrorKind::Resources => kennel_wire::Code::SpawnFailed,
     }

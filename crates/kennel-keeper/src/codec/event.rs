@@ -31,7 +31,7 @@ const SIGNAL: u8 = 2;
 const UNKNOWN: u8 = 3;
 
 /// By number, from 1.
-const KINDS: [SpawnErrorKind; 14] = [
+const KINDS: [SpawnErrorKind; 15] = [
     SpawnErrorKind::NotFound,
     SpawnErrorKind::NotExecutable,
     SpawnErrorKind::BadInterpreter,
@@ -46,6 +46,7 @@ const KINDS: [SpawnErrorKind; 14] = [
     SpawnErrorKind::Setting(Setting::IoPriority),
     SpawnErrorKind::Setting(Setting::OomScoreAdj),
     SpawnErrorKind::Setting(Setting::Capabilities),
+    SpawnErrorKind::Isolation,
 ];
 
 /// The bytes of an event, and the descriptors that go with them: any number with `Welcome`.

@@ -143,6 +143,7 @@ fn event() -> impl Strategy<Value = Event> {
         SpawnErrorKind::Setting(Setting::IoPriority),
         SpawnErrorKind::Setting(Setting::OomScoreAdj),
         SpawnErrorKind::Setting(Setting::Capabilities),
+        SpawnErrorKind::Isolation,
     ]);
     prop_oneof![
         (any::<u16>(), any::<u32>(), backend, vec(known(), 0..4))

@@ -113,6 +113,15 @@ impl Cgroups {
         Backend::Cgroup { root: self.place.root().to_owned() }
     }
 
+    /// A fresh group for a scope that something else holds together.
+    pub(crate) fn leaf(&self, spawn: &Spawn) -> Result<Group, SpawnError> {
+        let fail = |error: io::Error| no_scope(&error, spawn.name.clone());
+        if !is_plain(spawn.name.as_ref()) || self.live.contains_key(&spawn.scope) {
+            return Err(fail(rustix::io::Errno::INVAL.into()));
+        }
+        self.place.leaf(&spawn.name, |leaf| self.leaves.contains_key(leaf)).map_err(fail)
+    }
+
     pub(crate) fn spawn(&mut self, spawn: &Spawn, out: &mut Vec<Event>) {
         let scope = spawn.scope;
         match self.try_spawn(spawn) {

@@ -1,11 +1,14 @@
-//! A small process of its own for every scope, where there is no usable cgroup.
+//! A small process of its own for a scope: for every one where there is no usable cgroup, and as the first process
+//! of its PID namespace for one that has such, whose members are then in a cgroup all the same if there are any.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use kennel_sys::cgroup::{Group, Killer, Step, survivors};
+use kennel_sys::namespace::{Born, fork_init};
 use kennel_sys::process::{self, Side, fork};
 use kennel_sys::{packet, pidfd, proc, wait};
 use rustix::event::epoll::EventFlags;
@@ -15,24 +18,29 @@ use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
 use crate::channel::{Channel, Incoming, send_now};
 use crate::codec;
 use crate::hunt::{Hunt, Pass};
+use crate::init;
 use crate::launch::{Pipes, no_scope};
-use crate::place::Refused;
-use crate::proto::{Backend, Event, Exit, Request, ScopeId, Spawn, SpawnError, Stdio, Usage};
+use crate::proto::{Event, Exit, Identity, Place, Request, ScopeId, Spawn, SpawnError, Stdio, Usage};
 use crate::reaper::{self, Errand};
 use crate::start::{is_plain, note};
 
-/// All scopes that live.
+/// Most survivors in one report.
+const REPORTED: usize = 64;
+/// A first process that has neither ended its namespace nor said that it cannot after this time is held up itself.
+const SILENCE: Duration = Duration::from_secs(8);
+
+/// All scopes that live and have a process of their own.
 pub(crate) struct Reapers {
     tools: Rc<Tools>,
     own_pidfd: OwnedFd,
-    /// Why there is no cgroup.
-    refused: Refused,
     live: HashMap<ScopeId, Live>,
     reapers: HashMap<u32, ScopeId>,
     daemon: Option<u32>,
     /// Scopes whose reaper was killed: their members are children of the keeper now.
     lost: Vec<Lost>,
     hunt: Option<Hunt>,
+    /// Scopes that are over but for their groups.
+    closing: Vec<Closing>,
 }
 
 /// A scope whose reaper runs.
@@ -41,8 +49,16 @@ struct Live {
     channel: Channel,
     name: String,
     pipes: Option<[OwnedFd; 2]>,
+    /// The group that the members are in, with cgroups.
+    group: Option<Group>,
+    /// Whether the reaper is the first process of a PID namespace: then nothing survives it.
+    is_init: bool,
     main: Option<u32>,
+    /// The main process of a namespace: when its first process is killed nobody else can tell how it ended.
+    main_pidfd: Option<OwnedFd>,
     main_exited: bool,
+    /// When a first process that was asked to end its namespace is no longer waited for.
+    silent: Option<Instant>,
     /// The last word of a reaper that ends as it should; told when the reaper itself is gone.
     last: Option<Event>,
 }
@@ -54,22 +70,41 @@ struct Lost {
     main_exited: bool,
 }
 
+/// A scope in which nothing can be left; somebody may still have put something into its group from outside.
+struct Closing {
+    group: Group,
+    killer: Killer,
+    /// What is told when the group is gone.
+    last: Event,
+}
+
 impl Reapers {
-    pub(crate) fn new(tools: Rc<Tools>, own_pidfd: OwnedFd, refused: Refused) -> Self {
+    pub(crate) fn new(tools: Rc<Tools>, own_pidfd: OwnedFd) -> Self {
         Self {
             tools,
             own_pidfd,
-            refused,
             live: HashMap::new(),
             reapers: HashMap::new(),
             daemon: None,
             lost: Vec::new(),
             hunt: None,
+            closing: Vec::new(),
         }
     }
 
-    pub(crate) fn backend(&self) -> Backend {
-        Backend::Reaper { reason: self.refused.reason, because: self.refused.because.clone() }
+    /// Whether a scope is held by a process of its own.
+    pub(crate) fn has(&self, scope: ScopeId) -> bool {
+        self.live.contains_key(&scope)
+    }
+
+    /// Whether a child is such a process.
+    pub(crate) fn has_reaper(&self, pid: u32) -> bool {
+        self.reapers.contains_key(&pid)
+    }
+
+    /// Whether there is any.
+    pub(crate) fn has_any(&self) -> bool {
+        !self.reapers.is_empty()
     }
 
     /// Which child is the daemon, for it is none of the orphans.
@@ -77,13 +112,41 @@ impl Reapers {
         self.daemon = daemon;
     }
 
-    pub(crate) fn spawn(&mut self, spawn: &Spawn, out: &mut Vec<Event>) {
-        if let Err(error) = self.try_spawn(spawn) {
+    /// Starts a process in a scope held by one of its own. `group` is where its members go.
+    pub(crate) fn spawn(&mut self, spawn: &Spawn, group: Option<Group>, out: &mut Vec<Event>) {
+        if let Err((error, group)) = self.try_spawn(spawn, group) {
+            // Nothing was ever in it.
+            let _gone = group.map(|group| group.remove());
             out.push(Event::SpawnFailed { scope: spawn.scope, error });
         }
     }
 
-    fn try_spawn(&mut self, spawn: &Spawn) -> Result<(), SpawnError> {
+    fn try_spawn(&mut self, spawn: &Spawn, group: Option<Group>) -> Result<(), (SpawnError, Option<Group>)> {
+        let (ours, pipes, reaper) = match self.start(spawn, group.as_ref()) {
+            Ok(started) => started,
+            Err(error) => return Err((error, group)),
+        };
+        kennel_sys::crash_point!("spawn.reaper-forked");
+        self.reapers.insert(reaper, spawn.scope);
+        let live = Live {
+            reaper,
+            channel: Channel::new(ours),
+            name: spawn.name.clone(),
+            pipes: pipes.map(|pipes| pipes.read),
+            group,
+            is_init: spawn.isolation.pid,
+            main: None,
+            main_pidfd: None,
+            main_exited: false,
+            silent: None,
+            last: None,
+        };
+        self.live.insert(spawn.scope, live);
+        Ok(())
+    }
+
+    /// Makes the process; our end of the channel to it, the pipes of the service, and its number.
+    fn start(&self, spawn: &Spawn, group: Option<&Group>) -> Result<(OwnedFd, Option<Pipes>, u32), SpawnError> {
         let scope = spawn.scope;
         let fail = |error: io::Error| no_scope(&error, spawn.name.clone());
         if !is_plain(spawn.name.as_ref()) || scope.0 > LAST_SCOPE || self.live.contains_key(&scope) {
@@ -94,31 +157,28 @@ impl Reapers {
         let (ours, theirs) = packet::pair().map_err(fail)?;
         self.tools.watch(ours.as_fd(), token_of(scope), EventFlags::IN).map_err(fail)?;
         let tag = self.tools.tags.next();
-        let reaper = match fork().map_err(fail)? {
-            Side::Parent(pid) => pid,
-            Side::Child => reaper::run(Errand {
-                spawn,
-                pipes: pipes.as_ref(),
-                null: &self.tools.null,
-                nofile: self.tools.nofile,
-                tag,
-                channel: theirs,
-                keeper: &self.own_pidfd,
-            }),
+        let newborn = if spawn.isolation.pid {
+            match fork_init(init::namespaces(spawn.isolation)).map_err(|error| init::refused(&error))? {
+                Born::Parent(pid) => return Ok((ours, pipes, pid)),
+                Born::Init(newborn) => Some(newborn),
+            }
+        } else {
+            match fork().map_err(fail)? {
+                Side::Parent(pid) => return Ok((ours, pipes, pid)),
+                Side::Child => None,
+            }
         };
-        kennel_sys::crash_point!("spawn.reaper-forked");
-        self.reapers.insert(reaper, scope);
-        let live = Live {
-            reaper,
-            channel: Channel::new(ours),
-            name: spawn.name.clone(),
-            pipes: pipes.map(|pipes| pipes.read),
-            main: None,
-            main_exited: false,
-            last: None,
-        };
-        self.live.insert(scope, live);
-        Ok(())
+        reaper::run(Errand {
+            spawn,
+            pipes: pipes.as_ref(),
+            null: &self.tools.null,
+            nofile: self.tools.nofile,
+            tag,
+            channel: theirs,
+            keeper: &self.own_pidfd,
+            newborn,
+            cgroup: group.map(|group| group.fd().as_fd()),
+        })
     }
 
     pub(crate) fn signal(&mut self, scope: ScopeId, signal: i32, everyone: bool) {
@@ -134,13 +194,13 @@ impl Reapers {
     }
 
     pub(crate) fn kill(&mut self, scope: ScopeId, _out: &mut Vec<Event>) {
-        if let Some(live) = self.live.get(&scope) {
+        if let Some(live) = self.live.get_mut(&scope) {
             live.kill(scope);
         }
     }
 
     pub(crate) fn kill_all(&mut self, _out: &mut Vec<Event>) {
-        for (scope, live) in &self.live {
+        for (scope, live) in &mut self.live {
             live.kill(*scope);
         }
     }
@@ -187,12 +247,63 @@ impl Reapers {
         let Some(live) = self.live.remove(&scope) else { return };
         self.tools.unwatch(&live.channel);
         match live.last {
-            Some(event) => out.push(event),
+            Some(event) => self.close(live.group, event, out),
+            None if live.is_init => {
+                note!("the first process of {} was killed, and everything in its namespace with it", live.name);
+                self.init_lost(scope, live, out);
+            }
             None => {
                 note!("the reaper of {} was killed; ending what it held together", live.name);
                 let Live { name, main, main_exited, .. } = live;
                 self.lost.push(Lost { scope, name, main, main_exited });
             }
+        }
+    }
+
+    /// It could not be reaped before all of its namespace was gone, so there is nothing left to end.
+    fn init_lost(&mut self, scope: ScopeId, live: Live, out: &mut Vec<Event>) {
+        if live.main.is_none() {
+            let error = io::Error::from(rustix::io::Errno::AGAIN);
+            let error = no_scope(&error, live.name);
+            return self.close(live.group, Event::SpawnFailed { scope, error }, out);
+        }
+        if !live.main_exited {
+            let status = live.main_pidfd.and_then(|main| pidfd::info(main).ok()?.wait_status);
+            let exit = status.map_or(Exit::Unknown, |status| wait::Exit::of_status(status).into());
+            out.push(Event::MainExited { scope, exit, usage: Usage::default() });
+        }
+        self.close(live.group, Event::Emptied { scope }, out);
+    }
+
+    /// Tells the last of a scope, once its group is gone.
+    fn close(&mut self, group: Option<Group>, last: Event, out: &mut Vec<Event>) {
+        match group {
+            Some(group) if group.remove().is_err() => {
+                let (killer, _later) = Killer::start(&group, Instant::now());
+                self.closing.push(Closing { group, killer, last });
+            }
+            _ => out.push(last),
+        }
+    }
+
+    /// Goes on with what takes its time.
+    pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
+        self.hunt(out);
+        for (scope, live) in &mut self.live {
+            if live.silent.is_some_and(|silent| silent <= now) {
+                live.hasten(*scope, now, out);
+            }
+        }
+        for mut closing in std::mem::take(&mut self.closing) {
+            match closing.killer.step(&closing.group, now) {
+                Step::Empty => {
+                    out.push(closing.last);
+                    continue;
+                }
+                Step::Stuck => note!("{} does not get empty", closing.group.directory().display()),
+                Step::Again => {}
+            }
+            self.closing.push(closing);
         }
     }
 
@@ -209,7 +320,7 @@ impl Reapers {
 
     /// Ends the orphans of scopes that lost their reaper. Which belongs to which cannot be told any more, so
     /// all these scopes become empty together.
-    pub(crate) fn hunt(&mut self, out: &mut Vec<Event>) {
+    fn hunt(&mut self, out: &mut Vec<Event>) {
         if self.lost.is_empty() {
             self.hunt = None;
             return;
@@ -223,7 +334,7 @@ impl Reapers {
         match hunt.pass(|pid| known.contains(&pid)) {
             Pass::Again => return,
             Pass::Stuck(pids) => {
-                let left = kennel_sys::cgroup::survivors(&pids, 64);
+                let left = survivors(&pids, REPORTED);
                 let left: Vec<_> = left.into_iter().map(Into::into).collect();
                 for lost in &self.lost {
                     out.push(Event::Stuck { scope: lost.scope, survivors: left.clone() });
@@ -253,11 +364,14 @@ impl Reapers {
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.hunt.as_ref().map(Hunt::due)
+        let hunt = self.hunt.as_ref().map(Hunt::due);
+        let silent = self.live.values().filter_map(|live| live.silent);
+        let closing = self.closing.iter().map(|closing| closing.killer.due());
+        silent.chain(closing).chain(hunt).min()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.live.is_empty() && self.lost.is_empty()
+        self.live.is_empty() && self.lost.is_empty() && self.closing.is_empty()
     }
 }
 
@@ -267,25 +381,75 @@ impl Live {
         send_now(self.channel.socket(), &bytes, &fds)
     }
 
-    fn kill(&self, scope: ScopeId) {
+    fn kill(&mut self, scope: ScopeId) {
+        if self.is_init {
+            self.silent.get_or_insert_with(|| Instant::now() + SILENCE);
+        }
         let asked = self.ask(&Request::Kill { scope });
         kennel_sys::crash_point!("stop.kill-asked");
         let Err(error) = asked else { return };
         if error.kind() == io::ErrorKind::WouldBlock {
             // It does not listen. Without it the members become ours, and are ended by ourselves.
             note!("the reaper of {} does not listen", self.name);
-            if let Ok(fd) = pidfd::open(self.reaper) {
-                let _gone = pidfd::send_signal(&fd, Signal::KILL.as_raw());
-            }
+            self.end_reaper();
         }
+    }
+
+    fn end_reaper(&self) {
+        // Our child, and not reaped as long as this record exists: the number is its own.
+        if let Ok(fd) = pidfd::open(self.reaper) {
+            let _gone = pidfd::send_signal(&fd, Signal::KILL.as_raw());
+        }
+    }
+
+    /// The first process was asked to end its namespace and says nothing: something holds it up. Without it the
+    /// kernel does the same.
+    fn hasten(&mut self, scope: ScopeId, now: Instant, out: &mut Vec<Event>) {
+        note!("the first process of {} does not do its work", self.name);
+        self.end_reaper();
+        self.silent = Some(now + SILENCE);
+        out.push(Event::Stuck { scope, survivors: self.survivors() });
+    }
+
+    /// Where its members can be found.
+    fn place(&self) -> Place {
+        match &self.group {
+            Some(group) => Place::Cgroup(group.directory().to_owned()),
+            None => Place::Reaper(self.reaper),
+        }
+    }
+
+    fn survivors(&self) -> Vec<crate::proto::Survivor> {
+        let in_group = self.group.as_ref().map(Group::members).unwrap_or_default();
+        let pids = if in_group.is_empty() {
+            // Also those that only wait to be reaped, for that is what is left of some.
+            kennel_sys::proc::descendants(self.reaper).iter().map(|stat| stat.pid).collect()
+        } else {
+            in_group
+        };
+        survivors(&pids, REPORTED).into_iter().map(Into::into).collect()
+    }
+
+    /// Takes hold of the main process; gone already is no harm.
+    fn hold_main(&mut self, identity: Identity) {
+        let Identity { pid, start_ticks, inode } = identity;
+        self.main_pidfd = kennel_sys::identity::Identity { pid, start_ticks, inode }.open().ok();
     }
 
     /// Takes what the reaper says; what it says last is kept until the reaper itself is gone.
     fn hear(&mut self, event: Event, out: &mut Vec<Event>) {
         match event {
-            Event::Spawned { scope, pid, identity, place, .. } => {
+            Event::Spawned { scope, pid, identity, .. } => {
                 self.main = Some(pid);
-                out.push(Event::Spawned { scope, pid, identity, place, pipes: self.pipes.take() });
+                if self.is_init {
+                    self.hold_main(identity);
+                }
+                let (place, pipes) = (self.place(), self.pipes.take());
+                out.push(Event::Spawned { scope, pid, identity, place, pipes });
+            }
+            Event::Stuck { scope, .. } if self.is_init => {
+                self.silent = Some(Instant::now() + SILENCE);
+                out.push(Event::Stuck { scope, survivors: self.survivors() });
             }
             Event::MainExited { .. } => {
                 self.main_exited = true;

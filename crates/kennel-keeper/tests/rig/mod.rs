@@ -34,25 +34,63 @@ pub const HARNESS: &str = env!("CARGO_BIN_EXE_keeper-harness");
 /// new process has the file open for writing as well, and then nobody can execute it.
 pub static WRITING: Mutex<()> = Mutex::new(());
 
-/// Which of the two worlds a test runs in.
+/// Which world a test runs in; most need the first two only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
     /// As root, in cgroups.
     Cgroup,
     /// As an ordinary user, with a reaper for each scope.
     Reaper,
+    /// As an ordinary user, in cgroups that were given to it.
+    Delegated,
+    /// As root, with a reaper for each scope.
+    RootReaper,
 }
 
 impl World {
     /// Whether this machine has it; says so if not.
     pub fn is_here(self) -> bool {
         let root = rustix::process::geteuid().is_root();
-        let here = root && (self == Self::Reaper || Path::new("/proc/self/mountinfo").exists());
+        let here = root && (!self.has_cgroups() || Path::new("/proc/self/mountinfo").exists());
         if !here {
             let mut stderr = io::stderr();
             io::Write::write_all(&mut stderr, b"skipped: needs root\n").unwrap();
         }
         here
+    }
+
+    pub fn is_ordinary(self) -> bool {
+        matches!(self, Self::Reaper | Self::Delegated)
+    }
+
+    pub fn has_cgroups(self) -> bool {
+        matches!(self, Self::Cgroup | Self::Delegated)
+    }
+
+    fn user(self) -> Option<User<'static>> {
+        self.is_ordinary().then_some(User { uid: ORDINARY, gid: ORDINARY, groups: &[] })
+    }
+}
+
+/// A cgroup that belongs to the ordinary user; removed at the end.
+struct Delegation(PathBuf);
+
+impl Delegation {
+    fn new(name: &str) -> Self {
+        let hierarchies = kennel_sys::cgroup::Hierarchy::mounted().unwrap();
+        let own = kennel_sys::cgroup::of_self().unwrap();
+        let directory = hierarchies.iter().find_map(|it| it.directory(&own)).unwrap().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        for path in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+            std::os::unix::fs::chown(directory.join(path), Some(ORDINARY), Some(ORDINARY)).unwrap();
+        }
+        Self(directory)
+    }
+}
+
+impl Drop for Delegation {
+    fn drop(&mut self) {
+        let _gone = kennel_sys::cgroup::remove_tree(&self.0);
     }
 }
 
@@ -74,7 +112,10 @@ pub struct Rig {
     /// A limit that everything below this keeper inherits and nothing else has.
     mark: u64,
     next: u64,
+    /// What every plan asks for.
+    pub isolation: Isolation,
     pub seen: Seen,
+    delegation: Option<Delegation>,
 }
 
 /// What the keeper has told of each scope.
@@ -124,12 +165,13 @@ impl Rig {
         let socket = root.join("r/test.sock");
         let _none = std::fs::remove_file(&socket);
         let listener = unix::bind(&socket).unwrap();
-        if world == World::Reaper {
+        if world.is_ordinary() {
             for path in ["s", "r", "r/test.sock"] {
                 std::os::unix::fs::chown(root.join(path), Some(ORDINARY), Some(ORDINARY)).unwrap();
             }
         }
-        let (keeper, line) = launch(world, &root, &name, mark);
+        let delegation = (world == World::Delegated && before.is_none()).then(|| Delegation::new(&name));
+        let (keeper, line) = launch(world, &root, &name, mark, delegation.as_ref());
         let log = || std::fs::read_to_string(root.join("s/kennel.log")).unwrap_or_default();
         assert_eq!(line, "ready\n", "{}", log());
         let (link, leash, daemon, recovered) = meet(&listener);
@@ -148,7 +190,9 @@ impl Rig {
             listener,
             mark,
             next: 1,
+            isolation: Isolation::default(),
             seen: Seen::default(),
+            delegation,
         };
         rig.hello();
         rig
@@ -156,7 +200,7 @@ impl Rig {
 
     /// Starts a second keeper on the same directories; what it answers.
     pub fn rival(&self) -> String {
-        let (child, line) = launch(self.world, &self.root, &self.name, self.mark);
+        let (child, line) = launch(self.world, &self.root, &self.name, self.mark, self.delegation.as_ref());
         let reaped = wait::reap(child.pid, true).unwrap().unwrap();
         assert_eq!(reaped.exit, wait::Exit::Code(0));
         line
@@ -230,7 +274,7 @@ impl Rig {
             cwd: c"/".to_owned(),
             user: None,
             umask: None,
-            isolation: Isolation::default(),
+            isolation: self.isolation,
             privileges: Privileges::default(),
             kill_escaped: true,
             stdio: Stdio::Capture,
@@ -333,7 +377,10 @@ impl Rig {
                 Place::Cgroup(_) => None,
             })
             .collect();
-        let own = |pid: &u32| [self.keeper.pid, self.daemon].contains(pid) || reapers.contains(pid);
+        let is_init = |pid: u32| {
+            kennel_sys::proc::stat(pid).is_some_and(|it| it.comm == "kennel-init" && it.ppid == self.keeper.pid)
+        };
+        let own = |pid: &u32| [self.keeper.pid, self.daemon].contains(pid) || reapers.contains(pid) || is_init(*pid);
         self.marked().into_iter().filter(|pid| !own(pid)).collect()
     }
 
@@ -371,7 +418,7 @@ impl Rig {
             std::fs::create_dir(&path).unwrap();
         }
         let listener = unix::bind(&root.join("r/test.sock")).unwrap();
-        if self.world == World::Reaper {
+        if self.world.is_ordinary() {
             for path in ["", "s", "r", "r/test.sock"] {
                 std::os::unix::fs::chown(root.join(path), Some(ORDINARY), Some(ORDINARY)).unwrap();
             }
@@ -465,11 +512,11 @@ pub fn receive(link: &Link, deadline: Instant) -> Result<Event, String> {
 }
 
 /// Starts a keeper; it and what it wrote to the ready descriptor until that was closed.
-fn launch(world: World, root: &Path, name: &str, mark: u64) -> (Child, String) {
-    let user = (world == World::Reaper).then_some(User { uid: ORDINARY, gid: ORDINARY, groups: &[] });
+fn launch(world: World, root: &Path, name: &str, mark: u64, delegation: Option<&Delegation>) -> (Child, String) {
     let containment = match world {
-        World::Cgroup => c"KENNEL_CONTAINMENT=cgroup",
+        World::Cgroup | World::Delegated => c"KENNEL_CONTAINMENT=cgroup",
         World::Reaper => c"KENNEL_CONTAINMENT=auto",
+        World::RootReaper => c"KENNEL_CONTAINMENT=reaper",
     };
     let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
     let (harness, state, runtime, mark) = (path("keeper-harness"), path("s"), path("r"), mark.to_string());
@@ -488,14 +535,21 @@ fn launch(world: World, root: &Path, name: &str, mark: u64) -> (Child, String) {
         "3",
     ];
     let (mut ready, ready_writer) = io::pipe().unwrap();
-    let keeper = start(&words, &[containment.to_owned()], user, &ready_writer);
+    let keeper = start(&words, &[containment.to_owned()], world.user(), &ready_writer, delegation);
     drop(ready_writer);
     let mut line = String::new();
     ready.read_to_string(&mut line).unwrap();
     (keeper, line)
 }
 
-fn start(words: &[&str], env: &[CString], user: Option<User<'_>>, ready: &io::PipeWriter) -> Child {
+fn start(
+    words: &[&str],
+    env: &[CString],
+    user: Option<User<'_>>,
+    ready: &io::PipeWriter,
+    delegation: Option<&Delegation>,
+) -> Child {
+    let cgroup = delegation.map(|it| File::open(&it.0).unwrap());
     let argv: Vec<CString> = words.iter().map(|word| CString::new(*word).unwrap()).collect();
     let null = File::options().read(true).write(true).open("/dev/null").unwrap();
     let stderr = io::stderr();
@@ -511,7 +565,7 @@ fn start(words: &[&str], env: &[CString], user: Option<User<'_>>, ready: &io::Pi
         tag: None,
         settings: Settings::default(),
         no_new_privs: false,
-        cgroup: None,
+        cgroup: cgroup.as_ref().map(AsFd::as_fd),
     };
     let _nobody_writes = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     Spawner::new().unwrap().spawn(&exec).unwrap()
@@ -559,7 +613,7 @@ fn marked(mark: u64) -> Vec<u32> {
 
 /// Starts a program as the user of `world` that reads what is written to the first pipe and writes to the second.
 pub fn start_piped(rig: &Rig, words: &[&str]) -> (Child, io::PipeWriter, io::PipeReader) {
-    let user = (rig.world == World::Reaper).then_some(User { uid: ORDINARY, gid: ORDINARY, groups: &[] });
+    let user = rig.world.user();
     let (input, to_input) = io::pipe().unwrap();
     let (from_output, output) = io::pipe().unwrap();
     let argv: Vec<CString> = words.iter().map(|word| CString::new(*word).unwrap()).collect();
