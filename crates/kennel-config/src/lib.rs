@@ -21,6 +21,7 @@ mod duration;
 mod env_file;
 mod environment;
 mod hints;
+mod isolation;
 mod path;
 mod privileges;
 mod probe;

@@ -11,7 +11,7 @@ use kennel_core::model::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{duration, privileges, signal};
+use crate::{duration, isolation, privileges, signal};
 
 /// The project in the shape of the file, keys in a fixed order and services in the file's order.
 #[must_use]
@@ -68,6 +68,7 @@ fn render_service(service: &Service) -> Value {
     for (name, value) in privileges::rendered(&service.privileges) {
         put(name, value);
     }
+    put("isolation", isolation::rendered(service.isolation));
     put(
         "on_daemon_loss",
         match service.on_daemon_loss {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use kennel_core::model::{
-    Dependency, Isolation, OnDaemonLoss, OnEscape, Probe, ProbeKind, RestartMode, RestartPolicy, Service, StopStage,
+    Dependency, OnDaemonLoss, OnEscape, Probe, ProbeKind, RestartMode, RestartPolicy, Service, StopStage,
     default_stop_sequence,
 };
 
@@ -16,7 +16,7 @@ use crate::diagnostic::{Report, Span};
 use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
 use crate::tree::{Entry, Node};
-use crate::{address, duration, environment, hints, path, privileges, probe, restart, stop, who};
+use crate::{address, duration, environment, hints, isolation, path, privileges, probe, restart, stop, who};
 
 /// Keys of a service.
 pub(crate) const KEYS: &[Key] = &[
@@ -50,6 +50,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("cpu_affinity", &["cpuset"]),
     key("io_priority", &[]),
     key("oom_score_adj", &["oom_score_adjust"]),
+    key("isolation", &[]),
     key("on_daemon_loss", &[]),
     key("profiles", &[]),
     key("labels", &[]),
@@ -143,7 +144,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         umask: who::umask(&fields),
         on_daemon_loss: on_daemon_loss(&fields),
         on_escape: OnEscape::default(),
-        isolation: Isolation::default(),
+        isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),
         profiles: who::profiles(&fields).unwrap_or_default(),
         labels: fields.read("labels", |report, entry| environment::labels(report, &entry.value)).unwrap_or_default(),

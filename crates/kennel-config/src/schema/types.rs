@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 
 use super::values::{
     Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
-    Identity, IoPriority, KillMode, MaxRestarts, Nice, OnDaemonLoss, OomScore, Pairs, PortOrName, Ports, Replicas,
-    Restart, Share, Shell, Signal, Strings, Target, Test, Texts, Umask,
+    Identity, IoPriority, Isolation, KillMode, MaxRestarts, Nice, OnDaemonLoss, OomScore, Pairs, PortOrName, Ports,
+    Replicas, Restart, Share, Shell, Signal, Strings, Target, Test, Texts, Umask,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -94,6 +94,9 @@ pub(super) struct Service {
     io_priority: IoPriority,
     /// How likely it is killed when memory is short: -1000 (never) to 1000 (first). Below kennel's own it needs root.
     oom_score_adj: OomScore,
+    /// What it has for itself: `none` (the default), `pid` (a PID namespace that the kernel ends with kennel), or `[pid, proc]`, with a
+    /// `/proc` of that namespace.
+    isolation: Isolation,
     /// What happens to it when the daemon is lost: `stop`, its processes are killed at once.
     on_daemon_loss: OnDaemonLoss,
     /// It is started only if one of these is chosen, or if it is named.

@@ -118,6 +118,12 @@ value! {
         { "type": "string", "pattern": "^control_group$|\\$" },
     ] });
     Target: json!({ "anyOf": [{ "enum": ["scope", "main"] }, variable()] });
+    Isolation: json!({ "anyOf": [
+        { "enum": ["none", "pid"] },
+        variable(),
+        { "type": "array", "items": { "anyOf": [{ "enum": ["pid", "proc"] }, variable()] } },
+        { "type": "null" },
+    ] });
     OnDaemonLoss: json!({ "anyOf": [{ "enum": ["stop"] }, variable()] });
     Test: json!({ "anyOf": [
         { "type": "string", "pattern": "\\S" },

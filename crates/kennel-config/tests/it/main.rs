@@ -11,6 +11,7 @@ use kennel_core::model::{Project, Service};
 mod dialects;
 mod errors;
 mod errors_values;
+mod isolation;
 mod meaning;
 mod properties;
 mod schema;

@@ -139,6 +139,7 @@ fn key() -> impl Strategy<Value = &'static str> {
         "user",
         "group",
         "umask",
+        "isolation",
         "on_daemon_loss",
         "profiles",
         "labels",

@@ -138,6 +138,9 @@ fn whatever_loads_is_accepted() {
         r#""success_exit_codes": 1, "ports": [2], "scale": "${NO:-3}", "user": 0, "group": "x""#,
         r#""instances": 2, "user": "a:b", "umask": "022", "on_daemon_loss": "stop", "profiles": "x", "colour": "Bright_Red""#,
         r##""labels": {"a": 1}, "color": "#ffFF00", "profiles": ["x"], "umask": "0o22", "x-mine": [1]"##,
+        r#""isolation": ["pid", "proc"], "user": "a""#,
+        r#""isolation": "none""#,
+        r#""isolation": "${NO:-pid}""#,
         r#""labels": ["a=b"], "start_timeout": "${NO:-1s}", "kill_mode": "mixed""#,
     ];
     for form in forms {
