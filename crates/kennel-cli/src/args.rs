@@ -133,7 +133,8 @@ pub(crate) enum Command {
     Exec(Exec),
     /// Show what happened
     Events(Events),
-    /// Show what kennel can promise on this machine
+    /// Show what kennel can promise on this machine, and what is wrong on it
+    #[command(after_help = "Exit code 1 if something is wrong that kennel's promises depend on: it stands first.")]
     Doctor,
     /// Print the configuration as it is understood
     Config(Config),

@@ -40,7 +40,7 @@ fn the_command() {
       run          Run one command in a scope of its own, and end all it started
       exec         Run one command with the environment, directory and user of a service
       events       Show what happened
-      doctor       Show what kennel can promise on this machine
+      doctor       Show what kennel can promise on this machine, and what is wrong on it
       config       Print the configuration as it is understood
       init         Write a commented configuration file
       version      Print the version
@@ -229,12 +229,14 @@ fn what_is_read() {
           --since <SEQ>  Only those after this number [default: 0]
       -h, --help         Print help (see more with '--help')
 
-    Show what kennel can promise on this machine
+    Show what kennel can promise on this machine, and what is wrong on it
 
     Usage: kennel doctor [OPTIONS]
 
     Options:
       -h, --help  Print help (see more with '--help')
+
+    Exit code 1 if something is wrong that kennel's promises depend on: it stands first.
     ");
 }
 

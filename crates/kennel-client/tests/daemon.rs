@@ -63,6 +63,7 @@ fn info() -> DaemonInfo {
             limits: Vec::new(),
             because: None,
             reason: None,
+            advice: None,
         },
     }
 }

@@ -21,6 +21,9 @@ mod init;
 mod reaper;
 pub mod tag;
 
+mod advice;
+mod probe;
+mod promise;
 mod whose;
 
 mod channel;
@@ -36,10 +39,12 @@ use std::rc::Rc;
 use kennel_sys::signal::SignalFd;
 use kennel_sys::spawn::Spawner;
 
+pub use self::advice::{Advice, Container, Manager, Situation, advise};
 use self::contain::{Cgroups, Contain, Reapers, Tools};
 use self::keeper::Keeper;
 pub use self::link::Link;
 use self::place::{Place, Refused};
+pub use self::probe::{Probe, probe};
 use self::proto::Reason;
 use self::start::{Options, Setup, Start, note};
 pub use self::whose::{Whose, whose};

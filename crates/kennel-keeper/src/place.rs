@@ -247,7 +247,7 @@ fn fresh(root: &Path, name: &str) -> io::Result<PathBuf> {
 }
 
 /// Whether a new process lives in `group`: it is one that fails to execute, which it can only tell alive.
-fn born_in(group: &Group, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), Refused> {
+pub(crate) fn born_in(group: &Group, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), Refused> {
     use std::os::fd::AsFd;
     let argv = [c"/proc/self/no-such-program".to_owned()];
     let fds = [null.as_fd(), null.as_fd(), null.as_fd()];

@@ -40,6 +40,7 @@ pub mod proc;
 pub mod packet;
 pub mod unix;
 
+pub mod features;
 pub mod home;
 pub mod identity;
 pub mod tag;

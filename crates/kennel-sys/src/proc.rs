@@ -138,6 +138,13 @@ fn climb(pid: u32, root: u32) -> Option<bool> {
     Some(false)
 }
 
+/// Every process that can be seen, zombies included, by one pass over `/proc`.
+#[must_use]
+pub fn all() -> Vec<Stat> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
 /// Parents of a process, the nearest first, as they are now. For explanations; [`is_descendant`] is for decisions.
 #[must_use]
 pub fn ancestors(pid: u32) -> Vec<Stat> {

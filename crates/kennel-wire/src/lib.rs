@@ -2,6 +2,7 @@
 //!
 //! Knows no engine type. Field names are stable; new fields may appear, none changes its meaning.
 
+mod doctor;
 mod error;
 mod event;
 mod identity;
@@ -9,6 +10,7 @@ mod receipt;
 mod request;
 mod status;
 
+pub use doctor::{Doctor, Feature, Finding, Leftover, LeftoverKind, Works, ZombieParent};
 pub use error::{Code, Diagnostic, Problem};
 pub use event::{Event, EventKind};
 pub use identity::{Identity, SignalReport};
@@ -17,4 +19,4 @@ pub use request::{
     ActionReport, ActionRequest, DownReport, DownRequest, LogLine, LogStream, Outcome, OutcomeKind, RunReport,
     RunRequest, UpReport, UpRequest, Urgency,
 };
-pub use status::{Containment, DaemonInfo, Health, Process, ServiceStatus, State};
+pub use status::{Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};

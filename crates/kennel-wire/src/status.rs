@@ -168,4 +168,17 @@ pub struct Containment {
     /// `old_kernel`, `killed_at_birth`, `forced` or `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What would give a stronger one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
+}
+
+/// What somebody can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    /// What it does, one line, lower case, without a full stop.
+    pub text: String,
+    /// To be copied into a shell; absent where no command helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }

@@ -1,36 +1,153 @@
-//! What kennel can promise here.
+//! What this machine gives, and what is wrong on it.
 
 use std::fmt::Write;
 
-use kennel_wire::DaemonInfo;
+use anstyle::Style;
+use kennel_wire::{Advice, Doctor, Feature, Works, ZombieParent};
 
-use super::paint::{BOLD, GREEN, Paint, YELLOW};
+use super::paint::{BOLD, DIM, GREEN, Paint, RED, YELLOW};
+use super::table::cut;
+use super::units;
 
-/// A block of lines.
-pub(crate) fn block(info: &DaemonInfo, client: &str, layout: &str, paint: Paint) -> String {
-    let containment = &info.containment;
-    let mut text = String::new();
-    let best = containment.because.is_none();
-    let mark = if best { paint.paint(GREEN, "✓") } else { paint.paint(YELLOW, "!") };
-    let _infallible = writeln!(text, "{mark} containment  {}", paint.paint(BOLD, &containment.backend));
-    let _infallible = writeln!(text, "  promise      {}", containment.promise);
-    for (index, limit) in containment.limits.iter().enumerate() {
-        let title = if index == 0 { "limits" } else { "" };
-        let _infallible = writeln!(text, "  {title:<12} {limit}");
+/// Longest command that is shown, characters.
+const COMMAND: usize = 60;
+/// Most zombies' parents that are shown without being asked for all.
+const PARENTS: usize = 3;
+
+/// A block of lines: what is wrong first, then section by section. `all` also lists what works.
+pub(crate) fn block(doctor: &Doctor, all: bool, paint: Paint) -> String {
+    let mut page = Page { text: String::new(), paint };
+    for finding in &doctor.findings {
+        page.head("✗", RED, "act", &finding.text);
+        page.advice(finding.advice.as_ref());
     }
-    if let Some(because) = &containment.because {
-        let _infallible = writeln!(text, "  not better   {because}");
+    if !doctor.findings.is_empty() {
+        page.text.push('\n');
     }
-    let _infallible = writeln!(text, "  cgroups      {layout}");
-    let _infallible = writeln!(text, "  instance     {}", info.instance);
-    let _infallible = writeln!(text, "  daemon       {}, pid {}, keeper {}", info.version, info.pid, info.keeper_pid);
-    let _infallible = writeln!(text, "  client       {client}");
-    let _infallible = writeln!(text, "  state        {}", info.state_dir.display());
-    if info.version != client {
-        let hint = "client and daemon differ in version: `kennel down` and `kennel up` bring them together";
-        let _infallible = writeln!(text, "{} {hint}", paint.paint(YELLOW, "!"));
+    containment(&mut page, doctor);
+    features(&mut page, doctor, all);
+    zombies(&mut page, &doctor.zombies, all);
+    leftovers(&mut page, doctor);
+    page.line("instance", &doctor.instance);
+    match &doctor.daemon {
+        Some(info) => page.line("daemon", &format!("{}, pid {}, keeper {}", info.version, info.pid, info.keeper_pid)),
+        None => page.line("daemon", "none runs; this is what the next one gets"),
     }
-    text
+    page.line("client", &doctor.version);
+    page.line("state", &doctor.state_dir.display().to_string());
+    page.line("sockets", &doctor.runtime_dir.display().to_string());
+    page.text
+}
+
+struct Page {
+    text: String,
+    paint: Paint,
+}
+
+impl Page {
+    fn head(&mut self, mark: &str, style: Style, title: &str, value: &str) {
+        let (mark, value) = (self.paint.paint(style, mark), self.paint.paint(BOLD, value));
+        let _infallible = writeln!(self.text, "{mark} {title:<12} {value}");
+    }
+
+    fn line(&mut self, title: &str, value: &str) {
+        let _infallible = writeln!(self.text, "  {title:<12} {value}");
+    }
+
+    /// What to do stands on a line of its own, so that it can be copied.
+    fn advice(&mut self, advice: Option<&Advice>) {
+        let Some(Advice { text, command }) = advice else { return };
+        match command {
+            Some(command) => {
+                let (command, text) = (self.paint.paint(GREEN, command), self.paint.paint(DIM, text));
+                self.line("do", &command);
+                self.line("", &text);
+            }
+            None => self.line("do", text),
+        }
+    }
+}
+
+fn containment(page: &mut Page, doctor: &Doctor) {
+    let it = &doctor.containment;
+    let (mark, style) = if it.because.is_none() { ("✓", GREEN) } else { ("!", YELLOW) };
+    page.head(mark, style, "containment", &it.backend);
+    page.line("promise", &it.promise);
+    for (index, limit) in it.limits.iter().enumerate() {
+        page.line(if index == 0 { "except" } else { "" }, limit);
+    }
+    if let Some(because) = &it.because {
+        // Its number says nothing that the words before it do not.
+        page.line("because", because.split(" (os error").next().unwrap_or_default());
+    }
+    page.advice(it.advice.as_ref());
+    page.line("cgroups", &doctor.cgroups);
+}
+
+fn features(page: &mut Page, doctor: &Doctor, all: bool) {
+    let works = doctor.features.iter().filter(|one| one.works == Works::Yes).count();
+    let count = format!("{}, {works} of {} features work", doctor.kernel, doctor.features.len());
+    let (mark, style) = if works == doctor.features.len() { ("✓", GREEN) } else { ("·", DIM) };
+    page.head(mark, style, "kernel", &count);
+    let width = doctor.features.iter().map(|one| one.name.chars().count()).max().unwrap_or(0);
+    let word = |one: &Feature| match one.works {
+        Works::Yes => "yes",
+        Works::No => "no",
+        Works::Unknown => "?",
+    };
+    for one in doctor.features.iter().filter(|one| all || one.works == Works::No) {
+        let line = format!("{:<width$}  {:<3}  {}", one.name, word(one), one.note);
+        page.line("", line.trim_end());
+    }
+    let untried: Vec<&str> =
+        doctor.features.iter().filter(|one| one.works == Works::Unknown).map(|one| one.name.as_str()).collect();
+    if !all && !untried.is_empty() {
+        page.line("", &format!("not tried: {}", untried.join(", ")));
+    }
+}
+
+fn zombies(page: &mut Page, parents: &[ZombieParent], all: bool) {
+    if parents.is_empty() {
+        return page.head("✓", GREEN, "zombies", "none");
+    }
+    let count: u32 = parents.iter().map(|parent| parent.count).sum();
+    let whole = format!("{count}, left by {}", units::processes(parents.len()));
+    page.head("!", YELLOW, "zombies", &whole);
+    let shown = if all { parents.len() } else { PARENTS };
+    for one in parents.iter().take(shown) {
+        let began = units::duration(one.oldest_began_s.max(1).saturating_mul(1000));
+        let of = one.instance.as_ref().map(|name| format!(" of kennel `{name}`")).unwrap_or_default();
+        let command = cut(&one.command, COMMAND);
+        page.line("", &format!("{} below {} ({command}){of}, the oldest began {began} ago", one.count, one.pid));
+    }
+    if parents.len() > shown {
+        page.line("", &format!("and below {} more", units::processes(parents.len() - shown)));
+    }
+    page.line("", "each goes when its parent waits for it, or ends");
+}
+
+fn leftovers(page: &mut Page, doctor: &Doctor) {
+    let leftovers = &doctor.leftovers;
+    if leftovers.is_empty() {
+        return page.head("✓", GREEN, "leftovers", "none");
+    }
+    let processes: usize = leftovers.iter().map(|one| one.processes.len()).sum();
+    let (mark, style) = if processes == 0 { ("!", YELLOW) } else { ("✗", RED) };
+    let value =
+        if processes == 0 { "no process, but marks of lost kennels".to_owned() } else { units::processes(processes) };
+    page.head(mark, style, "leftovers", &value);
+    for one in leftovers {
+        let name = one.instance.as_ref().map_or_else(|| "a lost kennel".to_owned(), |name| format!("`{name}`"));
+        let pids: Vec<String> = one.processes.iter().take(10).map(u32::to_string).collect();
+        let who = if pids.is_empty() { "was lost without an end of its own".to_owned() } else { pids.join(" ") };
+        page.line("", &format!("{name}: {who}"));
+        // What is to be acted on has said it above.
+        let is_told = |command: &Option<String>| command.as_ref() == Some(&one.command);
+        if !doctor.findings.iter().filter_map(|finding| finding.advice.as_ref()).any(|it| is_told(&it.command)) {
+            let command = page.paint.paint(GREEN, &one.command);
+            page.line("do", &command);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -39,18 +156,88 @@ mod tests {
     use crate::render::samples;
 
     #[test]
-    fn what_is_promised_and_what_is_not() {
-        insta::assert_snapshot!(block(&samples::info(), "0.1.0", "version 2 at /sys/fs/cgroup", Paint::PLAIN), @r"
-        ! containment  reaper
-          promise      every descendant is found and ended while its scope's reaper lives
-          limits       setuid-root children
-                       uninterruptible sleep
-          not better   no writable cgroup v2 directory
-          cgroups      version 2 at /sys/fs/cgroup
+    fn all_is_well() {
+        insta::assert_snapshot!(block(&samples::healthy(), false, Paint::PLAIN), @r"
+        ✓ containment  cgroup
+          promise      every descendant of a service is found and ended, daemonised or not
+          except       a process in uninterruptible sleep
+          cgroups      version 2 at /sys/fs/cgroup (memory, pids, cpu)
+        ✓ kernel       6.18.44, 2 of 2 features work
+        ✓ zombies      none
+        ✓ leftovers    none
           instance     shop-1234abcd
           daemon       0.1.0, pid 20, keeper 19
           client       0.1.0
           state        /var/state/kennel/shop-1234abcd
+          sockets      /run/user/1000/kennel/shop-1234abcd
+        ");
+    }
+
+    #[test]
+    fn what_is_wrong_comes_first() {
+        insta::assert_snapshot!(block(&samples::doctor(), false, Paint::PLAIN), @r"
+        ✗ act          2 processes of the lost kennel `blog-99` still run
+          do           kennel --instance blog-99 down
+                       ends them
+
+        ! containment  reaper
+          promise      every descendant is found and ended while its scope's reaper lives
+          except       setuid-root children
+                       uninterruptible sleep
+          because      no writable cgroup v2 directory
+          do           systemd-run --user --scope -p Delegate=yes kennel up
+                       starts kennel in a group that alice may divide
+          cgroups      version 2 at /sys/fs/cgroup (memory, pids, cpu)
+        · kernel       6.18.44, 2 of 3 features work
+                       not tried: cgroup_kill
+        ! zombies      13, left by 2 processes
+                       12 below 812 (node server.js) of kennel `shop-1234abcd`, the oldest began 3 h 3 min ago
+                       1 below 1 (/sbin/init), the oldest began 3.0 s ago
+                       each goes when its parent waits for it, or ends
+        ✗ leftovers    2 processes
+                       `blog-99`: 4711 4712
+                       `shop-0`: was lost without an end of its own
+          do           kennel --instance shop-0 down
+          instance     shop-1234abcd
+          daemon       none runs; this is what the next one gets
+          client       0.1.0
+          state        /var/state/kennel/shop-1234abcd
+          sockets      /run/user/1000/kennel/shop-1234abcd
+        ");
+    }
+
+    #[test]
+    fn everything_on_request() {
+        insta::assert_snapshot!(block(&samples::doctor(), true, Paint::PLAIN), @r"
+        ✗ act          2 processes of the lost kennel `blog-99` still run
+          do           kennel --instance blog-99 down
+                       ends them
+
+        ! containment  reaper
+          promise      every descendant is found and ended while its scope's reaper lives
+          except       setuid-root children
+                       uninterruptible sleep
+          because      no writable cgroup v2 directory
+          do           systemd-run --user --scope -p Delegate=yes kennel up
+                       starts kennel in a group that alice may divide
+          cgroups      version 2 at /sys/fs/cgroup (memory, pids, cpu)
+        · kernel       6.18.44, 2 of 3 features work
+                       clone3        yes
+                       pidfd_inodes  yes
+                       cgroup_kill   ?    no cgroup to try it in
+        ! zombies      13, left by 2 processes
+                       12 below 812 (node server.js) of kennel `shop-1234abcd`, the oldest began 3 h 3 min ago
+                       1 below 1 (/sbin/init), the oldest began 3.0 s ago
+                       each goes when its parent waits for it, or ends
+        ✗ leftovers    2 processes
+                       `blog-99`: 4711 4712
+                       `shop-0`: was lost without an end of its own
+          do           kennel --instance shop-0 down
+          instance     shop-1234abcd
+          daemon       none runs; this is what the next one gets
+          client       0.1.0
+          state        /var/state/kennel/shop-1234abcd
+          sockets      /run/user/1000/kennel/shop-1234abcd
         ");
     }
 }

@@ -5,12 +5,78 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
-    Containment, DaemonInfo, EndedProcess, Event, EventKind, Exit, Health, Identity, LogLine, LogStream, Process,
-    Receipt, ServiceStatus, SignalReport, Stage, State, StopReason, Survivor,
+    Advice, Containment, DaemonInfo, Doctor, EndedProcess, Event, EventKind, Exit, Feature, Finding, Health, Identity,
+    Leftover, LeftoverKind, LogLine, LogStream, Process, Receipt, ServiceStatus, SignalReport, Stage, State,
+    StopReason, Survivor, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
     "2026-01-02T03:04:05.678Z".parse().unwrap()
+}
+
+pub(crate) fn healthy() -> Doctor {
+    let containment = Containment {
+        backend: "cgroup".into(),
+        promise: "every descendant of a service is found and ended, daemonised or not".into(),
+        limits: vec!["a process in uninterruptible sleep".into()],
+        because: None,
+        reason: None,
+        advice: None,
+    };
+    let feature = |name: &str| Feature { name: name.into(), works: Works::Yes, note: String::new() };
+    Doctor {
+        ok: true,
+        findings: Vec::new(),
+        cgroups: "version 2 at /sys/fs/cgroup (memory, pids, cpu)".into(),
+        kernel: "6.18.44".into(),
+        features: vec![feature("clone3"), feature("pidfd_inodes")],
+        zombies: Vec::new(),
+        leftovers: Vec::new(),
+        instance: "shop-1234abcd".into(),
+        state_dir: "/var/state/kennel/shop-1234abcd".into(),
+        runtime_dir: "/run/user/1000/kennel/shop-1234abcd".into(),
+        version: "0.1.0".into(),
+        daemon: Some(DaemonInfo { containment: containment.clone(), ..info() }),
+        containment,
+    }
+}
+
+pub(crate) fn doctor() -> Doctor {
+    let command = "kennel --instance blog-99 down";
+    let mut doctor = Doctor { ok: false, daemon: None, containment: info().containment, ..healthy() };
+    doctor.findings.push(Finding {
+        code: "leftovers".into(),
+        text: "2 processes of the lost kennel `blog-99` still run".into(),
+        advice: Some(Advice { text: "ends them".into(), command: Some(command.into()) }),
+    });
+    doctor.features.push(Feature {
+        name: "cgroup_kill".into(),
+        works: Works::Unknown,
+        note: "no cgroup to try it in".into(),
+    });
+    doctor.zombies = vec![
+        ZombieParent {
+            pid: 812,
+            command: "node server.js".into(),
+            count: 12,
+            oldest_began_s: 11_000,
+            instance: Some("shop-1234abcd".into()),
+        },
+        ZombieParent { pid: 1, command: "/sbin/init".into(), count: 1, oldest_began_s: 3, instance: None },
+    ];
+    let leftover = |kind, name: &str, processes: Vec<u32>| Leftover {
+        kind,
+        here: true,
+        instance: Some(name.into()),
+        path: Some(format!("/sys/fs/cgroup/kennel/{name}").into()),
+        processes,
+        command: format!("kennel --instance {name} down"),
+    };
+    doctor.leftovers = vec![
+        leftover(LeftoverKind::Scope, "blog-99", vec![4711, 4712]),
+        leftover(LeftoverKind::Instance, "shop-0", Vec::new()),
+    ];
+    doctor
 }
 
 const BOOT: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
@@ -210,6 +276,10 @@ pub(crate) fn info() -> DaemonInfo {
             limits: vec!["setuid-root children".into(), "uninterruptible sleep".into()],
             because: Some("no writable cgroup v2 directory".into()),
             reason: Some("not_delegated".into()),
+            advice: Some(Advice {
+                text: "starts kennel in a group that alice may divide".into(),
+                command: Some("systemd-run --user --scope -p Delegate=yes kennel up".into()),
+            }),
         },
     }
 }

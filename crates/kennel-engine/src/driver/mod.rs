@@ -28,8 +28,8 @@ use kennel_keeper::proto::{self, Backend, KillStage, Request};
 use kennel_sys::cgroup;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, Problem, RunReport,
-    RunRequest, ServiceStatus, SignalReport,
+    ActionReport, ActionRequest, Containment, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, Problem,
+    RunReport, RunRequest, ServiceStatus, SignalReport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -145,6 +145,8 @@ pub struct Driver {
     /// Whether nothing of a lost keeper is left.
     swept: bool,
     backend: Backend,
+    /// The same, for whoever asks.
+    containment: Containment,
     zero: Instant,
     started_at: Timestamp,
     next_instance: u64,
@@ -212,6 +214,7 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
         keeper_pid: pid,
         keeper_lost: false,
         swept: false,
+        containment: view::containment(&backend),
         backend,
         zero: Instant::now(),
         started_at: Timestamp::now(),

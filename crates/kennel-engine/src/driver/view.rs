@@ -7,7 +7,7 @@ use kennel_core::model::Exit;
 use kennel_core::slot::{Rest, State};
 use kennel_keeper::proto::{self, Backend, Place};
 use kennel_sys::proc;
-use kennel_wire::{Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown, Survivor};
+use kennel_wire::{Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown, Survivor};
 
 use super::Driver;
 use super::runs::Run;
@@ -73,7 +73,7 @@ impl Driver {
             config: self.loaded.as_ref().map(|loaded| loaded.config.clone()),
             state_dir: self.home.state_dir.clone(),
             started_at: self.started_at,
-            containment: containment(&self.backend),
+            containment: self.containment.clone(),
         }
     }
 }
@@ -110,10 +110,7 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
 
 /// What holds a service's processes together, in one word.
 pub(super) fn word(backend: &Backend, pidns: bool) -> String {
-    let word = match backend {
-        Backend::Cgroup { .. } => "cgroup",
-        Backend::Reaper { .. } => "reaper",
-    };
+    let word = backend.word();
     if pidns { format!("{word}+pidns") } else { word.to_owned() }
 }
 
@@ -246,33 +243,19 @@ pub(super) fn wire_exit(exit: Exit) -> kennel_wire::Exit {
     }
 }
 
-fn containment(backend: &Backend) -> Containment {
-    match backend {
-        Backend::Cgroup { root } => Containment {
-            backend: "cgroup".into(),
-            promise: format!(
-                "every descendant of a service is found and ended, daemonised or not (cgroup v2 below {})",
-                root.display()
-            ),
-            limits: vec![
-                "a service that runs as root can move itself to another cgroup".into(),
-                "a process in uninterruptible sleep or held by an outside tracer ends only when released".into(),
-            ],
-            because: None,
-            reason: None,
-        },
-        Backend::Reaper { reason, because } => Containment {
-            backend: "reaper".into(),
-            promise: "every descendant of a service is found and ended while the service's own reaper process lives"
-                .into(),
-            limits: vec![
-                "setuid programs gain no privileges inside a service".into(),
-                "a program of the same user can end kennel itself, as it can every process of that user".into(),
-                "a service that ends its own reaper process is cleaned up by the keeper, without exit codes".into(),
-                "a process in uninterruptible sleep or held by an outside tracer ends only when released".into(),
-            ],
-            because: Some(because.clone()),
-            reason: Some(reason.as_str().into()),
-        },
+/// What the containment promises, in the wire's words. Reads a few files, so once is enough.
+pub(super) fn containment(backend: &Backend) -> Containment {
+    let (because, reason) = match backend {
+        Backend::Cgroup { .. } => (None, None),
+        Backend::Reaper { reason, because } => (Some(because.clone()), Some(*reason)),
+    };
+    let advice = reason.and_then(|reason| kennel_keeper::advise(reason, &kennel_keeper::Situation::here()));
+    Containment {
+        backend: backend.word().into(),
+        promise: backend.promise(),
+        limits: backend.limits().iter().map(|limit| (*limit).to_owned()).collect(),
+        because,
+        reason: reason.map(|reason| reason.as_str().into()),
+        advice: advice.map(|it| Advice { text: it.text, command: it.command }),
     }
 }
