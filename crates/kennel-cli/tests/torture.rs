@@ -39,7 +39,7 @@ fn torture(mode: Mode, victims: &[Victim]) {
 
 #[test]
 fn stack_torture_cgroup() {
-    torture(Mode::Cgroup, &[Victim::Daemon, Victim::Keeper]);
+    torture(Mode::Cgroup, &Victim::ALL);
 }
 
 #[test]

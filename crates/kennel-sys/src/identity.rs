@@ -86,4 +86,57 @@ mod tests {
         crate::wait::reap(child.pid, true).unwrap();
         assert_eq!(identity.open().unwrap_err().kind(), io::ErrorKind::NotFound);
     }
+
+    /// A child with a number that is free, which only waits for its end. Source: `clone(2)`, `set_tid`.
+    fn with_number(pid: u32) -> io::Result<OwnedFd> {
+        let wanted = [i32::try_from(pid).unwrap()];
+        // `struct clone_args`: all zero but exit signal, `set_tid` and how many those are.
+        let mut args = [0_u64; 10];
+        args[4] = u64::try_from(libc::SIGCHLD).unwrap();
+        args[8] = wanted.as_ptr().addr() as u64;
+        args[9] = 1;
+        // SAFETY: as `fork`: nothing is shared, and the child makes system calls only. `args` outlives the call.
+        match unsafe { libc::syscall(libc::SYS_clone3, args.as_mut_ptr(), size_of_val(&args)) } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => loop {
+                // SAFETY: takes nothing.
+                unsafe { libc::pause() };
+            },
+            _ => pidfd::open(pid),
+        }
+    }
+
+    /// covers: E9
+    #[test]
+    fn a_stranger_with_number_and_start_time_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let mut equal = 0;
+        for _ in 0..500 {
+            let child = crate::spawn::tests::start(&["true"]).unwrap();
+            let identity = Identity::read(child.pid, &child.pidfd);
+            crate::wait::reap(child.pid, true).unwrap();
+            let Ok(identity) = identity else { continue };
+            // Taken by somebody else on this machine: another try.
+            let Ok(stranger) = with_number(child.pid) else { continue };
+            let now = Identity::read(child.pid, &stranger).unwrap();
+            if now.start_ticks == identity.start_ticks && identity.inode != 0 {
+                equal += 1;
+            }
+            let opened = identity.open().map(drop).map_err(|error| error.kind());
+            pidfd::send_signal(&stranger, libc::SIGKILL).unwrap();
+            crate::wait::reap(child.pid, true).unwrap();
+            if identity.inode != 0 || now.start_ticks != identity.start_ticks {
+                assert_eq!(opened, Err(io::ErrorKind::InvalidData));
+            }
+            if equal == 10 {
+                break;
+            }
+        }
+        // Without pidfs nothing tells two apart that follow each other within one tick.
+        let has_pidfs =
+            Identity::read(std::process::id(), pidfd::open(std::process::id()).unwrap()).unwrap().inode != 0;
+        assert!(equal == 10 || !has_pidfs, "only {equal} had the same start time");
+    }
 }

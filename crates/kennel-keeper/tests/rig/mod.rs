@@ -122,6 +122,7 @@ pub struct Rig {
 #[derive(Default)]
 pub struct Seen {
     pub spawned: HashMap<ScopeId, (u32, Place, Option<[OwnedFd; 2]>)>,
+    pub identities: HashMap<ScopeId, Identity>,
     pub failed: HashMap<ScopeId, SpawnError>,
     pub exited: HashMap<ScopeId, Exit>,
     pub reaped: HashMap<ScopeId, Vec<(u32, Exit)>>,
@@ -242,7 +243,8 @@ impl Rig {
             assert!(Instant::now() < deadline, "no {what}: {}", self.log());
             match self.receive(deadline) {
                 Event::Welcome { .. } => panic!("a second welcome"),
-                Event::Spawned { scope, pid, identity: _, place, pipes } => {
+                Event::Spawned { scope, pid, identity, place, pipes } => {
+                    self.seen.identities.insert(scope, identity);
                     self.seen.spawned.insert(scope, (pid, place, pipes));
                 }
                 Event::SpawnFailed { scope, error } => {

@@ -19,6 +19,7 @@ mod shared;
 mod signals;
 mod spray;
 mod storm;
+mod stranger;
 mod waits;
 
 use std::os::unix::process::CommandExt;
@@ -73,6 +74,7 @@ without descendants:
 
 for tests to hold a service's processes from outside:
   trace [--exit] PID…  traces them and looks at nothing; with --exit they cannot end before the tracer
+  stranger USER        reads process ids and starts a process of that user with just that id; needs root
   hung-files DIR       mounts a file system on DIR that takes requests (each prints `taken`) and never answers
 
 for tests to start others:
@@ -126,6 +128,7 @@ fn main() -> ExitCode {
         "cloaked" => cloak::hide(),
         "trace" if text(&arguments, 1) == "--exit" => outside::trace(&arguments[2..], true),
         "trace" => outside::trace(&arguments[1..], false),
+        "stranger" => stranger::run(number(&arguments, 1)),
         "hung-files" => outside::hung_files(text(&arguments, 1)),
         "exit" => lone::exit(number(&arguments, 1), number(&arguments, 2)),
         "crash" => lone::crash(number(&arguments, 1), text(&arguments, 2)),
