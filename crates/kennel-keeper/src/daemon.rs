@@ -90,7 +90,8 @@ fn arguments(options: &Options, recovered: bool) -> io::Result<Vec<CString>> {
     words.into_iter().chain(recovered).map(|word| Ok(CString::new(word.as_bytes())?)).collect()
 }
 
-fn environment() -> io::Result<Vec<CString>> {
+/// Ours, as `KEY=value` entries.
+pub(crate) fn environment() -> io::Result<Vec<CString>> {
     std::env::vars_os()
         .map(|(mut entry, value): (OsString, OsString)| {
             entry.push("=");

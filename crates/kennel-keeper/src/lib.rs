@@ -12,6 +12,8 @@ mod daemon;
 mod link;
 mod start;
 
+mod delegate;
+
 mod contain;
 mod launch;
 mod place;
@@ -41,6 +43,7 @@ use kennel_sys::spawn::Spawner;
 
 pub use self::advice::{Advice, Container, Manager, Situation, advise};
 use self::contain::{Cgroups, Contain, Reapers, Tools};
+use self::delegate::{Answer, Asker};
 use self::keeper::Keeper;
 pub use self::link::Link;
 use self::place::{Place, Refused};
@@ -93,7 +96,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, String> {
-    let setup = match Setup::begin(&options, ready)? {
+    let mut setup = match Setup::begin(&options, ready)? {
         Start::Go(setup) => *setup,
         Start::Busy => {
             if let Ok(ready) = ready.try_clone() {
@@ -110,7 +113,8 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
     let signals = SignalFd::all().map_err(|error| format!("cannot read signals: {error}"))?;
     let lock = setup.lock.try_clone().map_err(|error| format!("cannot keep the lock: {error}"))?;
     let tools = keeper::tools(&setup).map_err(|error| format!("cannot make an event loop: {error}"))?;
-    let contain = contain(&options, &setup, &tools)?;
+    let asker = setup.asker.take();
+    let Some(contain) = contain(&options, &setup, &tools, ready, asker)? else { return Ok(None) };
     kennel_sys::crash_point!("start.placed");
     let mut keeper = Keeper::new(options, setup, tools, signals, contain)
         .map_err(|error| format!("cannot make an event loop: {error}"))?;
@@ -126,26 +130,58 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
     }
 }
 
-/// Chooses between the two ways to hold scopes together.
-fn contain(options: &Options, setup: &Setup, tools: &Rc<Tools>) -> Result<Contain, String> {
+/// Chooses between the two ways to hold scopes together. `None`: another process goes on.
+fn contain(
+    options: &Options,
+    setup: &Setup,
+    tools: &Rc<Tools>,
+    ready: &OwnedFd,
+    asker: Option<Asker>,
+) -> Result<Option<Contain>, String> {
     let wanted = std::env::var_os(CONTAINMENT).unwrap_or_default();
     let own = setup.own_pidfd.try_clone().map_err(|error| format!("cannot prepare reapers: {error}"))?;
     let reapers = Reapers::new(tools.clone(), own);
-    let cgroup = || -> Result<Cgroups, Refused> {
-        let mut spawner = Spawner::new().map_err(Refused::other("cannot prepare to spawn"))?;
-        let place = Place::find(&options.name, &mut spawner, &setup.null)?;
-        Cgroups::new(tools.clone(), place, spawner).map_err(Refused::other("cannot watch cgroups"))
-    };
-    let cgroups = match wanted.to_str() {
-        Some("" | "auto") => cgroup(),
-        Some("cgroup") => Ok(cgroup().map_err(|refused| refused.because)?),
-        Some("reaper") => Err(Refused { reason: Reason::Forced, because: format!("{CONTAINMENT} says so") }),
+    let must = match wanted.to_str() {
+        Some("" | "auto") => false,
+        Some("cgroup") => true,
+        Some("reaper") => {
+            let refused = Refused::new(Reason::Forced, format!("{CONTAINMENT} says so"));
+            return Ok(Some(Contain::new(Err(refused), reapers)));
+        }
         _ => {
             let wanted = wanted.display();
             return Err(format!("{CONTAINMENT} is `{wanted}`, which is none of auto, cgroup and reaper"));
         }
     };
-    Ok(Contain::new(cgroups, reapers))
+    let mut cgroups = match (place(options, setup), asker) {
+        (Ok((place, spawner)), asker) => {
+            asker.into_iter().for_each(Asker::entered);
+            Cgroups::new(tools.clone(), place, spawner).map_err(Refused::other("cannot watch cgroups"))
+        }
+        (Err(refused), Some(asker)) => {
+            asker.refused(&refused.because);
+            return Ok(None);
+        }
+        (Err(refused), None) => Err(refused),
+    };
+    if let Err(refused) = &mut cgroups
+        && refused.reason == Reason::NotDelegated
+    {
+        match delegate::ask(options, setup, ready) {
+            Answer::Elsewhere => return Ok(None),
+            Answer::No(why) => refused.because = format!("{}; {why}", refused.because),
+            Answer::NobodyThere => {}
+        }
+    }
+    match cgroups {
+        Err(refused) if must => Err(refused.because),
+        cgroups => Ok(Some(Contain::new(cgroups, reapers))),
+    }
+}
+
+fn place(options: &Options, setup: &Setup) -> Result<(Place, Spawner), Refused> {
+    let mut spawner = Spawner::new().map_err(Refused::other("cannot prepare to spawn"))?;
+    Ok((Place::find(&options.name, &mut spawner, &setup.null)?, spawner))
 }
 
 fn answer(ready: OwnedFd, line: &str) {

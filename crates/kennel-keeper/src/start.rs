@@ -2,13 +2,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use kennel_sys::process::{self, Nofile, Side};
 use kennel_sys::signal;
+
+use crate::delegate::Asker;
 
 /// What the keeper was told.
 #[derive(Debug)]
@@ -17,11 +19,19 @@ pub(crate) struct Options {
     pub(crate) state_dir: PathBuf,
     pub(crate) runtime_dir: PathBuf,
     pub(crate) ready_fd: i32,
+    /// Where the lock is open already: this is the copy of a keeper in a scope of its own.
+    pub(crate) lock_fd: Option<i32>,
+    /// With that: the keeper before both ended without an end of its own.
+    pub(crate) after_loss: bool,
 }
 
 impl Options {
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let (mut name, mut state_dir, mut runtime_dir, mut ready_fd) = (None, None, None, None);
+        let (mut lock_fd, mut after_loss) = (None, false);
+        let number = |value: &OsStr, first: i32| {
+            value.to_str().and_then(|text| text.parse().ok()).filter(|number| (first..64).contains(number))
+        };
         let mut args = args.into_iter();
         while let Some(option) = args.next() {
             let value = args.next().ok_or_else(|| format!("{} needs a value", option.display()))?;
@@ -30,10 +40,12 @@ impl Options {
                 Some("--state-dir") => state_dir = Some(PathBuf::from(value)),
                 Some("--runtime-dir") => runtime_dir = Some(PathBuf::from(value)),
                 Some("--ready-fd") => {
-                    let number =
-                        value.to_str().and_then(|text| text.parse().ok()).filter(|number| (1..64).contains(number));
-                    ready_fd = Some(number.ok_or("--ready-fd needs a number from 1 to 63")?);
+                    ready_fd = Some(number(&value, 1).ok_or("--ready-fd needs a number from 1 to 63")?);
                 }
+                Some("--lock-fd") => {
+                    lock_fd = Some(number(&value, 3).ok_or("--lock-fd needs a number from 3 to 63")?);
+                }
+                Some("--after-loss") => after_loss = value == "yes",
                 _ => return Err(format!("the keeper does not know {}", option.display())),
             }
         }
@@ -42,6 +54,8 @@ impl Options {
             state_dir: state_dir.ok_or("the keeper needs a --state-dir")?,
             runtime_dir: runtime_dir.ok_or("the keeper needs a --runtime-dir")?,
             ready_fd: ready_fd.ok_or("the keeper needs a --ready-fd")?,
+            lock_fd,
+            after_loss,
         })
     }
 }
@@ -75,6 +89,8 @@ pub(crate) struct Setup {
     pub(crate) nofile: Option<Nofile>,
     /// Own process, for children that end when it does.
     pub(crate) own_pidfd: OwnedFd,
+    /// In the copy of a keeper: the one that waits for it.
+    pub(crate) asker: Option<Asker>,
 }
 
 /// Result of [`Setup::begin`].
@@ -98,7 +114,11 @@ impl Setup {
                 Side::Child => process::new_session().map_err(say("cannot leave the session"))?,
             }
         }
-        process::close_all_but(&[ready.as_fd()]).map_err(say("cannot close what was inherited"))?;
+        let inherited = options.lock_fd.map(process::inherited).transpose().map_err(say("the lock"))?;
+        let asker = inherited.as_ref().map(|_| Asker::of_stdio()).transpose().map_err(say("cannot answer"))?;
+        let asked = asker.iter().flat_map(Asker::descriptors);
+        let keep: Vec<_> = [ready.as_fd()].into_iter().chain(inherited.iter().map(AsFd::as_fd)).chain(asked).collect();
+        process::close_all_but(&keep).map_err(say("cannot close what was inherited"))?;
         signal::set_default(rustix::process::Signal::CHILD.as_raw()).map_err(say("cannot set up signals"))?;
         process::become_subreaper().map_err(say("cannot become the parent of orphans"))?;
         let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(say("/dev/null"))?;
@@ -109,13 +129,18 @@ impl Setup {
             .mode(0o600)
             .open(&log)
             .map_err(|error| format!("{}: {error}", log.display()))?;
-        let Some((lock, follows_a_loss)) = lock(options)? else { return Ok(Start::Busy) };
+        let held = match inherited {
+            Some(fd) => Some((File::from(fd), options.after_loss)),
+            None => lock(options)?,
+        };
+        let Some((mut lock, follows_a_loss)) = held else { return Ok(Start::Busy) };
+        sign(&mut lock, options).map_err(say("cannot write to the lock"))?;
         process::set_stdio(&null, &null, &log).map_err(say("cannot set up stdio"))?;
         rustix::process::chdir("/").map_err(|errno| format!("/: {errno}"))?;
         let own_pidfd = kennel_sys::pidfd::open(std::process::id()).map_err(say("cannot open the own process"))?;
         // Not essential: with fewer descriptors fewer scopes fit.
         let nofile = process::raise_nofile().ok();
-        Ok(Start::Go(Box::new(Self { lock, follows_a_loss, null: null.into(), nofile, own_pidfd })))
+        Ok(Start::Go(Box::new(Self { lock, follows_a_loss, null: null.into(), nofile, own_pidfd, asker })))
     }
 }
 
@@ -124,17 +149,22 @@ fn lock(options: &Options) -> Result<Option<(File, bool)>, String> {
     let path = options.state_dir.join("lock");
     let say = |error: io::Error| format!("{}: {error}", path.display());
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let mut file = open.map_err(say)?;
+    let file = open.map_err(say)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
         Err(std::fs::TryLockError::Error(error)) => return Err(say(error)),
     }
     let follows_a_loss = file.metadata().map_err(say)?.len() > 0;
-    file.set_len(0).map_err(say)?;
-    let runtime_dir = json_string(&options.runtime_dir.to_string_lossy());
-    writeln!(file, "{{\"keeper_pid\":{},\"runtime_dir\":{runtime_dir}}}", std::process::id()).map_err(say)?;
     Ok(Some((file, follows_a_loss)))
+}
+
+/// Writes into the lock who holds it.
+fn sign(lock: &mut File, options: &Options) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    let runtime_dir = json_string(&options.runtime_dir.to_string_lossy());
+    writeln!(lock, "{{\"keeper_pid\":{},\"runtime_dir\":{runtime_dir}}}", std::process::id())
 }
 
 /// A JSON string, quotes included. Source: RFC 8259 §7.
@@ -173,6 +203,9 @@ mod tests {
     fn options_are_all_needed() {
         let options = parse("--name web --state-dir /s --runtime-dir /r --ready-fd 3").unwrap();
         assert_eq!((options.ready_fd, options.name.to_str()), (3, Some("web")));
+        let copy =
+            parse("--name web --state-dir /s --runtime-dir /r --ready-fd 3 --lock-fd 4 --after-loss yes").unwrap();
+        assert_eq!((copy.lock_fd, copy.after_loss), (Some(4), true));
         for line in [
             "--name web --state-dir /s --runtime-dir /r",
             "--name a/b --state-dir /s --runtime-dir /r --ready-fd 3",

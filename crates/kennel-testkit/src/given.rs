@@ -9,7 +9,11 @@ pub(crate) const TREES: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
 /// Removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Given {
-    pub(crate) directory: PathBuf,
+    directory: PathBuf,
+    /// Where commands are started.
+    entered: PathBuf,
+    /// Groups that were made here, the innermost first.
+    made: Vec<PathBuf>,
 }
 
 impl Given {
@@ -22,16 +26,35 @@ impl Given {
         let tree = TREES.map(Path::new).into_iter().find(|tree| tree.join("cgroup.procs").exists());
         let directory = tree.expect("a cgroup v2 tree").join(format!("{name}-given"));
         std::fs::create_dir(&directory).expect("a group");
-        for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
-            std::os::unix::fs::chown(directory.join(file), Some(uid), Some(uid)).expect("chown");
+        give(&directory, uid);
+        Self { entered: directory.clone(), made: vec![directory.clone()], directory }
+    }
+
+    /// Splits it as a login is: `session` belongs to root and is where commands are started from now on, `scope`
+    /// belongs to the user, who may move processes from the one to the other. Gives the scope's directory.
+    ///
+    /// # Panics
+    /// If root may not make a group.
+    pub(crate) fn split(&mut self, uid: u32) -> PathBuf {
+        let [session, scope] = ["session", "scope"].map(|name| self.directory.join(name));
+        for directory in [&session, &scope] {
+            std::fs::create_dir(directory).expect("a group");
+            self.made.insert(0, directory.clone());
         }
-        Self { directory }
+        give(&scope, uid);
+        self.entered = session;
+        scope
+    }
+
+    /// Whether a group is one that was made here, and not by kennel.
+    pub(crate) fn made(&self, directory: &Path) -> bool {
+        self.made.iter().any(|made| made == directory)
     }
 
     /// A command that enters the group as root, becomes the user and then `program`, all as one process.
     pub(crate) fn command(&self, uid: u32, program: &Path) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", "echo 0 >\"$1/cgroup.procs\" && shift && exec \"$@\"", "sh"]).arg(&self.directory);
+        command.args(["-c", "echo 0 >\"$1/cgroup.procs\" && shift && exec \"$@\"", "sh"]).arg(&self.entered);
         command.args(["setpriv", "--reuid", &uid.to_string(), "--regid", &uid.to_string(), "--clear-groups", "--"]);
         command.arg(program);
         command
@@ -41,6 +64,14 @@ impl Given {
 impl Drop for Given {
     fn drop(&mut self) {
         // What is still in use is reported as left by whoever looks for it.
-        let _used = std::fs::remove_dir(&self.directory);
+        for directory in &self.made {
+            let _used = std::fs::remove_dir(directory);
+        }
+    }
+}
+
+fn give(directory: &Path, uid: u32) {
+    for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+        std::os::unix::fs::chown(directory.join(file), Some(uid), Some(uid)).expect("chown");
     }
 }

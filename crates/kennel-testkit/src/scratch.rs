@@ -126,6 +126,16 @@ impl Scratch {
         self
     }
 
+    /// Starts later commands as a login session would: in a group that is not the user's. Gives the directory of a
+    /// group beside it that is, and into which the user may move processes.
+    ///
+    /// # Panics
+    /// If the user is not [`User::Delegated`].
+    pub fn in_session(&mut self) -> PathBuf {
+        let uid = self.uid.expect("an ordinary user");
+        self.given.as_mut().expect("a delegated group").split(uid)
+    }
+
     /// Sets or replaces a variable of every later command.
     pub fn env(&mut self, key: &str, value: impl Into<String>) {
         self.environment.insert(key.to_owned(), value.into());
@@ -460,7 +470,7 @@ impl Scratch {
         for tree in TREES.map(Path::new).iter().filter(|tree| tree.join("cgroup.procs").exists()) {
             collect(tree, &self.name, &mut found);
         }
-        found.retain(|dir| self.given.as_ref().is_none_or(|given| *dir != given.directory));
+        found.retain(|dir| self.given.as_ref().is_none_or(|given| !given.made(dir)));
         found.reverse();
         found
     }
