@@ -10,6 +10,8 @@ use kennel_core::model::{Project, Service};
 
 mod dialects;
 mod errors;
+mod errors_environment;
+mod errors_probes;
 mod errors_values;
 mod isolation;
 mod meaning;
