@@ -6,7 +6,7 @@ use kennel_core::model::{IoPriority, Privileges, RESOURCE_LIMITS, ResourceLimit}
 use serde_json::{Value as Json, json};
 
 use crate::cpus;
-use crate::diagnostic::{Report, suggest};
+use crate::diagnostic::{Report, closest, suggest};
 use crate::reader::{Fields, Key, boolean, entries, expected, expected_help, integer, key, list, no_hint, string};
 use crate::tree::{Node, Value};
 
@@ -102,8 +102,12 @@ fn capability(report: &Report<'_>, node: &Node, key: &str) -> Option<u64> {
     let bit = capability::bit(name);
     if bit.is_none() {
         let upper = name.to_ascii_uppercase();
-        let help =
-            suggest(upper.strip_prefix("CAP_").unwrap_or(&upper), capability::NAMES.iter().copied().chain(["ALL"]));
+        let plain = upper.strip_prefix("CAP_").unwrap_or(&upper);
+        let begun = capability::NAMES.into_iter().find(|known| plain.len() > 3 && known.starts_with(plain));
+        let help = match begun.or_else(|| closest(plain, capability::NAMES)) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "for example `NET_BIND_SERVICE`; `ALL` is every one, and capabilities(7) lists them".to_owned(),
+        };
         report.error_help(node.span, "unknown_capability", format!("there is no capability `{text}`"), help);
     }
     bit
@@ -114,7 +118,9 @@ fn limits(report: &Report<'_>, node: &Node) -> Option<IndexMap<String, ResourceL
     for entry in entries(report, node, "`ulimits`")? {
         if !RESOURCE_LIMITS.contains(&entry.key.as_str()) {
             let message = format!("there is no limit `{}`", entry.key);
-            report.error_help(entry.key_span, "unknown_key", message, suggest(&entry.key, RESOURCE_LIMITS));
+            let plain = entry.key.to_ascii_lowercase();
+            let help = suggest(plain.trim_start_matches("rlimit_"), RESOURCE_LIMITS);
+            report.error_help(entry.key_span, "unknown_key", message, help);
             continue;
         }
         if let Some(limit) = limit(report, &entry.value, &entry.key) {

@@ -15,6 +15,7 @@ mod errors_probes;
 mod errors_values;
 mod isolation;
 mod meaning;
+mod privileges;
 mod properties;
 mod schema;
 

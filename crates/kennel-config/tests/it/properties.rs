@@ -140,6 +140,17 @@ fn key() -> impl Strategy<Value = &'static str> {
         "group",
         "umask",
         "isolation",
+        "no_new_privileges",
+        "security_opt",
+        "cap_drop",
+        "cap_add",
+        "ulimits",
+        "nice",
+        "cpuset",
+        "io_priority",
+        "oom_score_adj",
+        "nofile",
+        "soft",
         "on_daemon_loss",
         "profiles",
         "labels",
@@ -183,6 +194,24 @@ fn json(text: &str) -> String {
     serde_json::to_string(&text.replace('$', "$$")).unwrap_or_default()
 }
 
+/// All keys of rights, limits and priorities.
+fn privileges() -> impl Strategy<Value = String> {
+    let names = |names: Vec<&'static str>| prop::collection::vec(prop::sample::select(names), 0..4);
+    let capabilities = || names(vec!["ALL", "KILL", "CAP_NET_RAW", "sys_admin", "CHECKPOINT_RESTORE"]);
+    let limit = prop_oneof![any::<u32>().prop_map(|number| number.to_string()), Just("\"unlimited\"".to_owned())];
+    let io = prop::sample::select(vec!["idle", "best-effort", "realtime:0", "best_effort:7"]);
+    let cpus = prop::collection::vec(0_u32..8192, 0..5);
+    (capabilities(), capabilities(), (-20_i32..20, -1000_i32..=1000), limit, io, (cpus, any::<bool>())).prop_map(
+        |(dropped, added, (nice, score), limit, io, (cpus, strict))| {
+            format!(
+                "\"cap_drop\":{dropped:?},\"cap_add\":{added:?},\"nice\":{nice},\"oom_score_adj\":{score},\
+                 \"ulimits\":{{\"core\":{limit},\"as\":{{\"soft\":7,\"hard\":\"unlimited\"}}}},\"io_priority\":\"{io}\",\
+                 \"cpuset\":{cpus:?},\"no_new_privileges\":{strict}"
+            )
+        },
+    )
+}
+
 /// One service with a random choice of keys, all of them right, as JSON with `$` escaped.
 fn good_service() -> impl Strategy<Value = String> {
     let texts = || prop::collection::vec(text(), 1..4);
@@ -224,6 +253,7 @@ fn good_service() -> impl Strategy<Value = String> {
         (0_u32..=0o777).prop_map(|mask| format!("\"umask\":\"{mask:o}\"")).boxed(),
         (1_u32..=1000).prop_map(|count| format!("\"replicas\":{count}")).boxed(),
         (1_u16..).prop_map(|port| format!("\"ports\":{{\"http\":{port}}}")).boxed(),
+        privileges().boxed(),
         Just("\"user\":\"a\",\"group\":7,\"color\":\"cyan\",\"profiles\":[\"p\"],\"success_exit_codes\":[3]".to_owned()).boxed(),
     ];
     let count = optional.len();

@@ -141,6 +141,11 @@ fn whatever_loads_is_accepted() {
         r#""isolation": ["pid", "proc"], "user": "a""#,
         r#""isolation": "none""#,
         r#""isolation": "${NO:-pid}""#,
+        r#""no_new_privileges": true, "cap_drop": ["ALL"], "cap_add": ["cap_net_raw", "${NO:-KILL}"], "nice": -5, "cpuset": "0-3,6""#,
+        r#""security_opt": ["no-new-privileges:true"], "cap_drop": "all", "cap_add": null, "cpu_affinity": [0, "1-2"]"#,
+        r#""ulimits": {"nofile": {"soft": 1, "hard": "unlimited"}, "core": 0, "as": -1, "cpu": "${NO:-5}"}, "io_priority": "idle""#,
+        r#""ulimits": null, "io_priority": "best_effort:7", "oom_score_adjust": -1000, "cpu_affinity": 1"#,
+        r#""io_priority": "realtime", "oom_score_adj": 1000, "nice": "${NO:-3}", "no_new_privileges": "off""#,
         r#""labels": ["a=b"], "start_timeout": "${NO:-1s}", "kill_mode": "mixed""#,
     ];
     for form in forms {
@@ -167,6 +172,11 @@ fn mistakes_are_refused() {
         r#""command": "x", "start_timeout": 10"#,
         r#""command": "x", "readiness": {"intervall": "1s"}"#,
         r#""command": "x", "ports": {"a": 70000}"#,
+        r#""command": "x", "ulimits": {"nofiles": 3}"#,
+        r#""command": "x", "ulimits": {"nofile": {"soft": 3, "max": 4}}"#,
+        r#""command": "x", "nice": 20"#,
+        r#""command": "x", "io_priority": "best-effort:8""#,
+        r#""command": "x", "cpu_affinity": "a""#,
         r#""command": "x", "depends_on": {"a": {"condition": "helthy"}}"#,
     ] {
         assert!(accepts(&format!(r#"{{ "services": {{ "one": {{ {form} }} }} }}"#)).is_err(), "{form}");
