@@ -136,6 +136,42 @@ fn root_gives_and_takes_capabilities() {
     }
 }
 
+#[test]
+fn root_chooses_user_and_groups() {
+    for scratch in worlds_of_root() {
+        // A group alone changes nothing else; a number without an account has one group.
+        for (keys, user, group, groups) in [
+            ("group: '60202'", "0", "60202", None),
+            ("user: '60201'\n    group: '60202'", "60201", "60202", Some("60202")),
+            ("user: '60201'", "60201", "60201", Some("60201")),
+        ] {
+            let process = Process::new(&scratch, &format!("    working_dir: /\n    {keys}\n"));
+            assert_eq!(process.status("Uid"), [user; 4].join(" "), "{keys}");
+            assert_eq!(process.status("Gid"), [group; 4].join(" "), "{keys}");
+            match groups {
+                Some(groups) => assert_eq!(process.status("Groups"), groups, "{keys}"),
+                None => assert!(process.status("Groups").split(' ').any(|one| one == group), "{keys}"),
+            }
+            if user != "0" {
+                assert_eq!([process.status("CapEff"), process.status("CapPrm")], [NOTHING; 2], "{keys}");
+            }
+            scratch.down();
+        }
+    }
+}
+
+/// A command beside the service has what the service has.
+#[test]
+fn what_is_executed_in_a_service_is_no_better() {
+    for scratch in worlds() {
+        Process::new(&scratch, "    nice: 3\n    ulimits: { nofile: 77 }\n    no_new_privileges: true\n");
+        let script = "nice; ulimit -n; grep NoNewPrivs /proc/self/status";
+        let output = scratch.ok(&["exec", "web", "--", "sh", "-c", script]);
+        assert_eq!(output.stdout, "3\n77\nNoNewPrivs:\t1\n");
+        scratch.down();
+    }
+}
+
 /// `up` fails and a line of what it says has these words; nothing of the attempt is left.
 #[track_caller]
 fn refused(scratch: &Scratch, keys: &str, words: &[&str]) {

@@ -7,7 +7,7 @@ mod rig;
 use std::ffi::CString;
 use std::os::unix::fs::PermissionsExt;
 
-use kennel_keeper::proto::{Exit, SpawnErrorKind};
+use kennel_keeper::proto::{Exit, Limit, Privileges, Setting, SpawnErrorKind};
 use rig::{Rig, World, ids};
 
 fn in_each(body: impl Fn(&mut Rig)) {
@@ -134,6 +134,41 @@ fn a_user_that_cannot_be_taken_on() {
             let (scope, _) = rig.run_plan(plan);
             assert_eq!(rig.ended(scope), Exit::Code(0));
         }
+    });
+}
+
+#[test]
+fn a_setting_that_cannot_be_had() {
+    const NOFILE: u32 = 7;
+    let limit =
+        |soft, hard| Privileges { limits: vec![Limit { resource: NOFILE, soft, hard }], ..Privileges::default() };
+    let anywhere = [
+        (limit(1, u64::MAX), Setting::Limit, "nofile"),
+        (Privileges { cpus: vec![0, 8191], ..Privileges::default() }, Setting::Cpus, "cpus"),
+        (Privileges { io_priority: Some(7 << 13), ..Privileges::default() }, Setting::IoPriority, "io_priority"),
+        (Privileges { added_capabilities: 1 << 63, ..Privileges::default() }, Setting::Capabilities, "capabilities"),
+    ];
+    let for_some = [
+        (Privileges { nice: Some(-1), ..Privileges::default() }, Setting::Nice, "nice"),
+        (Privileges { oom_score_adj: Some(-1000), ..Privileges::default() }, Setting::OomScoreAdj, "oom_score_adj"),
+        (Privileges { io_priority: Some(1 << 13), ..Privileges::default() }, Setting::IoPriority, "io_priority"),
+        (Privileges { added_capabilities: 1 << 10, ..Privileges::default() }, Setting::Capabilities, "capabilities"),
+    ];
+    in_each(|rig| {
+        let some = if rig.world == World::Reaper { &for_some[..] } else { &[] };
+        for (privileges, setting, subject) in anywhere.iter().chain(some) {
+            let mut plan = rig.plan(&["true"]);
+            // Somebody who gets what is added as ambient capabilities, which the kernel checks one by one.
+            plan.user = (rig.world == World::Cgroup).then(|| ids(60_204));
+            plan.privileges = privileges.clone();
+            let error = rig.fail(plan);
+            assert_eq!((error.kind, error.subject.as_str()), (SpawnErrorKind::Setting(*setting), *subject));
+        }
+        // The keeper itself is as it was.
+        let (scope, _) = rig.run(&["sh", "-c", "ulimit -Hn; cat /proc/self/oom_score_adj; nice"]);
+        assert_eq!(rig.ended(scope), Exit::Code(0));
+        let own = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap();
+        assert_eq!(rig.output(scope), format!("{own}\n0\n0\n"));
     });
 }
 

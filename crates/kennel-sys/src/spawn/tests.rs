@@ -62,7 +62,7 @@ impl Case {
         self.start_with(&[null.as_fd(), null.as_fd(), null.as_fd()])
     }
 
-    fn output(&self) -> (String, Exit) {
+    pub(super) fn output(&self) -> (String, Exit) {
         let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         let (mut reader, writer) = io::pipe().unwrap();
         let child = self.start_with(&[null.as_fd(), writer.as_fd(), writer.as_fd()]).unwrap();

@@ -250,6 +250,31 @@ fn the_order_is_right() {
     assert_eq!(process.file("oom_score_adj").trim(), "100");
 }
 
+/// What `initgroups(3)` would give, for every account of this machine, root among them.
+#[test]
+fn a_user_brings_its_groups() {
+    if !is_root() {
+        return;
+    }
+    let sorted = |text: &str| {
+        let mut groups: Vec<u32> = text.split_whitespace().map(|id| id.parse().unwrap()).collect();
+        groups.sort_unstable();
+        groups
+    };
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap();
+    for name in accounts.lines().filter_map(|line| line.split(':').next()) {
+        let ids = crate::user::lookup(name, None).unwrap();
+        let told = Case::new(&["id", "-G", name]).output().0;
+        let mut case = Case::new(&["id", "-G"]);
+        case.user = Some((ids.uid, ids.gid, ids.groups.clone()));
+        assert_eq!(sorted(&case.output().0), sorted(&told), "{name}");
+        // Another primary group is in the place of its own, beside the supplementary ones.
+        let other = crate::user::lookup(name, Some("60202")).unwrap();
+        assert_eq!(other.gid, 60_202);
+        assert!(other.groups.contains(&60_202) && other.groups.len() <= ids.groups.len() + 1, "{name}");
+    }
+}
+
 /// The kernel takes the highest number for "as before", and before is root.
 #[test]
 fn nobody_is_started_as_no_user() {
