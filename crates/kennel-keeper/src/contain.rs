@@ -6,6 +6,8 @@
 mod cgroups;
 mod reapers;
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
@@ -36,6 +38,8 @@ pub(crate) struct Tools {
     /// Most descriptors that the keeper itself may have open; none: no limit.
     pub(crate) most: Option<u64>,
     pub(crate) tags: Tags,
+    /// Children of the keeper that hold a scope together, and so are in none.
+    pub(crate) reapers: RefCell<HashSet<u32>>,
 }
 
 impl Contain {
@@ -97,6 +101,9 @@ impl Contain {
 
     /// Which child is the daemon.
     pub(crate) fn set_daemon(&mut self, daemon: Option<u32>) {
+        if let Ok(cgroups) = &mut self.cgroups {
+            cgroups.set_daemon(daemon);
+        }
         self.reapers.set_daemon(daemon);
     }
 

@@ -15,6 +15,8 @@ use rustix::process::Signal;
 pub(crate) enum Quarry<'a> {
     /// All descendants of this process except those children that are spared, with theirs.
     Below(&'a dyn Fn(u32) -> bool),
+    /// These children of this process with all their descendants.
+    From(&'a [u32]),
     /// Whoever carries one of these tags, with all descendants, which may carry another: a kennel inside of a
     /// service marks what it starts itself. Never this process.
     Tagged(&'a dyn Fn(Tag) -> bool),
@@ -141,6 +143,16 @@ pub(crate) fn signal_all(signal: i32) -> usize {
     Members::now(&Quarry::Below(&|_| false)).signal(signal, |_| true)
 }
 
+/// As [`signal_all`], for these children of this process and their descendants.
+pub(crate) fn signal_from(children: &[u32], signal: i32) -> usize {
+    Members::now(&Quarry::From(children)).signal(signal, |_| true)
+}
+
+/// Those of these children of this process and of their descendants that live.
+pub(crate) fn living(children: &[u32]) -> Vec<Stat> {
+    Members::now(&Quarry::From(children)).living
+}
+
 /// Living members at one moment.
 struct Members<'a> {
     quarry: &'a Quarry<'a>,
@@ -157,12 +169,15 @@ impl<'a> Members<'a> {
         // Parents come before their children there, so leaving out a parent leaves out its tree.
         let found = match quarry {
             Quarry::Below(_) => descendants(own),
+            Quarry::From(children) => with_descendants(children.to_vec()),
             Quarry::Tagged(wanted) => with_descendants(tag::carriers(wanted)),
         };
         for stat in found {
             let ours = match quarry {
                 Quarry::Below(spared) if stat.ppid == own => !spared(stat.pid),
                 Quarry::Below(_) => pids.contains(&stat.ppid),
+                // The number of a child that was reaped meanwhile may be anybody's.
+                Quarry::From(_) => stat.ppid == own || pids.contains(&stat.ppid),
                 Quarry::Tagged(_) => stat.pid != own,
             };
             if ours && pids.insert(stat.pid) && !is_dead(&stat) {
@@ -177,7 +192,7 @@ impl<'a> Members<'a> {
     fn signal(&self, signal: i32, wanted: impl Fn(&Stat) -> bool) -> usize {
         let send = |stat: &&Stat| wanted(stat) && self.signal_one(stat, signal);
         match self.quarry {
-            Quarry::Below(_) => self.living.iter().filter(send).count(),
+            Quarry::Below(_) | Quarry::From(_) => self.living.iter().filter(send).count(),
             Quarry::Tagged(_) => self.living.iter().rev().filter(send).count(),
         }
     }
@@ -194,7 +209,7 @@ impl<'a> Members<'a> {
 
     fn is_known(&self, stat: &Stat) -> bool {
         match self.quarry {
-            Quarry::Below(_) => stat.ppid == std::process::id(),
+            Quarry::Below(_) | Quarry::From(_) => stat.ppid == std::process::id(),
             Quarry::Tagged(wanted) => Tag::of(stat.pid).is_some_and(wanted),
         }
     }

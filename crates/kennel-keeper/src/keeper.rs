@@ -1,5 +1,6 @@
 //! The loop: what the daemon asks, what the kernel tells, what is due.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -131,17 +132,17 @@ impl Keeper {
             Err(errno) => return Err(errno.into()),
         };
         let mut out = Vec::new();
-        let mut signalled = false;
-        for event in ready.iter().take(count) {
-            match event.data.u64() {
-                CHANNEL => self.hear(&mut out),
-                SIGNALS => signalled = true,
-                token => self.contain.ready(token, &mut out),
-            }
+        let ready = ready.get(..count).unwrap_or_default();
+        let has = |token: u64| ready.iter().any(|event| event.data.u64() == token);
+        if has(CHANNEL) {
+            self.hear(&mut out);
         }
-        // After the daemon's last words have been read.
-        if signalled {
+        // After the daemon's last words have been read, and before anything that takes its time.
+        if has(SIGNALS) {
             self.on_signals(&mut out)?;
+        }
+        for token in ready.iter().map(|event| event.data.u64()).filter(|token| ![CHANNEL, SIGNALS].contains(token)) {
+            self.contain.ready(token, &mut out);
         }
         self.on_time(Instant::now(), &mut out);
         self.publish(out);
@@ -382,6 +383,8 @@ impl Keeper {
                 Err(error) => return Err(error),
             }
         }
+        // Whoever waits for an exit need not wait for the look at its scope.
+        self.publish(std::mem::take(out));
         self.contain.reaped(out);
         Ok(())
     }
@@ -440,5 +443,6 @@ pub(crate) fn tools(setup: &Setup) -> io::Result<Rc<Tools>> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let most = setup.nofile.and_then(|nofile| nofile.maximum);
     let tags = Tags::new(&setup.lock)?;
-    Ok(Rc::new(contain::Tools { epoll, null: setup.null.try_clone()?, nofile: setup.nofile, most, tags }))
+    let (null, nofile) = (setup.null.try_clone()?, setup.nofile);
+    Ok(Rc::new(contain::Tools { epoll, null, nofile, most, tags, reapers: RefCell::default() }))
 }

@@ -5,7 +5,7 @@ mod kill;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -188,6 +188,19 @@ impl Group {
     #[must_use]
     pub fn members(&self) -> Vec<u32> {
         crate::proc::cgroup_members(&self.directory)
+    }
+
+    /// Whether a cgroup, as `/proc/PID/cgroup` shows it, is this one or below it. Also when this one is removed.
+    #[must_use]
+    pub fn covers(&self, path: &Path) -> bool {
+        if path.starts_with(&self.path) {
+            return true;
+        }
+        // The kernel's remark on a removed directory.
+        path.as_os_str()
+            .as_bytes()
+            .strip_suffix(b" (deleted)")
+            .is_some_and(|path| path == self.path.as_os_str().as_bytes())
     }
 
     /// Whether a process is in it or below; with the descriptor open, the answer is about that process and no

@@ -1,5 +1,7 @@
 //! A group of its own for every scope.
 
+mod escapes;
+
 use std::collections::HashMap;
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,12 +12,15 @@ use std::time::{Duration, Instant};
 
 use kennel_sys::cgroup::{Group, Killer, Step, survivors};
 use kennel_sys::spawn::Spawner;
+use kennel_sys::tag::Tag;
 use kennel_sys::{pidfd, process, signal, wait};
 use rustix::event::epoll::EventFlags;
 use rustix::fs::{Mode, OFlags, inotify};
 use rustix::process::Signal;
 
+use self::escapes::{Children, Escapes};
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
+use crate::hunt::Hunt;
 use crate::launch::{Launch, Pipes, no_scope, stdio};
 use crate::place::Place;
 use crate::proto::{Backend, Event, KillStage, ScopeId, Spawn, SpawnError, Stdio};
@@ -40,6 +45,8 @@ pub(crate) struct Cgroups {
     mains: HashMap<u32, ScopeId>,
     leaves: HashMap<PathBuf, ScopeId>,
     watches: HashMap<i32, ScopeId>,
+    tags: HashMap<Tag, ScopeId>,
+    daemon: Option<u32>,
     /// Scopes that something has happened to since they were last looked at.
     touched: Vec<ScopeId>,
     /// Groups of an earlier keeper that would not empty.
@@ -51,7 +58,12 @@ struct Live {
     group: Group,
     pid: u32,
     main: OwnedFd,
+    /// Reaped.
+    main_exited: bool,
+    tag: Tag,
     watch: Watch,
+    kill_escaped: bool,
+    escapes: Escapes,
     killer: Option<Killer>,
     /// Set once nobody lives in it and its directory is removed; then only zombies keep it, and this is when to
     /// report them.
@@ -104,6 +116,8 @@ impl Cgroups {
             mains: HashMap::new(),
             leaves: HashMap::new(),
             watches: HashMap::new(),
+            tags: HashMap::new(),
+            daemon: None,
             touched: Vec::new(),
             stale,
         })
@@ -120,6 +134,11 @@ impl Cgroups {
             return Err(fail(rustix::io::Errno::INVAL.into()));
         }
         self.place.leaf(&spawn.name, |leaf| self.leaves.contains_key(leaf)).map_err(fail)
+    }
+
+    /// Which child is the daemon, for it is in no scope.
+    pub(crate) fn set_daemon(&mut self, daemon: Option<u32>) {
+        self.daemon = daemon;
     }
 
     pub(crate) fn spawn(&mut self, spawn: &Spawn, out: &mut Vec<Event>) {
@@ -148,7 +167,8 @@ impl Cgroups {
             .map_err(|error| no_scope(&error, spawn.name.clone()))?;
         kennel_sys::crash_point!("spawn.group-made");
         let directory = group.directory().to_owned();
-        let started = self.start_in(&group, spawn, pipes.as_ref());
+        let tag = self.tools.tags.next();
+        let started = self.start_in(&group, spawn, pipes.as_ref(), tag);
         let (watch, child) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -165,8 +185,21 @@ impl Cgroups {
         if let Some(leaf) = directory.file_name() {
             self.leaves.insert(leaf.into(), scope);
         }
+        self.tags.insert(tag, scope);
         let identity = super::identity(child.pid, &child.pidfd);
-        self.live.insert(scope, Live { group, pid: child.pid, main: child.pidfd, watch, killer: None, removed: None });
+        let live = Live {
+            group,
+            pid: child.pid,
+            main: child.pidfd,
+            main_exited: false,
+            tag,
+            watch,
+            kill_escaped: spawn.kill_escaped,
+            escapes: Escapes::default(),
+            killer: None,
+            removed: None,
+        };
+        self.live.insert(scope, live);
         Ok(Event::Spawned {
             scope,
             pid: child.pid,
@@ -181,9 +214,9 @@ impl Cgroups {
         group: &Group,
         spawn: &Spawn,
         pipes: Option<&Pipes>,
+        tag: Tag,
     ) -> Result<(Watch, kennel_sys::spawn::Child), SpawnError> {
         let watch = self.watch(group, spawn.scope).map_err(|error| no_scope(&error, spawn.name.clone()))?;
-        let tag = self.tools.tags.next();
         let launch = Launch {
             spawn,
             stdio: stdio(spawn, pipes, &self.tools.null),
@@ -231,8 +264,10 @@ impl Cgroups {
         let continue_ = Signal::CONT.as_raw();
         if everyone {
             live.group.signal(number);
+            self.signal_escaped(scope, number);
             if then_continue {
                 live.group.signal(continue_);
+                self.signal_escaped(scope, continue_);
             }
         } else {
             // It may have ended, or run as another user; neither is news.
@@ -279,14 +314,18 @@ impl Cgroups {
     }
 
     pub(crate) fn reap(&mut self, pid: u32, out: &mut Vec<Event>) {
-        // Read while it is a zombie: afterwards the number tells nothing.
+        // Read while it is a zombie: afterwards the number tells nothing. The leaf may be another's.
         let main = self.mains.get(&pid).copied();
-        let scope = main.or_else(|| self.leaves.get(&self.place.leaf_of(pid)?).copied());
+        let scope = main.or_else(|| self.scope_of_tag(pid));
+        let scope = scope.or_else(|| self.leaves.get(&self.place.leaf_of(pid)?).copied());
         let Ok(Some(reaped)) = wait::reap(pid, false) else { return };
         let Some(scope) = scope else { return };
         let exit = reaped.exit.into();
         if main.is_some() {
             self.mains.remove(&pid);
+            if let Some(live) = self.live.get_mut(&scope) {
+                live.main_exited = true;
+            }
             out.push(Event::MainExited { scope, exit, usage: usage(&reaped) });
         } else {
             out.push(Event::Reaped { scope, pid, exit });
@@ -324,24 +363,44 @@ impl Cgroups {
         touched.sort_unstable();
         touched.dedup();
         let now = Instant::now();
-        let mut zombies = None;
+        let mut ending = Vec::new();
+        let mut left = Vec::new();
         for scope in touched {
-            if self.is_removed(scope, now, out) {
-                let zombies = zombies.get_or_insert_with(|| self.zombies());
-                self.settle(scope, zombies, now, out);
+            match self.at_leaf(scope, now, out) {
+                Leaf::Removed => ending.push(scope),
+                Leaf::Left => left.push(scope),
+                Leaf::Lives if self.is_hunted(scope) => left.push(scope),
+                Leaf::Lives => {}
             }
+        }
+        // Only now and then, for it costs more the more children there are.
+        if ending.is_empty() && left.is_empty() {
+            return;
+        }
+        let children = self.children(ending.first().copied());
+        left.extend(children.scopes().filter(|scope| !ending.contains(scope)));
+        left.sort_unstable();
+        left.dedup();
+        for scope in left {
+            self.chase(scope, &children, out);
+        }
+        for scope in ending {
+            self.settle(scope, &children, now, out);
         }
     }
 
-    /// Whether nobody lives in a scope any more; its directory is removed then.
-    fn is_removed(&mut self, scope: ScopeId, now: Instant, out: &mut Vec<Event>) -> bool {
-        let Some(live) = self.live.get_mut(&scope) else { return false };
+    /// Looks at one leaf; it is removed once nobody lives in it and below.
+    fn at_leaf(&mut self, scope: ScopeId, now: Instant, out: &mut Vec<Event>) -> Leaf {
+        let Some(live) = self.live.get_mut(&scope) else { return Leaf::Lives };
         if live.removed.is_some() {
-            return true;
+            return Leaf::Removed;
         }
         if live.killer.is_none() {
             if live.group.populated().unwrap_or(true) {
-                return false;
+                return Leaf::Lives;
+            }
+            if live.main_has_left() {
+                return Leaf::Left;
             }
             if live.group.remove().is_err() {
                 // Something got in between: nothing that should be there.
@@ -353,46 +412,42 @@ impl Cgroups {
             out.push(Event::Stage { scope, stage: KillStage::Sweep });
         }
         match step {
-            Step::Again => false,
+            Step::Again => Leaf::Lives,
             Step::Empty => {
                 kennel_sys::crash_point!("stop.leaf-removed");
                 live.killer = None;
                 live.removed = Some(now + PATIENCE);
-                true
+                Leaf::Removed
             }
             Step::Stuck => {
                 let pids = live.group.members();
                 out.push(stuck(scope, &pids));
-                false
+                Leaf::Lives
             }
         }
     }
 
-    /// Ends the record of a scope in which nobody lives, as soon as all of it is reaped.
-    fn settle(&mut self, scope: ScopeId, zombies: &[(PathBuf, u32)], now: Instant, out: &mut Vec<Event>) {
+    /// Ends the record of a scope whose leaf is gone, as soon as nobody lives outside of it and all of it is reaped.
+    fn settle(&mut self, scope: ScopeId, children: &Children, now: Instant, out: &mut Vec<Event>) {
+        let chased = self.chase(scope, children, out);
         let Some(live) = self.live.get_mut(&scope) else { return };
         let Some(leaf) = live.group.directory().file_name().map(PathBuf::from) else { return };
-        let mut waiting: Vec<u32> = zombies.iter().filter(|(of, _)| *of == leaf).map(|(_, pid)| *pid).collect();
-        waiting.extend(self.mains.get(&live.pid).filter(|of| **of == scope).map(|_| live.pid));
+        // A process leaves its cgroup before it can be reaped, and the end of a scope is told after the end of its
+        // last process.
+        let mut waiting: Vec<u32> = children.of_leaf(&leaf).chain(children.of(scope)).collect();
+        waiting.extend((!live.main_exited).then_some(live.pid));
         if waiting.is_empty() {
             if let Some(live) = self.live.remove(&scope) {
                 self.unwatch(&live.watch);
+                self.tags.remove(&live.tag);
             }
             self.leaves.remove(&leaf);
             out.push(Event::Emptied { scope });
-        } else if live.removed.is_some_and(|report| report <= now) {
+        } else if !chased && live.removed.is_some_and(|report| report <= now) {
             // Held by a tracer: the kernel gives it to us when that lets go.
             live.removed = Some(now + PATIENCE);
             out.push(stuck(scope, &waiting));
         }
-    }
-
-    /// Children that are no main process, which they are not for long, with their leaves. A process leaves its
-    /// cgroup before it can be reaped, and the end of a scope is told after the end of its last process.
-    fn zombies(&self) -> Vec<(PathBuf, u32)> {
-        let children = process::children().unwrap_or_default();
-        let others = children.into_iter().filter(|pid| !self.mains.contains_key(pid));
-        others.filter_map(|pid| Some((self.place.leaf_of(pid)?, pid))).collect()
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
@@ -419,8 +474,19 @@ impl Cgroups {
 
 impl Live {
     fn due(&self) -> Option<Instant> {
-        self.removed.or_else(|| self.killer.as_ref().map(Killer::due))
+        let leaf = self.removed.or_else(|| self.killer.as_ref().map(Killer::due));
+        leaf.into_iter().chain(self.escapes.hunt.as_ref().map(Hunt::due)).min()
     }
+}
+
+/// What was seen at the leaf of a scope.
+enum Leaf {
+    /// Somebody is in it, or a kill goes on.
+    Lives,
+    /// Nobody is in it, but its main process is elsewhere.
+    Left,
+    /// It is gone.
+    Removed,
 }
 
 fn stuck(scope: ScopeId, pids: &[u32]) -> Event {

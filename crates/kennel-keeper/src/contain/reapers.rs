@@ -128,6 +128,7 @@ impl Reapers {
         };
         kennel_sys::crash_point!("spawn.reaper-forked");
         self.reapers.insert(reaper, spawn.scope);
+        self.tools.reapers.borrow_mut().insert(reaper);
         let live = Live {
             reaper,
             channel: Channel::new(ours),
@@ -244,6 +245,7 @@ impl Reapers {
         self.listen(scope, out);
         let Ok(Some(_)) = wait::reap(pid, false) else { return };
         self.reapers.remove(&pid);
+        self.tools.reapers.borrow_mut().remove(&pid);
         let Some(live) = self.live.remove(&scope) else { return };
         self.tools.unwatch(&live.channel);
         match live.last {

@@ -130,6 +130,8 @@ pub struct Seen {
     pub stuck: HashMap<ScopeId, Vec<Survivor>>,
     pub stages: Vec<(ScopeId, KillStage)>,
     pub signalled: Vec<(Identity, Option<SignalRefused>)>,
+    /// Process ids and cgroups.
+    pub escaped: HashMap<ScopeId, Vec<(u32, String)>>,
 }
 
 impl Rig {
@@ -260,7 +262,10 @@ impl Rig {
                 }
                 Event::Stage { scope, stage } => self.seen.stages.push((scope, stage)),
                 Event::Signalled { process, refused, .. } => self.seen.signalled.push((process, refused)),
-                Event::Escaped { .. } => {}
+                Event::Escaped { scope, process, path } => {
+                    assert!(!self.seen.emptied.contains(&scope), "{process:?} escaped from an empty scope");
+                    self.seen.escaped.entry(scope).or_default().push((process.pid, path));
+                }
             }
         }
     }
