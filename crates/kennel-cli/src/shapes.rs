@@ -365,6 +365,7 @@ fn logs_and_events() {
     {"seq":17,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.recovered","scopes":3}
     {"seq":18,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"keeper.lost"}
     {"seq":19,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0}
+    {"seq":20,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.escaped","pid":103,"command":"escaped --daemon","cgroup":"/"}
     "#);
 }
 

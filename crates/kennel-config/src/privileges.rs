@@ -34,7 +34,7 @@ pub(crate) fn read(fields: &Fields<'_>) -> Privileges {
         cpus: fields.read("cpu_affinity", |_, entry| affinity(report, &entry.value, &entry.key)).unwrap_or_default(),
         io: fields.read("io_priority", |_, entry| io_priority(report, &entry.value)),
         oom_score_adj: number("oom_score_adj", -1000..=1000),
-        dedicated_user: false,
+        dedicated_user: crate::who::dedicated_user(fields),
     }
 }
 

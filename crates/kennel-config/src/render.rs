@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use kennel_core::model::{
-    Condition, OnDaemonLoss, Probe, ProbeKind, Project, RestartMode, RestartPolicy, Service, StopStage, StopStep,
-    Target,
+    Condition, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RestartMode, RestartPolicy, Service, StopStage,
+    StopStep, Target,
 };
 use serde_json::{Map, Value, json};
 
@@ -75,6 +75,14 @@ fn render_service(service: &Service) -> Value {
             OnDaemonLoss::Stop => json!("stop"),
         },
     );
+    put(
+        "on_escape",
+        match service.on_escape {
+            OnEscape::Kill => json!("kill"),
+            OnEscape::Report => json!("report"),
+        },
+    );
+    put("dedicated_user", if service.privileges.dedicated_user { json!(true) } else { Value::Null });
     put("profiles", texts(&service.profiles));
     put("labels", service.labels.iter().map(|(k, v)| (k.clone(), text(v))).collect());
     put("color", service.color.as_deref().map_or(Value::Null, text));

@@ -52,6 +52,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("oom_score_adj", &["oom_score_adjust"]),
     key("isolation", &[]),
     key("on_daemon_loss", &[]),
+    key("on_escape", &[]),
+    key("dedicated_user", &[]),
     key("profiles", &[]),
     key("labels", &[]),
     key("color", &["colour"]),
@@ -143,7 +145,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         group,
         umask: who::umask(&fields),
         on_daemon_loss: on_daemon_loss(&fields),
-        on_escape: OnEscape::default(),
+        on_escape: on_escape(&fields).unwrap_or_default(),
         isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),
         profiles: who::profiles(&fields).unwrap_or_default(),
@@ -239,4 +241,9 @@ fn on_daemon_loss(fields: &Fields<'_>) -> OnDaemonLoss {
         }
     }
     OnDaemonLoss::Stop
+}
+
+fn on_escape(fields: &Fields<'_>) -> Option<OnEscape> {
+    let words = [("kill", OnEscape::Kill), ("report", OnEscape::Report)];
+    fields.read("on_escape", |report, entry| crate::reader::choice(report, &entry.value, "`on_escape`", &words))
 }

@@ -1,7 +1,7 @@
 //! The small keys of a service: as whom it runs, how often, and how it is shown.
 
 use crate::diagnostic::suggest;
-use crate::reader::{Fields, expected, expected_help, filled, integer, list, text};
+use crate::reader::{Fields, boolean, expected, expected_help, filled, integer, list, text};
 use crate::tree::{Node, Value};
 
 /// Names of colours beside `#rrggbb`.
@@ -53,6 +53,29 @@ pub(crate) fn user_and_group(fields: &Fields<'_>) -> (Option<String>, Option<Str
         report.error(entry.value.span, "bad_value", message);
     }
     (Some(name.to_owned()), Some(after.to_owned()))
+}
+
+/// `dedicated_user`: nothing else runs as the service's user, which it must name.
+pub(crate) fn dedicated_user(fields: &Fields<'_>) -> bool {
+    let Some(entry) = fields.get("dedicated_user") else { return false };
+    if boolean(fields.report, &entry.value, "`dedicated_user`") != Some(true) {
+        return false;
+    }
+    let named = match fields.get("user").map(|user| &user.value.value) {
+        None => false,
+        Some(Value::Int(number, _)) => *number != 0,
+        Some(Value::String(text) | Value::Expanded(text)) => {
+            !matches!(text.split(':').next(), None | Some("" | "root" | "0"))
+        }
+        // Reported where it is read.
+        Some(_) => true,
+    };
+    if !named {
+        let message = "`dedicated_user` needs a `user` other than root";
+        let help = "all processes of that user are killed with the service: name one that nothing else runs as";
+        fields.report.error_help(entry.key_span, "conflict", message, help);
+    }
+    true
 }
 
 /// `umask`: octal digits as text, or an octal number that says so.

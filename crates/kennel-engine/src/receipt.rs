@@ -36,6 +36,8 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Builder {
     main: Member,
     main_pid: Option<u32>,
+    /// Who left the scope's cgroup, from the start of the run: the cgroup does not list them.
+    escaped: BTreeMap<u32, Member>,
     begun: Option<Begun>,
 }
 
@@ -57,13 +59,14 @@ struct Member {
     exit: Option<Exit>,
     /// Index of the stage it ended in.
     stage: Option<usize>,
+    escaped_to: Option<String>,
 }
 
 impl Builder {
     /// `command` is the main process's own.
     pub(crate) fn new(command: String) -> Self {
         let main = Member { command: Some(command), ..Member::default() };
-        Self { main, main_pid: None, begun: None }
+        Self { main, main_pid: None, escaped: BTreeMap::new(), begun: None }
     }
 
     /// The main process was executed.
@@ -116,9 +119,23 @@ impl Builder {
         self.main.stage = self.begun.as_ref().and_then(|begun| begun.stages.len().checked_sub(1));
     }
 
+    /// A process left the cgroup of its scope.
+    pub(crate) fn escaped(&mut self, pid: u32, command: String, cgroup: String) {
+        if self.main_pid == Some(pid) {
+            self.main.escaped_to = Some(cgroup);
+        } else {
+            let (identity, command, escaped_to) = (identity(pid), Some(command), Some(cgroup));
+            let member = Member { identity, command, escaped_to, ..Member::default() };
+            self.escaped.insert(pid, member);
+        }
+    }
+
     /// Another process of the scope was reaped by us.
     pub(crate) fn reaped(&mut self, pid: u32, exit: Exit) {
-        if let Some(begun) = &mut self.begun {
+        if let Some(member) = self.escaped.get_mut(&pid).filter(|member| member.exit.is_none()) {
+            member.exit = Some(exit);
+            member.stage = self.begun.as_ref().and_then(|begun| begun.stages.len().checked_sub(1));
+        } else if let Some(begun) = &mut self.begun {
             let stage = begun.stages.len().checked_sub(1);
             let member = begun.members.entry(pid).or_default();
             member.exit = Some(exit);
@@ -142,6 +159,7 @@ impl Builder {
         );
         let stages: &[(String, Instant)] = self.begun.as_ref().map_or(&[], |begun| &begun.stages);
         let mut members = self.begun.as_ref().map(|begun| begun.members.clone()).unwrap_or_default();
+        members.extend(self.escaped.clone());
         if let Some(pid) = self.main_pid {
             members.insert(pid, self.main.clone());
         }
@@ -182,6 +200,7 @@ impl Builder {
             exit: member.exit,
             stage: member.stage.and_then(|index| stages.get(index)).map(|(name, _)| name.clone()),
             main: self.main_pid == Some(pid),
+            escaped_to: member.escaped_to,
         }
     }
 }
@@ -252,6 +271,27 @@ mod tests {
         let stage = |pid| receipt.processes.iter().find(|process| process.pid == pid).and_then(|p| p.stage.clone());
         assert_eq!((stage(10).as_deref(), stage(11).as_deref()), (Some("KILL"), Some("TERM")));
         assert_eq!(receipt.stages.iter().map(|stage| stage.ended).collect::<Vec<_>>(), [1, 1]);
+    }
+
+    #[test]
+    fn who_left_the_cgroup_is_in_the_receipt() {
+        let mut builder = Builder::new("x".into());
+        builder.spawned(&Identity { pid: 10, start_ticks: 7, inode: 0 });
+        builder.escaped(11, "sleep 1".into(), "/".into());
+        builder.escaped(12, "sleep 2".into(), "/a".into());
+        // Killed before anybody asked for a stop.
+        builder.reaped(11, Exit::Signal { signal: 9 });
+        builder.escaped(10, "x".into(), "/".into());
+        builder.begin(StopReason::Down);
+        builder.enter("TERM", None);
+        builder.reaped(12, Exit::Code { code: 0 });
+        let found = builder.receipt(&WEB, true).processes;
+        let of = |pid| {
+            found.iter().find(|process| process.pid == pid).map(|it| (it.exit, it.main, it.escaped_to.as_deref()))
+        };
+        assert_eq!(of(11), Some((Some(Exit::Signal { signal: 9 }), false, Some("/"))));
+        assert_eq!(of(12), Some((Some(Exit::Code { code: 0 }), false, Some("/a"))));
+        assert_eq!(of(10), Some((Some(Exit::Unknown), true, Some("/"))));
     }
 
     #[test]

@@ -72,6 +72,17 @@ pub enum EventKind {
         /// As in the receipt.
         stage: String,
     },
+    /// A process of the scope moved itself out of its cgroup. It is still the instance's: killed at once or with its
+    /// scope, by `on_escape`. Told once for each.
+    #[serde(rename = "instance.escaped")]
+    Escaped {
+        /// Which.
+        pid: u32,
+        /// Its command line, cut at 200 characters.
+        command: String,
+        /// The cgroup it is in, as `/proc/PID/cgroup` shows it.
+        cgroup: String,
+    },
     /// The kill has not emptied the scope yet; it goes on.
     #[serde(rename = "instance.stuck")]
     Stuck {

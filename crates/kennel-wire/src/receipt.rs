@@ -110,6 +110,9 @@ pub struct EndedProcess {
     /// Whether it is the main process.
     #[serde(default)]
     pub main: bool,
+    /// The cgroup that it moved itself into, if it left its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escaped_to: Option<String>,
 }
 
 /// Why a stop began.

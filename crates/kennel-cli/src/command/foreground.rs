@@ -148,7 +148,13 @@ impl Session<'_> {
                             return End::Elsewhere;
                         }
                         let Some(name) = event.service.as_deref() else { continue };
-                        let Some(phase) = Phase::of(&event, self.phases.get(name)) else { continue };
+                        let Some(phase) = Phase::of(&event, self.phases.get(name)) else {
+                            let remark = crate::render::event::remark(&event.kind).filter(|_| !json);
+                            if remark.is_some_and(|text| screen.out(&prefixes.note(name, &text)).is_err()) {
+                                return End::Asked;
+                            }
+                            continue;
+                        };
                         let known = matches!(phase, Phase::Ready { .. }) && self.told.remove(name);
                         if !json && !known && news(&phase) && screen.out(&prefixes.note(name, &phase.text())).is_err() {
                             return End::Asked;

@@ -2,13 +2,18 @@
 
 use kennel_wire::{Event, EventKind};
 
-use super::paint::{BOLD, DIM, Paint};
+use super::paint::{BOLD, DIM, Paint, RED};
 use super::phase::Phase;
 use super::receipt;
+use super::table::cut;
+
+/// Longest command that is shown, characters.
+const COMMAND: usize = 60;
 
 /// `12  2026-01-02T03:04:05.678Z  web  ready in 1.2 s`
 pub(crate) fn line(event: &Event, paint: Paint) -> String {
     let (words, style) = match Phase::of(event, None) {
+        None if let Some(remark) = remark(&event.kind) => (remark, RED),
         Some(Phase::Down(receipt)) => (receipt::one_line(&receipt), DIM),
         Some(phase) => (phase.text(), phase.mark().1),
         None => (daemon(&event.kind), BOLD),
@@ -22,6 +27,16 @@ pub(crate) fn line(event: &Event, paint: Paint) -> String {
         paint.paint(BOLD, who),
         paint.paint(style, &words)
     )
+}
+
+/// What is said of a service that does not say where it stands.
+pub(crate) fn remark(kind: &EventKind) -> Option<String> {
+    match kind {
+        EventKind::Escaped { pid, command, cgroup } => {
+            Some(format!("process {pid} left its cgroup for {cgroup}: {}", cut(command, COMMAND)))
+        }
+        _ => None,
+    }
 }
 
 fn daemon(kind: &EventKind) -> String {
@@ -63,6 +78,7 @@ mod tests {
         17  2026-01-02T03:04:05.678Z  kennel  daemon recovered, 3 scopes emptied
         18  2026-01-02T03:04:05.678Z  kennel  keeper lost, everything is being stopped
         19  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0
+        20  2026-01-02T03:04:05.678Z  web  process 103 left its cgroup for /: escaped --daemon
         ");
     }
 }

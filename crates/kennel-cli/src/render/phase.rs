@@ -50,7 +50,9 @@ impl Phase {
             EventKind::Failed { reason } => Self::Failed(reason.clone()),
             EventKind::GivenUp { reason } => Self::GivenUp(reason.clone()),
             EventKind::Stopped {} => Self::Stopped,
-            EventKind::DaemonStarted { .. }
+            // Of one process, and not of where the service stands.
+            EventKind::Escaped { .. }
+            | EventKind::DaemonStarted { .. }
             | EventKind::DaemonRecovered { .. }
             | EventKind::KeeperLost {}
             | EventKind::ShutdownCompleted { .. } => return None,

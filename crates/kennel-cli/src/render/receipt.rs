@@ -55,9 +55,13 @@ pub(crate) fn processes(receipt: &Receipt, paint: Paint) -> String {
 /// `SIGTERM at TERM`
 fn end(process: &EndedProcess) -> String {
     let exit = process.exit.map_or_else(|| "still lives".to_owned(), |exit| exit.to_string());
-    match &process.stage {
+    let end = match &process.stage {
         Some(stage) => format!("{exit} at {stage}"),
         None => exit,
+    };
+    match &process.escaped_to {
+        Some(cgroup) => format!("{end}, had left for {cgroup}"),
+        None => end,
     }
 }
 
@@ -115,5 +119,13 @@ mod tests {
               101   SIGTERM at TERM  node server.js
               102   SIGKILL at KILL  (gone before it could be read)
         ");
+    }
+
+    #[test]
+    fn who_left_its_cgroup_is_said() {
+        let mut receipt = samples::receipt("web");
+        receipt.processes.truncate(1);
+        receipt.processes.iter_mut().for_each(|process| process.escaped_to = Some("/".to_owned()));
+        insta::assert_snapshot!(processes(&receipt, Paint::PLAIN), @"      100 * exit 0 at TERM, had left for /  npm run dev");
     }
 }

@@ -211,6 +211,7 @@ pub(crate) fn receipt(service: &str) -> Receipt {
         exit: Some(exit),
         stage: Some(stage.into()),
         main: pid == 100,
+        escaped_to: None,
     };
     Receipt {
         service: service.into(),
@@ -245,6 +246,7 @@ pub(crate) fn stuck(service: &str) -> Receipt {
             exit: None,
             stage: None,
             main: true,
+            escaped_to: None,
         }],
         left: 1,
         survivors: vec![Survivor {
@@ -311,6 +313,7 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::DaemonRecovered { scopes: 3 },
         EventKind::KeeperLost {},
         EventKind::ShutdownCompleted { left: 0 },
+        EventKind::Escaped { pid: 103, command: "escaped --daemon".into(), cgroup: "/".into() },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(

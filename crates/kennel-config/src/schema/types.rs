@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 
 use super::values::{
     Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
-    Identity, IoPriority, Isolation, KillMode, MaxRestarts, Nice, OnDaemonLoss, OomScore, Pairs, PortOrName, Ports,
-    Replicas, Restart, Share, Shell, Signal, Strings, Target, Test, Texts, Umask,
+    Identity, IoPriority, Isolation, KillMode, MaxRestarts, Nice, OnDaemonLoss, OnEscape, OomScore, Pairs, PortOrName,
+    Ports, Replicas, Restart, Share, Shell, Signal, Strings, Target, Test, Texts, Umask,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -99,6 +99,10 @@ pub(super) struct Service {
     isolation: Isolation,
     /// What happens to it when the daemon is lost: `stop`, its processes are killed at once.
     on_daemon_loss: OnDaemonLoss,
+    /// What happens to a process that moved itself out of its cgroup: `kill`, at once (the default); `report`, with its service.
+    on_escape: OnEscape,
+    /// `true`: nothing but this service runs as its `user`, so all processes of that user may be killed at once. Default false.
+    dedicated_user: Boolean,
     /// It is started only if one of these is chosen, or if it is named.
     profiles: Strings,
     /// Free for you.

@@ -125,6 +125,7 @@ value! {
         { "type": "null" },
     ] });
     OnDaemonLoss: json!({ "anyOf": [{ "enum": ["stop"] }, variable()] });
+    OnEscape: json!({ "anyOf": [{ "enum": ["kill", "report"] }, variable()] });
     Test: json!({ "anyOf": [
         { "type": "string", "pattern": "\\S" },
         { "type": "array", "minItems": 1, "items": { "type": ["string", "number", "boolean"] } },

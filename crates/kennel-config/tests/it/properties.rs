@@ -152,6 +152,8 @@ fn key() -> impl Strategy<Value = &'static str> {
         "nofile",
         "soft",
         "on_daemon_loss",
+        "on_escape",
+        "dedicated_user",
         "profiles",
         "labels",
         "color",

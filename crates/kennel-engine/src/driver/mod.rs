@@ -370,7 +370,7 @@ impl Driver {
                 KillStage::Stuck => {}
             },
             proto::Event::Signalled { scope, process, refused } => self.signalled(scope.0, process, refused),
-            proto::Event::Escaped { .. } => {}
+            proto::Event::Escaped { scope, process, path } => self.escaped(scope.0, process, path),
         }
     }
 

@@ -155,6 +155,15 @@ impl Driver {
         self.queue.push_back(Work::Run(id, Event::ScopeEmptied));
     }
 
+    pub(super) fn escaped(&mut self, id: u64, process: proto::Survivor, cgroup: String) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let proto::Survivor { pid, command, .. } = process;
+        tracing::warn!(service = run.name, pid, cgroup, "a process left the cgroup of its scope");
+        run.receipt.escaped(pid, command.clone(), cgroup.clone());
+        let kind = EventKind::Escaped { pid, command, cgroup };
+        self.events.publish(Some(&run.name), Some(id), kind);
+    }
+
     pub(super) fn stuck(&mut self, id: u64, survivors: Vec<proto::Survivor>) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         // A daemon was lost before, or a stop that nobody asked for: without a begin there is nothing to report.
