@@ -140,3 +140,51 @@ fn what_a_lost_kennel_left_is_found_and_its_command_ends_it() {
         assert!(leftovers(&found, &instance).is_empty(), "{found}");
     });
 }
+
+#[test]
+fn what_requires_the_kernel_is_refused_without_it() {
+    on_each(|scratch| {
+        scratch.config(
+            "
+require_containment: kernel
+services:
+  web: { command: ['@badchild@', --cell, '1', plain], readiness: { log_line: ^up$ } }
+  db: { command: ['@badchild@', --cell, '2', plain], readiness: { log_line: ^up$ } }
+",
+        );
+        let output = scratch.kennel(&["up", "-d", "--json"]);
+        if scratch.user() == User::Root {
+            assert_eq!(output.code(), 0, "{}", output.all());
+            assert_eq!(scratch.ps("web")["containment"], "cgroup");
+            assert_eq!(doctor(scratch).0, 0);
+            return scratch.down();
+        }
+        assert_eq!(output.code(), 7, "{}", output.all());
+        let problem: Value = serde_json::from_str(&output.stderr).unwrap();
+        assert_eq!(problem["code"], "containment_too_weak", "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("`web`, `db`") && detail.contains("KENNEL_CONTAINMENT says so"), "{problem}");
+        assert!(problem["hint"].as_str().unwrap().contains("env -u KENNEL_CONTAINMENT"), "{problem}");
+        assert!(scratch.in_cells().is_empty());
+
+        let (code, found) = doctor(scratch);
+        assert_eq!((code, &found["findings"][0]["code"]), (1, &"containment_too_weak".into()), "{found}");
+        // One that the kernel ends with its init is strong enough on any back end; the other one still is not.
+        scratch.config(
+            "
+require_containment: kernel
+services:
+  web: { command: ['@badchild@', --cell, '1', plain], isolation: pid, readiness: { log_line: ^up$ } }
+  db: { command: ['@badchild@', --cell, '2', plain], readiness: { log_line: ^up$ } }
+",
+        );
+        let output = scratch.kennel(&["up", "-d", "web"]);
+        assert!(!output.all().contains("require_containment"), "{}", output.all());
+        let output = scratch.kennel(&["start", "db"]);
+        assert_eq!(output.code(), 7, "{}", output.all());
+        let output = scratch.kennel(&["run", "--", "true"]);
+        assert_eq!(output.code(), 125, "{}", output.all());
+        assert!(scratch.in_cells().iter().all(|seen| seen.cell == Some(1)));
+        scratch.down();
+    });
+}

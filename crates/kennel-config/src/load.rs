@@ -10,13 +10,14 @@ use kennel_core::model::{Condition, Project, RequireContainment};
 
 use crate::depends::{self, Wait};
 use crate::diagnostic::{Invalid, Report, nowhere, suggest};
-use crate::reader::{Fields, Key, entries, filled, key};
+use crate::reader::{Fields, Key, choice, entries, filled, key};
 use crate::service::{self, Context, Draft};
 use crate::tree::{Node, Value};
 use crate::{expand, hints, toml, yaml};
 
 /// Keys of the whole file.
-pub(crate) const KEYS: &[Key] = &[key("name", &[]), key("version", &[]), key("services", &["processes"])];
+pub(crate) const KEYS: &[Key] =
+    &[key("name", &[]), key("version", &[]), key("require_containment", &[]), key("services", &["processes"])];
 
 /// Longest configuration file, in bytes.
 const MAX_LENGTH: u64 = 1 << 20;
@@ -98,6 +99,11 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
         Some(entry) => project_name(report, &entry.value),
         None => directory.file_name().map(|name| name.to_string_lossy().into_owned()),
     };
+    let require_containment = fields.read("require_containment", |report, entry| {
+        let words = [("any", RequireContainment::Any), ("kernel", RequireContainment::Kernel)];
+        choice(report, &entry.value, "`require_containment`", &words)
+    });
+    let require_containment = require_containment.unwrap_or_default();
     let Some(services) = fields.get("services") else {
         let message = "the configuration has no `services`".to_owned();
         fields.missing("services", fields.span, message, "`kennel init` writes an example");
@@ -134,12 +140,7 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
             draft.finish(is_task)
         })
         .collect();
-    Some(Project {
-        name: name.unwrap_or_else(|| "kennel".to_owned()),
-        directory,
-        require_containment: RequireContainment::default(),
-        services,
-    })
+    Some(Project { name: name.unwrap_or_else(|| "kennel".to_owned()), directory, require_containment, services })
 }
 
 fn project_name(report: &Report<'_>, node: &Node) -> Option<String> {

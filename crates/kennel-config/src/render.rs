@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use kennel_core::model::{
-    Condition, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RestartMode, RestartPolicy, Service, StopStage,
-    StopStep, Target,
+    Condition, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RequireContainment, RestartMode, RestartPolicy,
+    Service, StopStage, StopStep, Target,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,11 @@ use crate::{duration, isolation, privileges, signal};
 pub fn render(project: &Project) -> Value {
     let services = project.services.iter();
     let services: Map<_, _> = services.map(|(name, service)| (name.clone(), render_service(service))).collect();
-    json!({ "name": text(&project.name), "services": services })
+    let require = match project.require_containment {
+        RequireContainment::Any => "any",
+        RequireContainment::Kernel => "kernel",
+    };
+    json!({ "name": text(&project.name), "require_containment": require, "services": services })
 }
 
 /// The same as YAML text that ends with a line break.

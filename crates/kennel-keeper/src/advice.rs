@@ -71,7 +71,7 @@ pub enum Manager {
 pub fn advise(reason: Reason, at: &Situation) -> Option<Advice> {
     match reason {
         Reason::Forced => Some(advice(
-            "the reaper was asked for by KENNEL_CONTAINMENT; without it the best back end is taken",
+            "starts the stack anew with the best back end there is; KENNEL_CONTAINMENT asks for the reaper",
             "kennel down; env -u KENNEL_CONTAINMENT kennel up -d",
         )),
         Reason::ReadOnly | Reason::NotVisible | Reason::NotWritable if at.container.is_some() => in_container(at),

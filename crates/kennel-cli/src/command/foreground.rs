@@ -44,6 +44,7 @@ pub(super) async fn foreground(context: &mut Context, wish: &Wish) -> Result<u8,
     let mut signals = Signals::of_the_end().map_err(Failure::Own)?;
     let begin = Timestamp::now();
     let (daemon, lease) = context.insist(async |daemon: &Daemon| daemon.lease().await).await?;
+    up::say_if_weak(context, &daemon.known().containment);
     let mut session = Session {
         context,
         daemon,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kennel_client::{CallError, Daemon};
-use kennel_wire::{UpReport, UpRequest};
+use kennel_wire::{Containment, UpReport, UpRequest};
 
 use super::foreground;
 use super::progress::Progress;
@@ -43,7 +43,8 @@ async fn detached(context: &mut Context, wish: &Wish) -> Result<u8, Failure> {
     let Wish { request, names, timeout } = wish;
     let timeout = *timeout;
     // Info is asked again, so that a daemon that is going is found out before anything is asked of it.
-    let (daemon, _info) = context.insist(async |daemon: &Daemon| daemon.info().await).await?;
+    let (daemon, info) = context.insist(async |daemon: &Daemon| daemon.info().await).await?;
+    say_if_weak(context, &info.containment);
     let mut progress = Progress::new(&daemon, Goal::Up, Duration::ZERO).await;
     progress.board.expect(names.iter().map(String::as_str));
     let answer = progress.during(&mut context.screen, within(timeout, daemon.up(request))).await;
@@ -66,6 +67,15 @@ async fn detached(context: &mut Context, wish: &Wish) -> Result<u8, Failure> {
         context.screen.out(&text)?;
     }
     Ok(code(&report))
+}
+
+/// Says so where only reapers hold the stack together, unless that is what was asked for.
+pub(super) fn say_if_weak(context: &mut Context, containment: &Containment) {
+    if containment.backend != "cgroup" && containment.reason.as_deref() != Some("forced") {
+        let text =
+            format!("containment: {}; `kennel doctor` says why, and what gives a stronger one\n", containment.backend);
+        context.screen.remark(&text);
+    }
 }
 
 /// The result of `work`, or `None` when the time is over.

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use super::values::{
     Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
     Identity, IoPriority, Isolation, KillMode, MaxRestarts, Nice, OnDaemonLoss, OnEscape, OomScore, Pairs, PortOrName,
-    Ports, Replicas, Restart, Share, Shell, Signal, Strings, Target, Test, Texts, Umask,
+    Ports, Replicas, RequireContainment, Restart, Share, Shell, Signal, Strings, Target, Test, Texts, Umask,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -21,6 +21,9 @@ pub(super) struct File {
     name: String,
     /// Written by compose; accepted without effect.
     version: Anything,
+    /// `kernel`: refuse to start services whose processes the kernel itself would not hold together, in a cgroup or with
+    /// `isolation: pid`. Default `any`: the best that the machine gives.
+    require_containment: RequireContainment,
     /// What to run, by name.
     services: Services,
 }

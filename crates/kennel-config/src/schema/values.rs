@@ -124,6 +124,7 @@ value! {
         { "type": "array", "items": { "anyOf": [{ "enum": ["pid", "proc"] }, variable()] } },
         { "type": "null" },
     ] });
+    RequireContainment: json!({ "anyOf": [{ "enum": ["any", "kernel"] }, variable()] });
     OnDaemonLoss: json!({ "anyOf": [{ "enum": ["stop"] }, variable()] });
     OnEscape: json!({ "anyOf": [{ "enum": ["kill", "report"] }, variable()] });
     Test: json!({ "anyOf": [

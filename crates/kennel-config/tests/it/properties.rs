@@ -154,6 +154,7 @@ fn key() -> impl Strategy<Value = &'static str> {
         "on_daemon_loss",
         "on_escape",
         "dedicated_user",
+        "require_containment",
         "profiles",
         "labels",
         "color",

@@ -106,6 +106,9 @@ impl Driver {
                 (Arc::clone(&slot.service), environment)
             }
         };
+        if let Some(problem) = self.too_weak_beside(service.isolation.pid) {
+            return drop(reply.send(Err(problem)));
+        }
         let id = self.helper_id();
         let purpose = Purpose::OneOff { token: request.token, reply };
         let mut run = self.new_run("run", Kind::Helper(purpose), &service, &request.command);

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use kennel_core::graph;
 use kennel_core::instance::{Event as RunEvent, Reason};
-use kennel_core::model::Project;
+use kennel_core::model::{Project, RequireContainment, Service};
 use kennel_core::slot::{Event, Rest, State};
-use kennel_keeper::proto::{Request, ScopeId};
+use kennel_keeper::proto::{Backend, Request, ScopeId};
 use kennel_wire::{ActionReport, ActionRequest, Code, DownRequest, Problem, Urgency};
 
 use super::runs::Kind;
@@ -75,7 +75,11 @@ impl Driver {
         if let Err(error) = graph::order(&up.project) {
             return drop(reply.send(Err(Problem::new(Code::ConfigInvalid, error.to_string()))));
         }
-        let chosen = match choose(&up) {
+        let chosen = choose(&up).and_then(|chosen| match self.too_weak(&up.project, chosen.iter()) {
+            Some(problem) => Err(problem),
+            None => Ok(chosen),
+        });
+        let chosen = match chosen {
             Ok(chosen) => chosen,
             Err(problem) => return drop(reply.send(Err(problem))),
         };
@@ -166,6 +170,10 @@ impl Driver {
             let is_needed = needed.contains(&slot.service_name) && !services.contains(&slot.service_name);
             named.contains(*name) || (is_needed && !is_done(slot))
         };
+        let weak = self.slots.iter().filter(wanted).map(|(_, slot)| &slot.service_name);
+        if let Some(problem) = self.too_weak(&loaded.project, weak) {
+            return Err(problem);
+        }
         Ok(self.slots.iter().filter(wanted).map(|(name, _)| name.clone()).collect())
     }
 
@@ -209,6 +217,13 @@ impl Driver {
 
     fn restart_services(&mut self, request: &ActionRequest, reply: Reply<Result<(ActionReport, Started), Problem>>) {
         let names = self.refuse_while_ending().map_or_else(|| self.meant(request), Err);
+        let names = names.and_then(|names| {
+            let services = names.iter().filter_map(|name| Some(&self.slots.get(name)?.service_name));
+            match self.loaded.as_ref().and_then(|loaded| self.too_weak(&loaded.project, services)) {
+                Some(problem) => Err(problem),
+                None => Ok(names),
+            }
+        });
         match names {
             Ok(names) => {
                 let limit = request.timeout_ms.map(Duration::from_millis);
@@ -251,6 +266,43 @@ impl Driver {
     fn refuse_while_ending(&self) -> Option<Problem> {
         (self.down_since.is_some() || self.keeper_lost)
             .then(|| Problem::new(Code::ShuttingDown, "the daemon is shutting down"))
+    }
+
+    /// Why these services are not started with what this machine gives, if the project asks for more.
+    fn too_weak<'n>(&self, project: &Project, services: impl Iterator<Item = &'n String>) -> Option<Problem> {
+        if project.require_containment != RequireContainment::Kernel || self.is_held_by_kernel() {
+            return None;
+        }
+        let wanted: HashSet<&String> = services.collect();
+        let is_weak = |(name, service): &(&String, &Service)| wanted.contains(name) && !service.isolation.pid;
+        let weak: Vec<String> = project.services.iter().filter(is_weak).map(|(name, _)| format!("`{name}`")).collect();
+        (!weak.is_empty()).then(|| self.weaker_than_required(&weak.join(", ")))
+    }
+
+    /// As [`Driver::too_weak`], for a command that runs beside the services; `isolated` in a PID namespace.
+    pub(super) fn too_weak_beside(&self, isolated: bool) -> Option<Problem> {
+        let project = &self.loaded.as_ref()?.project;
+        let is_met = project.require_containment != RequireContainment::Kernel || self.is_held_by_kernel() || isolated;
+        (!is_met).then(|| self.weaker_than_required("the command"))
+    }
+
+    fn is_held_by_kernel(&self) -> bool {
+        matches!(self.backend, Backend::Cgroup { .. })
+    }
+
+    fn weaker_than_required(&self, who: &str) -> Problem {
+        let it = &self.containment;
+        let because = it.because.as_deref().unwrap_or("no reason is known");
+        let text = format!(
+            "{who} would not be held together by the kernel, which `require_containment` asks for: no cgroup can be used ({because})"
+        );
+        let advice = it.advice.as_ref().map(|advice| match &advice.command {
+            Some(command) => format!("`{command}` {}", advice.text),
+            None => advice.text.clone(),
+        });
+        let isolate = "`isolation: pid` for a service is enough as well";
+        let hint = advice.map_or_else(|| isolate.to_owned(), |advice| format!("{advice}; {isolate}"));
+        Problem::new(Code::ContainmentTooWeak, text).hint(hint)
     }
 
     /// Slots that a request means, in the file's order.
