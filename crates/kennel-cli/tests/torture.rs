@@ -46,3 +46,14 @@ fn stack_torture_cgroup() {
 fn stack_torture_reaper() {
     torture(Mode::Reaper, &Victim::ALL);
 }
+
+/// Also of both at once nothing is left, without another command.
+#[test]
+fn stack_torture_pidns() {
+    torture(Mode::Pidns, &Victim::ALL);
+}
+
+#[test]
+fn stack_torture_pidns_user() {
+    torture(Mode::PidnsUser, &Victim::ALL);
+}

@@ -11,8 +11,8 @@ use kennel_testkit::torture::{Mode, Torture, Victim};
 const USAGE: &str = "\
 usage: kennel-torture KENNEL [--rounds N] [--seed S] [--mode MODE] [--victim VICTIM] [--json FILE]
 
-  MODE    cgroup, reaper or all (the default)
-  VICTIM  daemon, keeper, both or all (the default)
+  MODE    cgroup, reaper, pidns, pidns-user or all (the default)
+  VICTIM  daemon, keeper, both, every (both, and what holds scopes together) or all (the default)
   S       seed of the first round, the time if not given; each next round has the next number";
 
 fn main() -> ExitCode {

@@ -20,11 +20,15 @@ pub enum Mode {
     Cgroup,
     /// An ordinary user without cgroups.
     Reaper,
+    /// As `Cgroup`, and a PID namespace for each scope.
+    Pidns,
+    /// As `Reaper`, and a PID namespace for each scope.
+    PidnsUser,
 }
 
 impl Mode {
     /// All that there are.
-    pub const ALL: [Self; 2] = [Self::Cgroup, Self::Reaper];
+    pub const ALL: [Self; 4] = [Self::Cgroup, Self::Reaper, Self::Pidns, Self::PidnsUser];
 
     /// As it is written on the command line.
     #[must_use]
@@ -32,13 +36,15 @@ impl Mode {
         match self {
             Self::Cgroup => "cgroup",
             Self::Reaper => "reaper",
+            Self::Pidns => "pidns",
+            Self::PidnsUser => "pidns-user",
         }
     }
 
     pub(crate) fn user(self) -> User {
         match self {
-            Self::Cgroup => User::Root,
-            Self::Reaper => User::Plain,
+            Self::Cgroup | Self::Pidns => User::Root,
+            Self::Reaper | Self::PidnsUser => User::Plain,
         }
     }
 
@@ -46,6 +52,7 @@ impl Mode {
     pub(crate) fn isolation(self) -> Option<&'static str> {
         match self {
             Self::Cgroup | Self::Reaper => None,
+            Self::Pidns | Self::PidnsUser => Some("pid"),
         }
     }
 
@@ -64,11 +71,18 @@ pub enum Victim {
     Keeper,
     /// Both, one right after the other.
     Both,
+    /// Both, and every process that holds a scope together.
+    Every,
 }
 
 impl Victim {
     /// All that there are.
-    pub const ALL: [Self; 3] = [Self::Daemon, Self::Keeper, Self::Both];
+    pub const ALL: [Self; 4] = [Self::Daemon, Self::Keeper, Self::Both, Self::Every];
+
+    /// Whether neither keeper nor daemon is left to act.
+    pub(crate) fn leaves_nobody(self) -> bool {
+        matches!(self, Self::Both | Self::Every)
+    }
 
     /// As it is written on the command line.
     #[must_use]
@@ -77,6 +91,7 @@ impl Victim {
             Self::Daemon => "daemon",
             Self::Keeper => "keeper",
             Self::Both => "both",
+            Self::Every => "every",
         }
     }
 }
@@ -106,7 +121,11 @@ impl Torture {
         let mut report = Report::new(self.mode, self.seed);
         for count in 0..self.rounds {
             let seed = self.seed.wrapping_add(count);
-            let plan = Plan::draw(seed, &self.victims);
+            let mut plan = Plan::draw(seed, &self.victims);
+            if self.mode.ends_by_itself() && plan.victim.leaves_nobody() {
+                // A command that went on would be a further one, and nothing is to need that.
+                plan.client_too = true;
+            }
             // A failing round panics with its whole history, as a failing test does; the rounds after it tell more.
             let run = || round::run(&self.kennel, self.mode, &plan);
             let result = match catch_unwind(AssertUnwindSafe(run)) {

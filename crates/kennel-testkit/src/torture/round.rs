@@ -62,16 +62,21 @@ impl Round<'_> {
     }
 
     fn strike(&self, client: &Background, keeper: Option<&Held>, daemon: Option<&Held>) -> Instant {
+        let mut holders = Vec::new();
         let (keeper, daemon) = match self.plan.victim {
             Victim::Daemon => (None, daemon),
             Victim::Keeper => (keeper, None),
             Victim::Both => (keeper, daemon),
+            Victim::Every => {
+                holders = keeper.map(|keeper| strike::holders(self.scratch, keeper)).unwrap_or_default();
+                (keeper, daemon)
+            }
         };
         if self.plan.client_too {
             client.signal(Signal::KILL);
         }
         let order = if self.plan.daemon_first { [daemon, keeper] } else { [keeper, daemon] };
-        order.into_iter().flatten().for_each(Held::kill);
+        order.into_iter().flatten().chain(&holders).for_each(Held::kill);
         Instant::now()
     }
 
@@ -91,14 +96,15 @@ impl Round<'_> {
             self.next(Next::Down, history);
             return (None, true);
         }
-        if self.plan.victim == Victim::Both && !self.mode.ends_by_itself() {
+        if self.plan.victim.leaves_nobody() && !self.mode.ends_by_itself() {
             let begun = Instant::now();
             self.next(self.plan.next, history);
             return (Some(begun.elapsed()), true);
         }
-        let stays = self.plan.victim == Victim::Daemon;
+        // Also the pair that a command under way has started for its next try.
+        let stays = self.plan.victim == Victim::Daemon || may_be_up;
         let empty = self.empty(struck, DEADLINE, stays, history);
-        if let (true, Some(daemon)) = (stays, daemon) {
+        if let (Victim::Daemon, Some(daemon)) = (self.plan.victim, daemon) {
             let next = strike::next_daemon(self.scratch, daemon.seen.pid);
             // After `down` was heard the keeper goes as well; a daemon without work goes after some seconds.
             let may_go = self.plan.burst == Burst::Down;

@@ -43,9 +43,18 @@ pub(super) fn keeper(scratch: &Scratch) -> Option<Held> {
 
 /// The daemon of a keeper.
 pub(super) fn daemon(scratch: &Scratch, keeper: &Held) -> Option<Held> {
-    let pid = keeper.seen.pid;
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    children.split_whitespace().find_map(|child| Held::of(scratch, child.parse().ok()?, "__daemon"))
+    children(keeper).into_iter().find_map(|child| Held::of(scratch, child, "__daemon"))
+}
+
+/// The processes that hold scopes together: copies of the keeper, which carry its arguments.
+pub(super) fn holders(scratch: &Scratch, keeper: &Held) -> Vec<Held> {
+    children(keeper).into_iter().filter_map(|child| Held::of(scratch, child, "__keeper")).collect()
+}
+
+fn children(of: &Held) -> Vec<u32> {
+    let pid = of.seen.pid;
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
 /// Both, as soon as both are there; less if the command that was to start them has ended without.
