@@ -48,13 +48,28 @@ fn kennel_that_crashes() -> PathBuf {
     target.join("crash/debug/kennel")
 }
 
-/// Names of the steps that can be reached with a back end.
-fn steps(kennel: &Path, user: User) -> Vec<String> {
-    let printed = Command::new(kennel).arg("__crash-points").output().expect("kennel runs").stdout;
-    let backend = if user == User::Root { "Cgroup" } else { "Reaper" };
-    let lines = String::from_utf8(printed).unwrap();
-    let steps = lines.lines().filter_map(|line| line.split_once(' '));
-    steps.filter(|(_, place)| *place == "Any" || *place == backend).map(|(name, _)| name.to_owned()).collect()
+/// How the services of a story are held together.
+#[derive(Debug, Clone, Copy)]
+struct World {
+    user: User,
+    /// Each in a PID namespace.
+    isolated: bool,
+}
+
+impl World {
+    /// Names of the steps that can be reached here.
+    fn steps(self, kennel: &Path) -> Vec<String> {
+        let printed = Command::new(kennel).arg("__crash-points").output().expect("kennel runs").stdout;
+        let here = |place: &str| match place {
+            "Any" => true,
+            "Cgroup" => self.user == User::Root && !self.isolated,
+            "Holder" => self.user == User::Plain || self.isolated,
+            other => panic!("where is {other}?"),
+        };
+        let lines = String::from_utf8(printed).unwrap();
+        let steps = lines.lines().filter_map(|line| line.split_once(' '));
+        steps.filter(|(_, place)| here(place)).map(|(name, _)| name.to_owned()).collect()
+    }
 }
 
 /// A command, or something that is done to kennel from outside.
@@ -64,25 +79,29 @@ type Chapter = fn(&Story) -> (&'static str, Option<Output>);
 struct Story {
     scratch: Scratch,
     mark: PathBuf,
+    /// The kernel ends the services together with keeper and daemon.
+    ends_by_itself: bool,
     /// The step is reached by a process that holds one scope, and neither keeper nor daemon dies.
     spares_kennel: bool,
 }
 
 impl Story {
-    fn new(user: User, kennel: &Path, step: &str, both: bool) -> Option<Self> {
-        let mut scratch = Scratch::new(user, kennel)?;
+    fn new(world: World, kennel: &Path, step: &str, both: bool) -> Option<Self> {
+        let mut scratch = Scratch::new(world.user, kennel)?;
+        let isolation = if world.isolated { "pid" } else { "none" };
         let mut yaml = "services:\n".to_owned();
         for (index, (name, shape)) in SERVICES.iter().enumerate() {
             let cell = index + 1;
             writeln!(yaml, "  {name}: {{ command: ['@badchild@', --cell, '{cell}', {shape}], restart: 'no',").unwrap();
-            writeln!(yaml, "    readiness: {{ log_line: up }}, stop_grace_period: 100ms }}").unwrap();
+            writeln!(yaml, "    readiness: {{ log_line: up }}, stop_grace_period: 100ms, isolation: {isolation} }}")
+                .unwrap();
         }
         scratch.config(&yaml);
         let mark = scratch.dir("crash").join("mark");
         scratch.env("KENNEL_CRASH_AT", step);
         scratch.env("KENNEL_CRASH_MARK", mark.display().to_string());
         scratch.env("KENNEL_CRASH_BOTH", if both { "1" } else { "" });
-        Some(Self { scratch, mark, spares_kennel: step.starts_with("reaper.") })
+        Some(Self { scratch, mark, ends_by_itself: world.isolated && both, spares_kennel: step.starts_with("reaper.") })
     }
 
     fn reached(&self) -> bool {
@@ -147,14 +166,12 @@ impl Story {
     fn recovers(&self, verb: &str, output: &Output) {
         // The command that was interrupted may have tried again, and then everything runs, as it should.
         let may_run = self.spares_kennel || verb == "up" && output.code() == 0;
+        if self.ends_by_itself && !may_run {
+            self.nobody(DEADLINE, "without another command");
+        }
         self.scratch.ok(&["ps"]);
         if !may_run {
-            let end = Instant::now() + AGREE;
-            while !self.scratch.in_cells().is_empty() {
-                let left = self.scratch.in_cells();
-                assert!(Instant::now() < end, "left after the next command: {}", show(&left));
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            self.nobody(AGREE, "after the next command");
         }
         self.scratch.down();
         assert_eq!(self.scratch.cgroups(), Vec::<PathBuf>::new());
@@ -163,23 +180,35 @@ impl Story {
         assert!(living >= 2 * SERVICES.len(), "{living} live after `up`");
         self.scratch.down();
     }
+
+    fn nobody(&self, within: Duration, when: &str) {
+        let end = Instant::now() + within;
+        loop {
+            let left = self.scratch.in_cells();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "left {when}: {}", show(&left));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 fn show(left: &[Seen]) -> String {
     left.iter().map(|seen| format!("\n  {seen}")).collect()
 }
 
-fn tell(user: User, kennel: &Path, step: &str, both: bool) {
-    let Some(story) = Story::new(user, kennel, step, both) else { return };
+fn tell(world: World, kennel: &Path, step: &str, both: bool) {
+    let Some(story) = Story::new(world, kennel, step, both) else { return };
     let Some((verb, output)) = story.until_reached() else { panic!("the step was never reached") };
     story.recovers(verb, &output);
 }
 
 /// Every step, once with the process alone that reaches it and once with keeper and daemon at the same time.
-fn every_step(user: User) {
+fn every_step(world: World) {
     let kennel = kennel_that_crashes();
-    let all = steps(&kennel, user);
-    assert!(all.len() > 30, "{all:?}");
+    let all = world.steps(&kennel);
+    assert!(all.len() > 20, "{all:?}");
     let alone_or_both = |step: &String| {
         let both = !step.starts_with("reaper.");
         [Some((step.clone(), false)), both.then(|| (step.clone(), true))].into_iter().flatten().collect::<Vec<_>>()
@@ -188,7 +217,7 @@ fn every_step(user: User) {
     let failures = Mutex::new(String::new());
     let work = || {
         while let Some((step, both)) = { queue.lock().unwrap().pop() } {
-            let Err(panic) = catch_unwind(AssertUnwindSafe(|| tell(user, &kennel, &step, both))) else { continue };
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| tell(world, &kennel, &step, both))) else { continue };
             let why = panic.downcast_ref::<String>().cloned();
             let why = why.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
             let who = if both { "keeper and daemon" } else { "one process" };
@@ -201,17 +230,27 @@ fn every_step(user: User) {
         }
     });
     let failures = failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{user:?}: {failures}");
+    assert!(failures.is_empty(), "{world:?}: {failures}");
 }
 
 #[test]
 fn stack_crashes_at_every_step_cgroup() {
-    every_step(User::Root);
+    every_step(World { user: User::Root, isolated: false });
 }
 
 #[test]
 fn stack_crashes_at_every_step_reaper() {
-    every_step(User::Plain);
+    every_step(World { user: User::Plain, isolated: false });
+}
+
+#[test]
+fn stack_crashes_at_every_step_pidns() {
+    every_step(World { user: User::Root, isolated: true });
+}
+
+#[test]
+fn stack_crashes_at_every_step_pidns_user() {
+    every_step(World { user: User::Plain, isolated: true });
 }
 
 /// What is shipped cannot be told to kill itself.

@@ -281,6 +281,7 @@ impl Reaper<'_> {
     /// The same in a namespace, where one signal reaches all. It is repeated for what somebody may put in from
     /// outside; who is left is found out by the keeper, whose numbers are those that count.
     fn kill_namespace(&mut self) -> io::Result<()> {
+        kennel_sys::crash_point!("reaper.kill-begun");
         let begin = Instant::now();
         let (mut pause, mut next, mut report) = (FIRST_PAUSE, begin, begin + REPORT);
         while self.reap()? {

@@ -17,10 +17,10 @@ use crate::{pidfd, proc, process};
 pub enum Where {
     /// With every containment.
     Any,
-    /// With a cgroup for each scope.
+    /// With a cgroup for each scope, and nothing else.
     Cgroup,
-    /// With a reaper process for each scope.
-    Reaper,
+    /// With a process that holds each scope together: a reaper, or the first of a PID namespace.
+    Holder,
 }
 
 /// Every step there is, in the order in which a stack meets them.
@@ -40,21 +40,21 @@ pub const POINTS: &[(&str, Where)] = &[
     ("daemon.spawn-sent", Where::Any),
     ("spawn.group-made", Where::Cgroup),
     ("spawn.cloned", Where::Cgroup),
-    ("spawn.reaper-forked", Where::Reaper),
+    ("spawn.reaper-forked", Where::Holder),
     ("spawn.recorded", Where::Any),
     ("spawn.answered", Where::Any),
-    ("reaper.forked", Where::Reaper),
-    ("reaper.ready", Where::Reaper),
-    ("reaper.main-started", Where::Reaper),
-    ("reaper.told", Where::Reaper),
+    ("reaper.forked", Where::Holder),
+    ("reaper.ready", Where::Holder),
+    ("reaper.main-started", Where::Holder),
+    ("reaper.told", Where::Holder),
     // A service stops.
     ("stop.signalled", Where::Any),
     ("stop.kill-written", Where::Cgroup),
     ("stop.swept", Where::Cgroup),
     ("stop.leaf-removed", Where::Cgroup),
-    ("reaper.kill-begun", Where::Reaper),
-    ("reaper.emptied", Where::Reaper),
-    ("stop.kill-asked", Where::Reaper),
+    ("reaper.kill-begun", Where::Holder),
+    ("reaper.emptied", Where::Holder),
+    ("stop.kill-asked", Where::Holder),
     ("stop.reaped", Where::Any),
     ("stop.emptied", Where::Any),
     ("stop.told", Where::Any),
@@ -123,9 +123,8 @@ pub fn reach(name: &str) {
         other().into_iter().for_each(kill);
     }
     kill(std::process::id());
-    loop {
-        process::pause(std::time::Duration::from_secs(1));
-    }
+    // The first of a PID namespace is spared by the signals of its own members, itself included.
+    process::exit_now(137)
 }
 
 /// The keeper of a daemon, or the daemon of a keeper. A scope's reaper is a copy of the keeper and has neither.
