@@ -1,6 +1,7 @@
 //! Control groups, version 2: where they are, and what can be done with one that holds one scope.
 
 mod kill;
+mod namespace;
 
 use std::fs::{self, File};
 use std::io;
@@ -24,14 +25,17 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// Every mounted cgroup v2 hierarchy, as the only one or beside version 1.
+    /// Every mounted cgroup v2 hierarchy, as the only one or beside version 1; of one that was mounted outside of
+    /// this process's cgroup namespace the part that is inside.
     ///
     /// # Errors
     /// What reading `/proc/self/mountinfo` says.
     ///
     /// Source: `proc_pid_mountinfo(5)`.
     pub fn mounted() -> io::Result<Vec<Self>> {
-        Ok(parse_mounts(&fs::read_to_string("/proc/self/mountinfo")?))
+        let own = of_self();
+        let mounts = parse_mounts(&fs::read_to_string("/proc/self/mountinfo")?);
+        Ok(mounts.into_iter().map(|it| namespace::from_inside(it, own.as_deref())).collect())
     }
 
     /// Directory of the cgroup that `/proc/PID/cgroup` calls `path`; `None` if it lies outside of this mount.
