@@ -28,8 +28,10 @@ const QUICK: Duration = Duration::from_millis(1);
 const SLOW: Duration = Duration::from_millis(100);
 /// So many passes are quick.
 const PATIENT: u32 = 64;
-/// If the members will not come to rest in this time, they are killed as they are.
-const RESTLESS: Duration = Duration::from_millis(300);
+/// If the members will not come to rest in this time, they are killed as they are from then on.
+const RESTLESS: Duration = Duration::from_millis(500);
+/// More members than this are a large tree.
+const LARGE: usize = 32;
 /// After this much time the survivors are worth a report, and again after each such span.
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -40,6 +42,10 @@ pub(crate) struct Hunt {
     at_rest: Option<HashSet<(u32, u64)>>,
     since: Instant,
     passes: u32,
+    /// There were many members, and some live still.
+    crowded: bool,
+    /// The members do not come to rest, so somebody continues them.
+    restless: bool,
     /// Whether the first pass kills at once, which is all that most trees need.
     eager: bool,
     next: Instant,
@@ -59,7 +65,16 @@ pub(crate) enum Pass {
 
 impl Hunt {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { at_rest: None, since: now, passes: 0, eager: true, next: now, report: now + REPORT }
+        Self {
+            at_rest: None,
+            since: now,
+            passes: 0,
+            crowded: false,
+            restless: false,
+            eager: true,
+            next: now,
+            report: now + REPORT,
+        }
     }
 
     /// A hunt that always stops before it kills: for a quarry that scatters when its parents die, because they are
@@ -73,6 +88,12 @@ impl Hunt {
         self.next
     }
 
+    /// Whether the dead should be left as they are for now: a zombie counts against the limit of its user's
+    /// processes, so a tree that has come up to that limit has the less room to fork the more of it is dead.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded
+    }
+
     /// Looks at all descendants of this process except those children that are `spared`, with theirs.
     pub(crate) fn pass(&mut self, spared: impl Fn(u32) -> bool) -> Pass {
         self.pass_on(&Quarry::Below(&spared))
@@ -82,6 +103,8 @@ impl Hunt {
     pub(crate) fn pass_on(&mut self, quarry: &Quarry<'_>) -> Pass {
         let begin = Instant::now();
         let members = Members::now(quarry);
+        let living = members.living.len();
+        self.crowded = living > LARGE || self.crowded && living > 0;
         let result = self.act(&members, begin);
         self.passes += 1;
         // A look at a large tree takes its time: as much again is left for the tree to die in.
@@ -98,7 +121,8 @@ impl Hunt {
         let set: HashSet<(u32, u64)> = members.living.iter().map(|stat| (stat.pid, stat.start_ticks)).collect();
         let rests = members.living.iter().all(is_at_rest);
         let twice = rests && self.at_rest.as_ref() == Some(&set);
-        if self.eager && self.passes == 0 || twice || now.duration_since(self.since) > RESTLESS {
+        self.restless |= now.duration_since(self.since) > RESTLESS;
+        if self.eager && self.passes == 0 || twice || self.restless {
             members.signal(Signal::KILL.as_raw(), |_| true);
             self.at_rest = None;
             self.since = now;
@@ -116,7 +140,7 @@ impl Hunt {
 
 /// Whether nothing of it runs any more. A process whose main thread alone has ended looks like a zombie, too, and
 /// lives on in its other threads.
-fn is_dead(stat: &Stat) -> bool {
+pub(crate) fn is_dead(stat: &Stat) -> bool {
     matches!(stat.state, 'Z' | 'X') && threads(stat.pid).count() <= 1
 }
 

@@ -18,6 +18,7 @@ mod contain;
 mod launch;
 mod place;
 
+mod dedicated;
 mod hunt;
 mod init;
 mod reaper;

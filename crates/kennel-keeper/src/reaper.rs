@@ -22,6 +22,7 @@ use rustix::process::Signal;
 use crate::channel::{Channel, Incoming};
 use crate::codec;
 use crate::contain::usage;
+use crate::dedicated::Dedicated;
 use crate::hunt::{self, Hunt, Pass};
 use crate::init;
 use crate::launch::{Launch, Pipes, stdio};
@@ -29,6 +30,8 @@ use crate::proto::{Event, KillStage, Place, Request, ScopeId, Spawn};
 
 /// How long the first pass of a kill has to do it all, before the rest counts as a stage of its own.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// How long the dead are left as they are at most, see [`Hunt::is_crowded`]: what cannot be ended must not hide them.
+const HOLD: Duration = Duration::from_secs(1);
 /// Most survivors in one report.
 const REPORTED: usize = 64;
 /// Pauses between two signals to a whole namespace: one is enough, unless somebody puts more into it.
@@ -124,7 +127,8 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
     // The service alone has its ends from here on: a reader must see the end when the service closes them.
     let outside = init.as_ref().map_or(channel.as_fd(), AsFd::as_fd);
     process::close_all_but(&[channel.as_fd(), errand.keeper.as_fd(), signals.as_fd(), main.pidfd.as_fd(), outside])?;
-    Reaper { scope, main, main_lives: true, channel, signals, keeper: errand.keeper, init }.watch()
+    let dedicated = Dedicated::user_of(errand.spawn, errand.tag);
+    Reaper { scope, main, main_lives: true, channel, signals, keeper: errand.keeper, init, dedicated }.watch()
 }
 
 fn tell(channel: &mut Channel, event: &Event) {
@@ -141,6 +145,7 @@ struct Reaper<'a> {
     signals: SignalFd,
     keeper: &'a OwnedFd,
     init: Option<Init>,
+    dedicated: Option<Dedicated>,
 }
 
 impl Reaper<'_> {
@@ -255,7 +260,16 @@ impl Reaper<'_> {
         let begin = Instant::now();
         let mut hunt = Hunt::new(begin);
         let mut swept = false;
-        while self.reap()? {
+        let _hunted = self.dedicated.is_some_and(Dedicated::kill_all);
+        let mut hold = begin + HOLD;
+        loop {
+            let now = Instant::now();
+            if !hunt.is_crowded() || now >= hold {
+                if !self.reap()? {
+                    return Ok(());
+                }
+                hold = now + HOLD;
+            }
             let scope = self.scope;
             // The first pass kills all that it finds; what is there for longer takes more than that.
             if !swept && begin.elapsed() >= FIRST_LOOK {
@@ -275,7 +289,6 @@ impl Reaper<'_> {
             // Read, so that the keeper can always write; there is nothing more to ask for.
             while let Ok(Incoming::Message(..)) = self.channel.receive() {}
         }
-        Ok(())
     }
 
     /// The same in a namespace, where one signal reaches all. It is repeated for what somebody may put in from

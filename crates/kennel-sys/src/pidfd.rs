@@ -35,6 +35,34 @@ pub fn send_signal(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Sends `SIGKILL` to every process of the user `uid` but this one, in one step that no fork outruns. Before that this
+/// process takes on that user for good, after which it may signal nobody else: so it is for a copy that ends next.
+///
+/// # Errors
+/// `InvalidInput` for root, `PermissionDenied` if rights over others are left after the change of user, and nothing
+/// is sent then; `EPERM` if the user cannot be taken on, `ESRCH` if there is no process of that user.
+///
+/// Source: `kill(2)`: with -1 every process that the caller may signal, except itself and the first one.
+pub fn kill_all_as(uid: u32) -> io::Result<()> {
+    if uid == 0 || uid == u32::MAX {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: takes numbers alone. This process has a single thread, so nobody keeps the old user.
+    if unsafe { libc::setresuid(uid, uid, uid) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let (mut real, mut effective, mut saved) = (0, 0, 0);
+    // SAFETY: three live numbers for the kernel to fill.
+    let rc = unsafe { libc::getresuid(&raw mut real, &raw mut effective, &raw mut saved) };
+    // Some settings keep capabilities over a change of user, and then this would reach the whole machine.
+    let rights = rustix::thread::capabilities(None)?.effective;
+    if rc != 0 || [real, effective, saved] != [uid; 3] || !rights.is_empty() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    // SAFETY: takes numbers alone, and reaches those only that this user may signal.
+    if unsafe { libc::kill(-1, libc::SIGKILL) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Whether the process has ended, reaped or not. Does not wait.
 ///
 /// # Errors
@@ -125,6 +153,13 @@ mod tests {
         assert_eq!(reaped.exit, crate::wait::Exit::Signal(libc::SIGKILL));
         assert!(has_exited(&fd).unwrap());
         assert_eq!(send_signal(&fd, 0).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn root_is_never_killed_as_a_whole() {
+        for uid in [0, u32::MAX] {
+            assert_eq!(kill_all_as(uid).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
     }
 
     #[test]

@@ -55,6 +55,17 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     })
 }
 
+/// Real, effective, saved and file system user id of a process; `None` once it is gone.
+///
+/// Source: `proc_pid_status(5)`.
+#[must_use]
+pub fn user_ids(pid: u32) -> Option<[u32; 4]> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let mut ids = line.split_ascii_whitespace().map(|id| id.parse().ok());
+    Some([ids.next()??, ids.next()??, ids.next()??, ids.next()??])
+}
+
 /// The command line with blanks between its arguments, cut at `limit` characters, or the name in brackets for a
 /// zombie or a kernel thread; `None` once the process is gone.
 #[must_use]
@@ -246,6 +257,7 @@ mod tests {
     fn this_process_is_found() {
         let me = stat(std::process::id()).unwrap();
         assert!(me.rss_bytes > 0);
+        assert_eq!(user_ids(me.pid).unwrap()[1], rustix::process::geteuid().as_raw());
         assert!(command(std::process::id(), 200).unwrap().contains("kennel"));
     }
 
