@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Some(verb) if verb == "__daemon" => return kennel_server::daemon_main(arguments.collect()),
         #[cfg(feature = "crash-points")]
         Some(verb) if verb == "__crash-points" => return crash_points(),
+        Some(verb) if verb == "__probe" => return kennel_keeper::probe_main(arguments.collect::<Vec<_>>()),
         _ => drop(arguments),
     }
     ExitCode::from(command::run(Cli::read()))

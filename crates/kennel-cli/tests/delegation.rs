@@ -95,12 +95,33 @@ fn falls_back(scratch: &Scratch, because: &str) {
 #[test]
 fn two_that_start_at_once_meet_in_one_scope() {
     let Some(scratch) = session(&format!("echo 0 >@scope@/cgroup.procs || exit 1\n{BECOME}")) else { return };
-    let mut both = [(); 2].map(|()| scratch.spawn(&["doctor", "--json"]));
-    let pids = both.each_mut().map(|it| {
-        let output = it.wait(Duration::from_secs(60));
+    let mut both = [(); 2].map(|()| scratch.spawn(&["up", "-d"]));
+    for up in &mut both {
+        let output = up.wait(Duration::from_secs(60));
         assert_eq!(output.code(), 0, "{}", output.all());
-        serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap()["keeper_pid"].clone()
-    });
-    assert_eq!(pids[0], pids[1]);
+    }
+    let keepers: Vec<_> = scratch.survivors().into_iter().filter(|seen| seen.verb() == "__keeper").collect();
+    assert_eq!(keepers.len(), 1, "{keepers:?}");
+    assert_eq!(scratch.json(&["doctor", "--json"])["daemon"]["keeper_pid"], keepers[0].pid);
     scratch.down();
+}
+
+#[test]
+fn doctor_foretells_what_the_keeper_gets() {
+    let Some(scratch) = session(&format!("echo 0 >@scope@/cgroup.procs || exit 1\n{BECOME}")) else { return };
+    let found = scratch.json(&["doctor", "--json"]);
+    assert!(found["daemon"].is_null(), "{found}");
+    let foretold = found["containment"].clone();
+    let tried = found["features"].as_array().unwrap();
+    assert!(tried.iter().all(|one| one["works"] != "unknown"), "{found}");
+    assert!(scratch.cgroups().is_empty() && scratch.survivors().is_empty(), "{:?}", scratch.cgroups());
+    assert_eq!(foretold, containment(&scratch));
+}
+
+#[test]
+fn doctor_foretells_what_systemd_says() {
+    let Some(scratch) = session("echo 'Failed to connect to bus: No medium found' >&2; exit 1") else { return };
+    let foretold = scratch.json(&["doctor", "--json"])["containment"].clone();
+    assert!(foretold["because"].as_str().unwrap().contains("No medium found"), "{foretold}");
+    assert_eq!(foretold, containment(&scratch));
 }

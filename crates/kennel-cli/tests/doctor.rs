@@ -81,6 +81,8 @@ fn the_daemon_that_runs_is_asked() {
         assert_eq!(code, 0, "{found}");
         assert_eq!(found["daemon"]["pid"], scratch.daemon().pid, "{found}");
         assert_eq!(found["containment"], found["daemon"]["containment"]);
+        let tried = found["features"].as_array().unwrap().iter().find(|one| one["name"] == "inherited_tag");
+        assert_eq!(tried.unwrap()["works"], "yes", "{found}");
         assert!(leftovers(&found, found["instance"].as_str().unwrap()).is_empty(), "{found}");
         scratch.down();
     });

@@ -119,6 +119,11 @@ impl Builder {
         self.main.stage = self.begun.as_ref().and_then(|begun| begun.stages.len().checked_sub(1));
     }
 
+    /// Whether a process was told to have left the scope's cgroup.
+    pub(crate) fn has_escaped(&self, pid: u32) -> bool {
+        self.escaped.contains_key(&pid)
+    }
+
     /// A process left the cgroup of its scope.
     pub(crate) fn escaped(&mut self, pid: u32, command: String, cgroup: String) {
         if self.main_pid == Some(pid) {

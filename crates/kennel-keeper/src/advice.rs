@@ -152,26 +152,24 @@ fn own_group(at: &Situation) -> Option<Advice> {
         );
         return Some(advice(format!("lets {unit} divide its own cgroup"), command));
     }
-    let start = "systemd-run --user --scope -p Delegate=yes kennel up";
+    let ask = "systemd-run --user --scope -p Delegate=yes true";
     let user = &at.user;
     match (at.root, at.systemd, at.user_manager) {
         (true, true, _) => {
             Some(advice("starts kennel in a group that it may divide", "systemd-run --scope -p Delegate=yes kennel up"))
         }
         (true, false, _) => None,
+        // Kennel has asked it already, and told what it said.
         (false, true, Manager::Here) => {
-            let text = format!(
-                "starts kennel in a group that {user} may divide; `loginctl enable-linger {user}` keeps it over a logout"
-            );
-            Some(advice(text, start))
+            Some(advice(format!("shows what {user}'s systemd says when it is asked for a group"), ask))
         }
         (false, true, Manager::Elsewhere) => Some(advice(
-            format!("starts kennel in a group that {user} may divide"),
-            format!("XDG_RUNTIME_DIR=/run/user/{} {start}", at.uid),
+            format!("shows what {user}'s systemd says when it is asked for a group"),
+            format!("XDG_RUNTIME_DIR=/run/user/{} {ask}", at.uid),
         )),
         (false, true, Manager::None) => Some(advice(
-            format!("starts {user}'s own service manager, and kennel in a group that {user} may divide"),
-            format!("sudo loginctl enable-linger {user} && XDG_RUNTIME_DIR=/run/user/{} {start}", at.uid),
+            format!("starts a systemd for {user}, which gives kennel a group, and starts the stack there"),
+            format!("sudo loginctl enable-linger {user} && kennel down && kennel up -d"),
         )),
         (false, false, _) => at.cgroup2.as_ref().map(|mount| {
             let group = quoted(&mount.join(format!("kennel-{user}")));
@@ -237,7 +235,7 @@ fn container() -> Option<Container> {
 }
 
 fn user_manager(uid: u32) -> Manager {
-    let runs_in = |dir: &Path| dir.join("systemd/private").exists() || dir.join("bus").exists();
+    let runs_in = |dir: &Path| dir.join("systemd/private").exists();
     let told = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     if told.is_some_and(|dir| runs_in(&dir)) {
         Manager::Here
@@ -276,14 +274,15 @@ mod tests {
     }
 
     #[test]
-    fn a_login_shell_gets_a_scope_of_its_own() {
-        let run = "systemd-run --user --scope -p Delegate=yes kennel up";
+    fn a_login_shell_needs_a_systemd_of_its_user() {
+        let told = command(Reason::NotDelegated, &alice());
+        assert_eq!(told, "sudo loginctl enable-linger alice && kennel down && kennel up -d");
+        // Where there is one, kennel has asked it.
+        let ask = "systemd-run --user --scope -p Delegate=yes true";
         let here = Situation { user_manager: Manager::Here, ..alice() };
-        assert_eq!(command(Reason::NotDelegated, &here), run);
+        assert_eq!(command(Reason::NotDelegated, &here), ask);
         let elsewhere = Situation { user_manager: Manager::Elsewhere, ..alice() };
-        assert_eq!(command(Reason::NotDelegated, &elsewhere), format!("XDG_RUNTIME_DIR=/run/user/1000 {run}"));
-        let none = "sudo loginctl enable-linger alice && XDG_RUNTIME_DIR=/run/user/1000 ";
-        assert_eq!(command(Reason::NotDelegated, &alice()), format!("{none}{run}"));
+        assert_eq!(command(Reason::NotDelegated, &elsewhere), format!("XDG_RUNTIME_DIR=/run/user/1000 {ask}"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! that copy has found its place, it asks to go on and this process ends; if nothing comes of it, the copy is ended
 //! and this process goes on without.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use kennel_sys::process::Nofile;
 use kennel_sys::spawn::{Child, Exec, Settings, Spawner};
 use kennel_sys::{pidfd, wait};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -68,46 +69,74 @@ struct Copy {
 fn start(options: &Options, setup: &Setup, ready: &OwnedFd, runtime: &Path) -> io::Result<Copy> {
     let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
     let ((words, theirs), (gate, hold)) = (pipe()?, pipe()?);
-    let argv = arguments(options, setup.follows_a_loss)?;
+    let argv = in_scope(&options.name, &arguments(options, setup.follows_a_loss))?;
+    let fds = [gate.as_fd(), setup.null.as_fd(), theirs.as_fd(), ready.as_fd(), setup.lock.as_fd()];
+    let child = spawn(&argv, &fds, setup.nofile, runtime)?;
+    Ok(Copy { child, words: words.into(), hold })
+}
+
+/// Runs this program with a verb in a scope as [`ask`] would get it, to its end, and gives what was said, there and by
+/// `systemd-run`. `None`: no systemd runs for this user.
+pub(crate) fn output(name: &OsStr, verb: &[OsString]) -> Option<String> {
+    let runtime = user_manager()?;
+    let run = || -> io::Result<String> {
+        let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+        let ((words, theirs), (null, hold)) = (pipe()?, pipe()?);
+        let argv = in_scope(name, verb)?;
+        let child = spawn(&argv, &[null.as_fd(), theirs.as_fd(), theirs.as_fd()], None, &runtime)?;
+        drop((theirs, null));
+        let mut copy = Copy { child, words: words.into(), hold };
+        let said = copy.listen();
+        copy.end();
+        Ok(said)
+    };
+    Some(run().unwrap_or_else(|error| format!("systemd-run: {error}")))
+}
+
+fn spawn(argv: &[CString], fds: &[BorrowedFd<'_>], nofile: Option<Nofile>, runtime: &Path) -> io::Result<Child> {
     // It may not be set, or to another directory; our own were worked out before.
     let mut env = environment()?;
     env.retain(|entry| !entry.to_bytes().starts_with(b"XDG_RUNTIME_DIR="));
     let mut entry = OsString::from("XDG_RUNTIME_DIR=");
     entry.push(runtime);
     env.push(CString::new(entry.into_vec())?);
-    let fds = [gate.as_fd(), setup.null.as_fd(), theirs.as_fd(), ready.as_fd(), setup.lock.as_fd()];
     let exec = Exec {
-        argv: &argv,
+        argv,
         env: &env,
         cwd: c"/",
         user: None,
         umask: None,
-        fds: &fds,
+        fds,
         settings: Settings::default(),
-        nofile: setup.nofile,
+        nofile,
         tag: None,
         no_new_privs: false,
         cgroup: None,
     };
-    let child = Spawner::new()?.spawn(&exec).map_err(|failure| io::Error::from_raw_os_error(failure.errno))?;
-    Ok(Copy { child, words: words.into(), hold })
+    Spawner::new()?.spawn(&exec).map_err(|failure| io::Error::from_raw_os_error(failure.errno))
 }
 
-fn arguments(options: &Options, after_loss: bool) -> io::Result<Vec<CString>> {
+fn in_scope(name: &OsStr, verb: &[OsString]) -> io::Result<Vec<CString>> {
     let mut unit = OsString::from("--unit=kennel-");
-    unit.push(&options.name);
+    unit.push(name);
     unit.push(format!("-{}.scope", std::process::id()));
     let mut description = OsString::from("--description=kennel ");
-    description.push(&options.name);
+    description.push(name);
     let mut words: Vec<OsString> =
         ["systemd-run", "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes"].map(Into::into).into();
-    words.extend([unit, description, "--".into(), std::env::current_exe()?.into_os_string(), "__keeper".into()]);
+    words.extend([unit, description, "--".into(), std::env::current_exe()?.into_os_string()]);
+    words.extend_from_slice(verb);
+    words.into_iter().map(|word| Ok(CString::new(word.into_vec())?)).collect()
+}
+
+fn arguments(options: &Options, after_loss: bool) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["__keeper".into()];
     words.extend(["--name".into(), options.name.clone()]);
     words.extend(["--state-dir".into(), options.state_dir.clone().into_os_string()]);
     words.extend(["--runtime-dir".into(), options.runtime_dir.clone().into_os_string()]);
     let after_loss = if after_loss { "yes" } else { "no" };
     words.extend(["--ready-fd", "3", "--lock-fd", "4", "--after-loss", after_loss].map(Into::into));
-    words.into_iter().map(|word| Ok(CString::new(word.into_vec())?)).collect()
+    words
 }
 
 impl Copy {
@@ -119,13 +148,18 @@ impl Copy {
             return Answer::Elsewhere;
         }
         // It waits for our word, so whatever it has made is empty directories in its own scope.
+        self.end();
+        let first = said.lines().find(|line| !line.trim().is_empty());
+        let first = first.map_or_else(|| format!("no answer within {} s", PATIENCE.as_secs()), str::to_owned);
+        Answer::No(format!("systemd-run --user --scope: {first}"))
+    }
+
+    /// Ends it where it stands.
+    fn end(&self) {
         let _gone = pidfd::send_signal(&self.child.pidfd, Signal::KILL.as_raw());
         if let Err(error) = wait::reap(self.child.pid, true) {
             note!("cannot reap systemd-run: {error}");
         }
-        let first = said.lines().find(|line| !line.trim().is_empty());
-        let first = first.map_or_else(|| format!("no answer within {} s", PATIENCE.as_secs()), str::to_owned);
-        Answer::No(format!("systemd-run --user --scope: {first}"))
     }
 
     /// What is said until it is enough, or until nobody can say any more, or for too long.

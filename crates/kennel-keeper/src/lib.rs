@@ -48,7 +48,7 @@ use self::delegate::{Answer, Asker};
 use self::keeper::Keeper;
 pub use self::link::Link;
 use self::place::{Place, Refused};
-pub use self::probe::{Probe, probe};
+pub use self::probe::{Probe, probe, probe_main};
 use self::proto::Reason;
 use self::start::{Options, Setup, Start, note};
 pub use self::whose::{Whose, whose};

@@ -1,15 +1,19 @@
 //! What a keeper would get here, found out by doing what it does, with nothing left behind.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use kennel_sys::features::{self, Feature};
+use kennel_sys::features::{self, Answer, Feature};
 use kennel_sys::spawn::Spawner;
 
-use crate::CONTAINMENT;
 use crate::place::{Place, Refused, born_in};
 use crate::proto::{Backend, Reason};
+use crate::{CONTAINMENT, delegate};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +24,33 @@ pub struct Probe {
     pub features: Vec<Feature>,
 }
 
+/// Begins each line that the copy in a scope prints: systemd and the loader may print theirs.
+const MARK: &str = "kennel-probe ";
+
 /// Tries everything out. Takes some tens of milliseconds, in which this process is in a cgroup of its own if that is
 /// possible; for a process with a single thread. `name` is that of the instance it is for.
+///
+/// From a login session, with `ask`, a copy of this program does it in the scope that a keeper would get from the
+/// user's systemd: `__probe NAME`.
 #[must_use]
-pub fn probe(name: &str) -> Probe {
+pub fn probe(name: &OsStr, ask: bool) -> Probe {
     let mut features = features::everywhere();
-    let (place, mut in_group) = try_place();
+    let (mut place, mut in_group) = try_place();
+    if let Err(refused) = &mut place
+        && ask
+        && refused.reason == Reason::NotDelegated
+        && let Some(said) = delegate::output(name, &["__probe".into(), name.to_owned()])
+    {
+        match read(&said) {
+            Ok((root, answers)) => {
+                place = Ok(root);
+                in_group.iter_mut().zip(answers).for_each(|(feature, answer)| feature.answer = answer);
+            }
+            Err(why) => refused.because = format!("{}; systemd-run --user --scope: {why}", refused.because),
+        }
+    }
     features.append(&mut in_group);
+    // As the keeper would see it.
     let forced = std::env::var_os(CONTAINMENT).is_some_and(|wanted| wanted == "reaper");
     let backend = match place {
         Ok(_) if forced => Backend::Reaper { reason: Reason::Forced, because: format!("{CONTAINMENT} says so") },
@@ -37,11 +61,49 @@ pub fn probe(name: &str) -> Probe {
     Probe { backend, features }
 }
 
-fn try_place() -> (Result<std::path::PathBuf, Refused>, Vec<Feature>) {
-    let unknown = |because: &str| {
-        let feature = |name: &&'static str| Feature::unknown(name, because);
-        features::IN_GROUP.iter().map(feature).collect()
+/// What the copy in a scope does: `args` is what follows `__probe`.
+#[must_use]
+pub fn probe_main(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let (place, features) = try_place();
+    let mut line = MARK.as_bytes().to_vec();
+    match place {
+        Ok(root) => {
+            line.extend(features.iter().map(|feature| letter(feature.answer)));
+            line.extend([b" ", root.as_os_str().as_bytes()].concat());
+        }
+        Err(refused) => line.extend(format!("- {}", refused.because).into_bytes()),
+    }
+    line.push(b'\n');
+    // Whoever asked may have gone.
+    let _unheard = std::io::stdout().write_all(&line);
+    ExitCode::SUCCESS
+}
+
+/// The directory of the trial and an answer for each of [`features::IN_GROUP`], or why not.
+fn read(said: &str) -> Result<(PathBuf, Vec<Answer>), String> {
+    let line = said.lines().find_map(|line| line.strip_prefix(MARK));
+    let other = || said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no answer").to_owned();
+    let (letters, rest) = line.and_then(|line| line.split_once(' ')).ok_or_else(other)?;
+    if letters == "-" {
+        return Err(rest.to_owned());
+    }
+    let answer = |letter: u8| match letter {
+        b'y' => Answer::Yes,
+        b'n' => Answer::No,
+        _ => Answer::Unknown,
     };
+    Ok((OsString::from_vec(rest.into()).into(), letters.bytes().map(answer).collect()))
+}
+
+fn letter(answer: Answer) -> u8 {
+    match answer {
+        Answer::Yes => b'y',
+        Answer::No => b'n',
+        Answer::Unknown => b'?',
+    }
+}
+
+fn try_place() -> (Result<PathBuf, Refused>, Vec<Feature>) {
     let name = OsString::from(format!("doctor-{}", std::process::id()));
     let found = (|| {
         let null: OwnedFd = File::open("/dev/null").map_err(Refused::other("/dev/null"))?.into();
@@ -57,8 +119,23 @@ fn try_place() -> (Result<std::path::PathBuf, Refused>, Vec<Feature>) {
             (Ok(place.root().to_owned()), features)
         }
         Err(refused) => {
-            let features = unknown("no cgroup to try it in");
-            (Err(refused), features)
+            let unknown = |name: &&'static str| Feature::unknown(name, "no cgroup to try it in");
+            (Err(refused), features::IN_GROUP.iter().map(unknown).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_copy_prints_is_understood() {
+        let told = read("Running as unit: x\nkennel-probe yyn?y /sys/fs/cgroup/a b/kennel/doctor-7\n").unwrap();
+        let answers = [Answer::Yes, Answer::Yes, Answer::No, Answer::Unknown, Answer::Yes];
+        assert_eq!(told, ("/sys/fs/cgroup/a b/kennel/doctor-7".into(), answers.to_vec()));
+        assert_eq!(read("kennel-probe - cannot use /x: read-only\n"), Err("cannot use /x: read-only".into()));
+        assert_eq!(read("\nFailed to connect to bus\n"), Err("Failed to connect to bus".into()));
+        assert_eq!(read(""), Err("no answer".into()));
     }
 }

@@ -31,13 +31,15 @@ impl Backend {
     pub fn limits(&self) -> &'static [&'static str] {
         match self {
             Self::Cgroup { .. } => &[
-                "a service that runs as root can move itself to another cgroup",
+                "who runs as root or owns the tree can leave its cgroup: found by its mark or its parent, told, and ended",
+                "keeper and daemon killed in the same instant leave services until the next kennel command",
                 "a process in uninterruptible sleep or held by an outside tracer ends only when released",
             ],
             Self::Reaper { .. } => &[
                 "setuid programs gain no privileges inside a service",
                 "a program of the same user can end kennel itself, as it can every process of that user",
                 "a service that ends its own reaper process is cleaned up by the keeper, without exit codes",
+                "keeper, daemon and a reaper killed in the same instant leave its service until the next kennel command",
                 "a process in uninterruptible sleep or held by an outside tracer ends only when released",
             ],
         }

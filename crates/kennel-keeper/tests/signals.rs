@@ -114,6 +114,30 @@ fn who_is_not_in_the_scope_is_refused() {
 }
 
 #[test]
+fn one_that_left_its_cgroup_is_still_of_the_scope() {
+    if !World::Cgroup.is_here() {
+        return;
+    }
+    let mut rig = Rig::new(World::Cgroup);
+    let root = rig.cgroup_root();
+    let mounts = kennel_sys::cgroup::Hierarchy::mounted().unwrap().into_iter().map(|it| it.mount);
+    let top = mounts.into_iter().find(|mount| root.starts_with(mount)).unwrap();
+    let script = format!("sleep 600 & echo $! >{}/cgroup.procs; echo $!; echo up; wait", top.display());
+    let plan = rig.plan(&["sh", "-c", &script]);
+    let (scope, _) = rig.run_plan(kennel_keeper::proto::Spawn { kill_escaped: false, ..plan });
+    let said = rig.wait_for_output(scope, "up\n");
+    let pid: u32 = said.lines().next().unwrap().parse().unwrap();
+    let process = identity(pid);
+    // It carries the mark of its scope, and not that of another.
+    let (other, _) = rig.run(&["sleep", "600"]);
+    assert_eq!(signal(&mut rig, other, process, 9), Some(SignalRefused::NotInScope));
+    assert_eq!(signal(&mut rig, scope, process, 9), None);
+    assert_eq!(rig.ended(scope), Exit::Code(0));
+    rig.kill(other);
+    rig.finish();
+}
+
+#[test]
 fn the_sweep_of_a_kill_is_told_once() {
     in_each(|rig| {
         // A single kill ends it, however long the machine takes.

@@ -99,8 +99,10 @@ impl Driver {
             Some(Place::Reaper(reaper)) => above.contains(reaper),
             None => false,
         };
-        // One that left its cgroup is still below the main process, as long as that lives.
-        let is_below = |run: &Run| run.pid.is_some_and(|main| main == pid || above.contains(&main));
+        // One that left its cgroup is below the main process, as long as that lives, or was told of.
+        let is_below = |run: &Run| {
+            run.pid.is_some_and(|main| main == pid || above.contains(&main)) || run.receipt.has_escaped(pid)
+        };
         let find = |is: &dyn Fn(&Run) -> bool| self.runs.iter().find(|(_, run)| is(run)).map(|(id, run)| (*id, run));
         find(&is_in).or_else(|| find(&is_below))
     }

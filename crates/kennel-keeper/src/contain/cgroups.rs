@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use kennel_sys::cgroup::{Group, Killer, Step, survivors};
 use kennel_sys::spawn::Spawner;
 use kennel_sys::tag::Tag;
-use kennel_sys::{pidfd, process, signal, wait};
+use kennel_sys::{pidfd, proc, process, signal, wait};
 use rustix::event::epoll::EventFlags;
 use rustix::fs::{Mode, OFlags, inotify};
 use rustix::process::Signal;
@@ -284,7 +284,10 @@ impl Cgroups {
 
     /// Whether a process is in a scope; `fd` is open on it.
     pub(crate) fn holds(&self, scope: ScopeId, pid: u32, fd: &OwnedFd) -> bool {
-        self.live.get(&scope).is_some_and(|live| live.group.contains(pid, fd))
+        let Some(live) = self.live.get(&scope) else { return false };
+        // One that left it is known by its tag, which anybody can take on, and as a descendant of ours, which nobody can.
+        let has_left = || self.scope_of_tag(pid) == Some(scope) && proc::is_descendant(pid, std::process::id());
+        live.group.contains(pid, fd) || has_left()
     }
 
     pub(crate) fn kill(&mut self, scope: ScopeId, out: &mut Vec<Event>) {

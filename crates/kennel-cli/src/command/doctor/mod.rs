@@ -25,8 +25,6 @@ const NEEDED: [&str; 3] = ["clone3", "pidfd_open", "pidfd_send_signal"];
 
 pub(super) async fn doctor(context: &mut Context) -> Result<u8, Failure> {
     let home = context.home()?;
-    // First, while this process has one thread.
-    let probe = kennel_keeper::probe(&home.name);
     // Before a daemon is asked: whatever starts one ends what an earlier one left.
     let leftovers = leftovers::find(&home);
     let daemon = Daemon::connect(&home).await;
@@ -34,6 +32,8 @@ pub(super) async fn doctor(context: &mut Context) -> Result<u8, Failure> {
         Ok(Some(daemon)) => daemon.services().await.unwrap_or_default(),
         _ => Vec::new(),
     };
+    // Nothing so far has made another thread. What a keeper would get is of interest only where none runs.
+    let probe = kennel_keeper::probe(home.name.as_ref(), !matches!(daemon, Ok(Some(_))));
     let info = daemon.as_ref().ok().and_then(Option::as_ref).map(|daemon| daemon.known().clone());
     let containment = info.as_ref().map_or_else(|| described(&probe.backend), |info| info.containment.clone());
     let mut findings = Vec::new();
