@@ -24,7 +24,7 @@ pub(crate) fn for_demo() -> Result {
 /// What the tests need: programs for badly behaved children, cargo-nextest, the npm packages of the incident.
 pub(crate) fn for_tests() -> Result {
     for_demo()?;
-    packages(&[("setpriv", "util-linux"), ("script", "bsdutils"), ("git", "git")])?;
+    packages(&[("setpriv", "util-linux"), ("tmux", "tmux"), ("script", "bsdutils"), ("git", "git")])?;
     nextest()?;
     npm_packages(&run::root().join("incident"))?;
     eprintln!("setup: complete");

@@ -363,8 +363,9 @@ impl Keeper {
         loop {
             match wait::peek(stops) {
                 Ok(Some((pid, News::Stopped))) => {
-                    self.contain.stopped(pid);
+                    // In this order: a stop that comes after the continue is news again.
                     wait::forget_stop(pid)?;
+                    self.contain.stopped(pid);
                 }
                 // Not reaped the last time, for whatever reason: never a busy loop.
                 Ok(Some((pid, News::Ended))) if before == Some(pid) => break,

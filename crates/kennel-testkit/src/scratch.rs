@@ -271,6 +271,24 @@ impl Scratch {
         Background { child, call: arguments.join(" "), stdout, stderr }
     }
 
+    /// Starts any program beside the test as the test's own user, with the mark: somebody outside of kennel.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn spawn_outsider(&self, program: &Path, arguments: &[&str]) -> Background {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let (out, stdout) = capture(self.path(&format!("output/{call}.out")));
+        let (err, stderr) = capture(self.path(&format!("output/{call}.err")));
+        let mut command = Command::new(self.badchild());
+        command.arg("marked").arg(self.mark.value().to_string()).arg("--").arg(program).args(arguments);
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        let mut own = self.own.lock().expect("not poisoned");
+        let child = command.spawn().expect("the program starts");
+        own.insert(child.id());
+        drop(own);
+        Background { child, call: arguments.join(" "), stdout, stderr }
+    }
+
     /// Starts `kennel ARGUMENTS` on a terminal of its own.
     ///
     /// # Panics

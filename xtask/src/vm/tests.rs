@@ -15,7 +15,8 @@ const CELLS: [(&str, &str, u32, &[&str]); 3] = [
 ];
 
 /// Programs that tests start by name.
-const PROGRAMS: [&str; 10] = ["sh", "setsid", "setpriv", "sleep", "cat", "true", "env", "bash", "kill", "nohup"];
+const PROGRAMS: [&str; 11] =
+    ["sh", "setsid", "setpriv", "sleep", "cat", "true", "env", "bash", "kill", "nohup", "tmux"];
 
 /// What was built, and where.
 pub(super) struct Tests {

@@ -78,6 +78,8 @@ for tests to hold a service's processes from outside:
   hung-files DIR       mounts a file system on DIR that takes requests (each prints `taken`) and never answers
 
 for tests to start others:
+  exec -- PROGRAM [ARGUMENT…]
+                 becomes that, in the cell
   marked MARK [--session] [--cgroup DIR] -- PROGRAM [ARGUMENT…]
                  sets RLIMIT_MSGQUEUE to MARK, with --session takes its standard input as controlling terminal,
                  with --cgroup enters that cgroup first
@@ -138,6 +140,7 @@ fn main() -> ExitCode {
         "listen" => lone::listen(port(&arguments, 1)),
         "ask" => lone::ask(text(&arguments, 1)),
         "environ" => lone::environ(),
+        "exec" => become_program(split(&arguments[1..]).1),
         "marked" => marked(&arguments[1..]),
         "as-reaper" => as_reaper(&arguments[1..]),
         _ => {
