@@ -136,6 +136,42 @@ fn root_gives_and_takes_capabilities() {
     }
 }
 
+/// Whether this test has the capability `CAP_SYS_RESOURCE`, which containers withhold even from root.
+fn may_raise_limits() -> bool {
+    u64::from_str_radix(&Process("/proc/self".into()).status("CapEff"), 16).unwrap() & 1 << 24 != 0
+}
+
+/// A container withholds some of these rights even from root; then the refusal is what is tested.
+#[test]
+fn root_goes_before_others_where_it_may() {
+    let Some(scratch) = Scratch::new(User::Root, Path::new(env!("CARGO_BIN_EXE_kennel"))) else { return };
+    let keys = "    user: '60201'\n    working_dir: /\n    nice: -5\n    io_priority: realtime:2\n";
+    let process = Process::new(&scratch, keys);
+    assert_eq!((process.nice(), process.status("Uid")), (-5, "60201 60201 60201 60201".into()));
+    scratch.down();
+    if may_raise_limits() {
+        let process = Process::new(
+            &scratch,
+            &format!("{keys}    oom_score_adj: -100\n    ulimits: {{ memlock: unlimited, msgqueue: 1234567 }}\n"),
+        );
+        assert_eq!(process.file("oom_score_adj").trim(), "-100");
+        assert_eq!(process.limit("Max locked memory"), "unlimited unlimited");
+        assert_eq!(process.limit("Max msgqueue size"), "1234567 1234567");
+        assert_eq!(process.nice(), -5);
+        scratch.down();
+        scratch.expect_nothing(DEADLINE);
+    } else {
+        refused(&scratch, "oom_score_adj: -100", &["web", "`oom_score_adj`", "-100", "CAP_SYS_RESOURCE"]);
+        if !Process("/proc/self".into()).limit("Max locked memory").ends_with("unlimited") {
+            refused(
+                &scratch,
+                "ulimits: { memlock: unlimited }",
+                &["web", "`memlock`", "unlimited", "CAP_SYS_RESOURCE"],
+            );
+        }
+    }
+}
+
 #[test]
 fn root_chooses_user_and_groups() {
     for scratch in worlds_of_root() {
