@@ -124,6 +124,38 @@ fn another_kennel_is_named() {
     other.down();
 }
 
+#[test]
+fn who_is_reaped_by_its_parent_has_an_exit_code_too() {
+    on_each(|scratch| {
+        let known = scratch.json(&["doctor", "--json"])["features"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|feature| feature["name"] == "pidfd_exit_info" && feature["works"] == "yes");
+        // The first `wait` is ended by the signal, the second one reaps.
+        let script =
+            "trap : TERM; sh -c 'trap \"exit 7\" TERM; echo up; while :; do sleep 1; done' & wait; wait; exit 3";
+        scratch.config(&format!(
+            "services: {{ web: {{ command: {script:?}, shell: true, readiness: {{ log_line: ^up$ }} }} }}"
+        ));
+        scratch.ok(&["up", "-d"]);
+        let (main, _) = pair(scratch);
+        let receipt = scratch.json(&["stop", "web", "--json"])["receipts"][0].clone();
+        assert_eq!(receipt["exit"]["code"], 3, "{receipt}");
+        let processes = receipt["processes"].as_array().unwrap();
+        let child = processes.iter().find(|one| {
+            one["pid"].as_u64() != Some(main)
+                && one["command"].as_str().is_some_and(|command| command.contains("exit 7"))
+        });
+        let exit = &child.unwrap()["exit"];
+        if known {
+            assert_eq!(exit["code"], 7, "{receipt}");
+        } else {
+            assert_eq!(exit["kind"], "unknown", "{receipt}");
+        }
+    });
+}
+
 /// A tracer that holds a process at its exit, so that no kill ends it, until it is dropped.
 struct Tracer(Option<(mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
 

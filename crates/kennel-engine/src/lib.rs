@@ -6,6 +6,7 @@
 mod driver;
 mod events;
 mod handle;
+mod held;
 mod logs;
 mod lost;
 mod notify;

@@ -1,12 +1,15 @@
 //! Builds the receipt of one stop while it goes on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use kennel_keeper::proto::{Identity, Place};
 use kennel_sys::{identity, pidfd, proc};
 use kennel_wire::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
+
+use crate::held::Held;
 
 /// Commands are read for this many processes of a scope; of the rest only the ids are kept, because reading them
 /// would cost more than ending them.
@@ -57,6 +60,8 @@ struct Member {
     identity: Option<(u64, Option<u64>)>,
     command: Option<String>,
     exit: Option<Exit>,
+    /// For who is reaped by its own parent.
+    held: Option<Arc<Held>>,
     /// Index of the stage it ended in.
     stage: Option<usize>,
     escaped_to: Option<String>,
@@ -104,9 +109,10 @@ impl Builder {
                 if commands >= COMMANDS {
                     return Member::default();
                 }
-                let command = proc::command(pid, COMMAND_CHARS);
-                commands += usize::from(command.is_some());
-                Member { command, identity: identity(pid), ..Member::default() }
+                let mut member = Member::hold(pid);
+                member.command = proc::command(pid, COMMAND_CHARS);
+                commands += usize::from(member.command.is_some());
+                member
             });
         }
         begun.stages.push((stage.to_owned(), Instant::now()));
@@ -170,7 +176,7 @@ impl Builder {
         }
         if empty {
             for member in members.values_mut() {
-                member.exit = member.exit.or(Some(Exit::Unknown));
+                member.exit = member.learnt().or(Some(Exit::Unknown));
                 member.stage = member.stage.or(stages.len().checked_sub(1));
             }
         }
@@ -210,12 +216,28 @@ impl Builder {
     }
 }
 
+impl Member {
+    /// Takes hold of a process, as far as it is still there.
+    fn hold(pid: u32) -> Self {
+        let Ok(fd) = pidfd::open(pid) else { return Self::default() };
+        let Ok(it) = identity::Identity::read(pid, &fd) else { return Self::default() };
+        let identity = Some((it.start_ticks, Some(it.inode).filter(|inode| *inode != 0)));
+        Self { identity, held: Held::new(fd).map(Arc::new), ..Self::default() }
+    }
+
+    /// How it ended, as far as it is known by now.
+    fn learnt(&self) -> Option<Exit> {
+        let by_us = self.exit.filter(|exit| *exit != Exit::Unknown);
+        by_us.or_else(|| self.held.as_ref()?.exit()).or(self.exit)
+    }
+}
+
 impl Begun {
     fn end_all_but(&mut self, living: &[u32], stage: usize) {
         for (pid, member) in &mut self.members {
             if member.stage.is_none() && !living.contains(pid) {
                 member.stage = Some(stage);
-                member.exit = member.exit.or(Some(Exit::Unknown));
+                member.exit = member.learnt().or(Some(Exit::Unknown));
             }
         }
     }

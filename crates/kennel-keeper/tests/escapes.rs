@@ -21,7 +21,7 @@ fn places(rig: &mut Rig) -> [PathBuf; 3] {
     let root = rig.cgroup_root();
     let hierarchies = Hierarchy::mounted().unwrap();
     let top = hierarchies.into_iter().map(|it| it.mount).find(|mount| root.starts_with(mount)).unwrap();
-    rig.script("echo up; sleep 600");
+    rig.script("echo up; exec sleep 600");
     let leaf = std::fs::read_dir(root.join("svc")).unwrap().flatten().find(|entry| entry.path().is_dir()).unwrap();
     let own = std::fs::read_dir(&root).unwrap().flatten().map(|entry| entry.path());
     let own = own.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("self")).unwrap();

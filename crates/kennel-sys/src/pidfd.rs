@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags};
 
+use crate::wait::Exit;
+
 /// Opens the process that has `pid` now. What it is must be checked *after* this, through `/proc` or [`info`]:
 /// a descriptor taken first makes the check hold.
 ///
@@ -135,6 +137,18 @@ pub fn info(pidfd: impl AsFd) -> io::Result<Info> {
     })
 }
 
+/// How a process ended that somebody else reaped, if the descriptor was open before that; `None` as long as it is not
+/// reaped, and on a kernel that does not tell (before 6.15).
+#[must_use]
+pub fn exit(pidfd: impl AsFd) -> Option<Exit> {
+    let status = info(pidfd).ok()?.wait_status?;
+    Some(if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,10 +162,12 @@ mod tests {
         if let Ok(info) = info(&fd) {
             assert_eq!((info.pid, info.ppid), (child.pid, std::process::id()));
         }
+        assert_eq!(exit(&fd), None);
         send_signal(&fd, libc::SIGKILL).unwrap();
         let reaped = crate::wait::reap(child.pid, true).unwrap().unwrap();
         assert_eq!(reaped.exit, crate::wait::Exit::Signal(libc::SIGKILL));
         assert!(has_exited(&fd).unwrap());
+        assert!([None, Some(reaped.exit)].contains(&exit(&fd)));
         assert_eq!(send_signal(&fd, 0).unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }
 
