@@ -57,6 +57,23 @@ pub(crate) fn bench(arguments: &[String]) -> Result {
     run::become_program(&run::target_dir().join("release/kennel-bench"), arguments, &[])
 }
 
+/// The tests of everything that is unsafe, under the address sanitizer. Its runtime comes with the stable compiler, its
+/// switch does not, hence the variable.
+pub(crate) fn sanitize(arguments: &[String]) -> Result {
+    setup::for_demo()?;
+    setup::nextest()?;
+    let target = format!("CARGO_TARGET_DIR={}", run::target_dir().join("sanitize").display());
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let cargo = |words: &[&str], rest: &[String]| {
+        let sanitized = ["RUSTC_BOOTSTRAP=1", "RUSTFLAGS=-Zsanitizer=address", &target, "cargo"];
+        let words = sanitized.iter().chain(words).map(|word| (*word).to_owned());
+        run::program("env", words.chain(rest.iter().cloned()), &run::root())
+    };
+    cargo(&["build", "--locked", "--target", &triple, "--package", "kennel-testkit", "--bins"], &[])?;
+    let packages = ["--package", "kennel-sys", "--package", "kennel-keeper"];
+    cargo(&[&["nextest", "run", "--locked", "--target", &triple], &packages[..]].concat(), arguments)
+}
+
 /// Kills daemon, keeper or both of a kennel with the release profile at random instants, again and again; what is
 /// left fails it. Needs root.
 pub(crate) fn torture(arguments: &[String]) -> Result {

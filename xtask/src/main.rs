@@ -27,6 +27,8 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   incident      start the npm stack of incident/ and end it in every way; takes some minutes
   bench [ARGS]  measure kennel beside bare loops (release build, as root)
   vm [SERIES]   run chosen tests on machines with cgroup v2 alone, emulated: Linux 6.1 and 6.12, or the one named
+  sanitize [ARGS]
+                the tests of kennel-sys and kennel-keeper under the address sanitizer (ARGS go to nextest)
   torture [--rounds N] [--seed S] [--mode M] [--victim V] [--json FILE]
                 kill daemon, keeper or both at random instants (release build, as root); fails if a process is left
 ";
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(chore: &str, rest: &[String]) -> Result {
-    if !matches!(chore, "demo" | "test" | "bench" | "torture" | "vm") && !rest.is_empty() {
+    if !matches!(chore, "demo" | "test" | "bench" | "torture" | "sanitize" | "vm") && !rest.is_empty() {
         return Err(format!("takes no arguments, got `{}`", rest.join(" ")));
     }
     match chore {
@@ -62,6 +64,7 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "incident" => chores::incident(),
         "bench" => chores::bench(rest),
         "vm" => vm::vm(rest),
+        "sanitize" => chores::sanitize(rest),
         "torture" => chores::torture(rest),
         "help" | "-h" | "--help" => {
             print!("{HELP}");

@@ -61,7 +61,7 @@ pub(crate) fn apt(arguments: &[&str]) -> Result {
 }
 
 /// cargo-nextest runs each test in a process of its own, which tests of subreapers and signals rely on.
-fn nextest() -> Result {
+pub(crate) fn nextest() -> Result {
     if run::have("cargo-nextest") {
         return Ok(());
     }

@@ -24,6 +24,7 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
         length(file, findings);
         markers(file, findings);
         exemptions(file, findings);
+        outside_of_sys(file, findings);
         citations(file, &mut cited, findings);
     }
     findings.note(format!("{lines} lines of Rust"));
@@ -65,6 +66,23 @@ fn exemptions(file: &File, findings: &mut Findings) {
     let permits = levels.iter().any(|level| file.text.contains(&format!("{level}({}", "unsafe_code")));
     if permits && !MAY_BE_UNSAFE.iter().any(|place| file.path.starts_with(place)) {
         findings.problem(&file.path, format!("permits unsafe code; only {} may", MAY_BE_UNSAFE.join(" and ")));
+    }
+}
+
+/// Unsafe code itself, also where a crate has forgotten to take on the workspace's lints.
+fn outside_of_sys(file: &File, findings: &mut Findings) {
+    if MAY_BE_UNSAFE.iter().any(|place| file.path.starts_with(place)) {
+        return;
+    }
+    // In two parts, so that this file does not contain it.
+    let word = concat!("un", "safe");
+    for (number, line) in file.text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        let follows = |tail: &str| code.contains(&format!("{word}{tail}"));
+        let attribute = code.contains(&format!("[{word}("));
+        if attribute || [" {", " fn", " impl", " extern", " trait"].into_iter().any(follows) {
+            findings.problem(&format!("{}:{}", file.path, number + 1), format!("{word} code outside of kennel-sys"));
+        }
     }
 }
 
@@ -120,6 +138,17 @@ mod tests {
     fn unfinished_work_and_foreign_unsafe_are_named() {
         assert_eq!(findings_of(concat!("// TO", "DO later\n")).len(), 1);
         assert_eq!(findings_of(concat!("#![allow(unsafe", "_code, reason = \"x\")]\n")).len(), 1);
+    }
+
+    #[test]
+    fn unsafe_code_is_seen_without_its_lint() {
+        let block = concat!("let x = un", "safe { y() };\n");
+        assert_eq!(findings_of(block).len(), 1);
+        assert_eq!(findings_of(concat!("#[un", "safe(no_mangle)]\n")).len(), 1);
+        assert!(findings_of(&format!("// {block}")).is_empty());
+        let mut findings = Findings::default();
+        check(&[File { path: "crates/kennel-sys/src/x.rs".into(), text: block.into() }], &mut findings);
+        assert!(findings.problems.is_empty());
     }
 
     #[test]

@@ -179,7 +179,8 @@ fn better_priorities_need_rights() {
 fn cpus_are_kept_to() {
     let first = rustix::thread::sched_getaffinity(None).unwrap();
     let allowed: Vec<u32> = (0..1024).filter(|cpu| first.is_set(*cpu as usize)).collect();
-    let last: &'static [u32] = Box::leak(Box::new([*allowed.last().unwrap()]));
+    static LAST: std::sync::OnceLock<[u32; 1]> = std::sync::OnceLock::new();
+    let last: &'static [u32] = LAST.get_or_init(|| [*allowed.last().unwrap()]);
     let process = Sleeper::new(&case(Settings { cpus: last, ..Settings::default() }));
     assert_eq!(process.status("Cpus_allowed_list"), last[0].to_string());
     // One that is there does not make up for one that is not.
