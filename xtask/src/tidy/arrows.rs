@@ -25,7 +25,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("kennel-testkit", &[]),
-    ("kennel-benches", &["kennel-sys", "kennel-testkit"]),
+    ("kennel-benches", &["kennel-keeper", "kennel-sys", "kennel-testkit"]),
     ("kennel-zoo", &[]),
     ("xtask", &[]),
 ];
