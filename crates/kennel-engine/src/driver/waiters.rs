@@ -123,7 +123,8 @@ impl Driver {
         match &slot.state {
             State::Rest(Rest::Stopped) => Some(OutcomeKind::Stopped),
             State::Rest(Rest::Completed) => Some(OutcomeKind::Completed),
-            State::Rest(Rest::Failed(failure) | Rest::GivenUp(failure)) => Some(failed(failure.to_string())),
+            State::Rest(Rest::Failed(failure)) => Some(failed(failure.to_string())),
+            State::Rest(Rest::GivenUp(failure)) => Some(failed(format!("given up, {failure}"))),
             State::Active { then: Then::Decide } => {
                 let run = slot.run.and_then(|id| self.runs.get(&id))?;
                 match &run.state {
