@@ -97,6 +97,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, String> {
+    if !kennel_sys::proc::is_of_this_namespace() {
+        let remedy = "inside of a service with `isolation: pid` make that `isolation: [pid, proc]`";
+        return Err(format!(
+            "/proc is that of another PID namespace, whose numbers mean other processes here; {remedy}"
+        ));
+    }
     let mut setup = match Setup::begin(&options, ready)? {
         Start::Go(setup) => *setup,
         Start::Busy => {

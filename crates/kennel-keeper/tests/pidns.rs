@@ -7,7 +7,7 @@ mod rig;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use kennel_keeper::proto::{Exit, Isolation, Place, Request, ScopeId};
+use kennel_keeper::proto::{Event, Exit, Isolation, Place, Request, ScopeId, SpawnErrorKind};
 use kennel_sys::{pidfd, process, wait};
 use rig::{Rig, World, describe, wait_until};
 use rustix::process::Signal;
@@ -174,7 +174,6 @@ fn an_operator_kills_the_first_process() {
 #[test]
 fn failures_are_told_apart_in_there_too() {
     in_each(PID, |rig| {
-        use kennel_keeper::proto::SpawnErrorKind;
         let plan = rig.plan(&["no-such-program"]);
         assert_eq!(rig.fail(plan).kind, SpawnErrorKind::NotFound);
         let mut plan = rig.plan(&["true"]);
@@ -298,6 +297,70 @@ fn nothing_outlives_everything_of_ours_as_root_without_cgroups() {
 }
 
 #[test]
+fn a_keeper_inside_needs_a_proc_of_its_own() {
+    in_each(PROC, |rig| {
+        let (scope, link, leash) = rig.nested();
+        rig::send(&link, &Request::Hello { version: kennel_keeper::proto::VERSION });
+        let deadline = std::time::Instant::now() + rig::PATIENCE;
+        assert!(matches!(rig::receive(&link, deadline), Ok(Event::Welcome { .. })));
+        let plan = rig.plan(&["sh", "-c", "setsid sleep 600 & sleep 600"]);
+        rig::send(&link, &Request::Spawn(Box::new(plan)));
+        let answer = rig::receive(&link, deadline);
+        assert!(matches!(answer, Ok(Event::Spawned { .. })), "{answer:?}");
+        rig.kill(scope);
+        drop(leash);
+    });
+    in_each(PID, |rig| {
+        let harness = rig.root.join("keeper-harness");
+        let script =
+            format!("exec {} __keeper --name n --state-dir /s --runtime-dir /r --ready-fd 3 3>&1", harness.display());
+        let (scope, _) = rig.run(&["sh", "-c", &script]);
+        assert_eq!(rig.ended(scope), Exit::Code(1));
+        let said = rig.output(scope);
+        assert!(said.starts_with("error: /proc is that of another PID namespace"), "{said}");
+    });
+}
+
+/// Where namespaces are not allowed; `words` say why, and nothing is left.
+fn refused(fence: &str, isolation: Isolation, words: &[&str]) {
+    if !World::Reaper.is_here() {
+        return;
+    }
+    let mut rig = Rig::fenced(fence);
+    rig.isolation = isolation;
+    for _ in 0..3 {
+        let plan = rig.plan(&["true"]);
+        let error = rig.fail(plan);
+        assert_eq!(error.kind, SpawnErrorKind::Isolation, "{error:?}");
+        assert!(words.iter().all(|word| error.subject.contains(word)), "{error:?}");
+    }
+    rig.no_service_is_left();
+    // What needs none of them runs as ever.
+    rig.isolation = Isolation::default();
+    let (scope, _) = rig.run(&["true"]);
+    assert_eq!(rig.ended(scope), Exit::Code(0));
+    rig.finish();
+}
+
+#[test]
+fn user_namespaces_are_not_allowed() {
+    let words = ["user.max_user_namespaces is 0", "sysctl -w user.max_user_namespaces=10000"];
+    refused("echo 0 > /proc/sys/user/max_user_namespaces", PID, &words);
+}
+
+#[test]
+fn there_are_too_many_namespaces() {
+    let words = ["user.max_pid_namespaces (0 here)", "or 32 of them are nested"];
+    refused("echo 0 > /proc/sys/user/max_pid_namespaces", PID, &words);
+}
+
+#[test]
+fn a_proc_with_hidden_parts_is_not_mounted_again() {
+    let words = ["private /proc", "leave `proc` out"];
+    refused("mount -t tmpfs none /proc/irq", PROC, &words);
+}
+
+#[test]
 fn a_plain_scope_beside_it_is_as_ever() {
     in_each(PID, |rig| {
         let inside = rig.script(TREE);
@@ -308,5 +371,29 @@ fn a_plain_scope_beside_it_is_as_ever() {
         rig.kill(inside);
         assert!(kennel_sys::proc::stat(pid(rig, plain)).is_some());
         rig.kill(plain);
+    });
+}
+
+/// Of memory that is theirs alone; their page tables, some 45 kB, come on top.
+#[test]
+fn the_processes_that_hold_scopes_are_small() {
+    in_each(PROC, |rig| {
+        rig.script("echo up; exec sleep 600");
+        rig.isolation = Isolation::default();
+        rig.script("echo up; exec sleep 600");
+        for pid in process::children_of(rig.keeper.pid) {
+            let name = kennel_sys::proc::stat(pid).unwrap().comm;
+            if !["kennel-init", "kennel-reaper"].contains(&name.as_str()) {
+                continue;
+            }
+            let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+            let private = text.lines().filter(|line| line.starts_with("Private_"));
+            let kb: u64 = private.map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()).sum();
+            assert!(kb <= 150, "{name}: {kb} kB");
+        }
+        let scopes: Vec<ScopeId> = rig.seen.spawned.keys().copied().collect();
+        for scope in scopes {
+            rig.kill(scope);
+        }
     });
 }

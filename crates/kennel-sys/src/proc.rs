@@ -23,6 +23,14 @@ pub struct Stat {
     pub rss_bytes: u64,
 }
 
+/// Whether `/proc` shows the PID namespace that this process is in. Where it shows another one its numbers are those
+/// of other processes.
+#[must_use]
+pub fn is_of_this_namespace() -> bool {
+    let own = std::process::id().to_string();
+    fs::read_link("/proc/self").is_ok_and(|target| target.as_os_str() == own.as_str())
+}
+
 /// Reads one process; `None` once it is gone.
 ///
 /// Source: `proc_pid_stat(5)`; the name may hold blanks and parentheses, so fields are counted from its last `)`.

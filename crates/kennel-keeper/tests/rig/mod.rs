@@ -138,20 +138,26 @@ impl Rig {
     pub fn new(world: World) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::named(world, format!("test-{}-{number}", std::process::id()), None)
+        Self::named(world, format!("test-{}-{number}", std::process::id()), None, None)
+    }
+
+    /// A keeper of the ordinary user in a user namespace of its own, in which `fence` was done with every right.
+    pub fn fenced(fence: &str) -> Self {
+        let name = format!("test-{}-fenced", std::process::id());
+        Self::named(World::Reaper, name, None, Some(fence))
     }
 
     /// A keeper with the same name and another state directory.
     pub fn namesake(&self) -> Self {
-        Self::named(self.world, self.name.clone(), None)
+        Self::named(self.world, self.name.clone(), None, None)
     }
 
     /// A keeper with the same name and state directory, after this one's end.
     pub fn successor(&self) -> Self {
-        Self::named(self.world, self.name.clone(), Some(self))
+        Self::named(self.world, self.name.clone(), Some(self), None)
     }
 
-    fn named(world: World, name: String, before: Option<&Self>) -> Self {
+    fn named(world: World, name: String, before: Option<&Self>, fence: Option<&str>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mark = 300_000 + u64::from(std::process::id()) % 10_000 * 40 + NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::tempdir().unwrap();
@@ -174,7 +180,7 @@ impl Rig {
             }
         }
         let delegation = (world == World::Delegated && before.is_none()).then(|| Delegation::new(&name));
-        let (keeper, line) = launch(world, &root, &name, mark, delegation.as_ref());
+        let (keeper, line) = launch(world, &root, &name, mark, delegation.as_ref(), fence);
         let log = || std::fs::read_to_string(root.join("s/kennel.log")).unwrap_or_default();
         assert_eq!(line, "ready\n", "{}", log());
         let (link, leash, daemon, recovered) = meet(&listener);
@@ -203,7 +209,7 @@ impl Rig {
 
     /// Starts a second keeper on the same directories; what it answers.
     pub fn rival(&self) -> String {
-        let (child, line) = launch(self.world, &self.root, &self.name, self.mark, self.delegation.as_ref());
+        let (child, line) = launch(self.world, &self.root, &self.name, self.mark, self.delegation.as_ref(), None);
         let reaped = wait::reap(child.pid, true).unwrap().unwrap();
         assert_eq!(reaped.exit, wait::Exit::Code(0));
         line
@@ -519,7 +525,14 @@ pub fn receive(link: &Link, deadline: Instant) -> Result<Event, String> {
 }
 
 /// Starts a keeper; it and what it wrote to the ready descriptor until that was closed.
-fn launch(world: World, root: &Path, name: &str, mark: u64, delegation: Option<&Delegation>) -> (Child, String) {
+fn launch(
+    world: World,
+    root: &Path,
+    name: &str,
+    mark: u64,
+    delegation: Option<&Delegation>,
+    fence: Option<&str>,
+) -> (Child, String) {
     let containment = match world {
         World::Cgroup | World::Delegated => c"KENNEL_CONTAINMENT=cgroup",
         World::Reaper => c"KENNEL_CONTAINMENT=auto",
@@ -527,7 +540,11 @@ fn launch(world: World, root: &Path, name: &str, mark: u64, delegation: Option<&
     };
     let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
     let (harness, state, runtime, mark) = (path("keeper-harness"), path("s"), path("r"), mark.to_string());
-    let words = [
+    let script = fence.map(|it| format!("{it} && exec setpriv --ambient-caps -all --inh-caps -all \"$@\""));
+    let fence = script
+        .iter()
+        .flat_map(|script| ["unshare", "-Um", "--map-current-user", "--keep-caps", "sh", "-c", script, "sh"]);
+    let own = [
         harness.as_str(),
         "marked",
         &mark,
@@ -541,6 +558,7 @@ fn launch(world: World, root: &Path, name: &str, mark: u64, delegation: Option<&
         "--ready-fd",
         "3",
     ];
+    let words: Vec<&str> = fence.chain(own).collect();
     let (mut ready, ready_writer) = io::pipe().unwrap();
     let keeper = start(&words, &[containment.to_owned()], world.user(), &ready_writer, delegation);
     drop(ready_writer);
