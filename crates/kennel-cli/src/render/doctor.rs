@@ -81,6 +81,10 @@ fn containment(page: &mut Page, doctor: &Doctor) {
         page.line("because", because.split(" (os error").next().unwrap_or_default());
     }
     page.advice(it.advice.as_ref());
+    let command = it.advice.as_ref().and_then(|advice| advice.command.as_deref());
+    if doctor.daemon.is_some() && command.is_some_and(|command| !command.contains("kennel ")) {
+        page.line("then", &page.paint.paint(GREEN, "kennel down && kennel up -d"));
+    }
     page.line("cgroups", &doctor.cgroups);
 }
 

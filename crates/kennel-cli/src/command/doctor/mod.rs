@@ -40,6 +40,7 @@ pub(super) async fn doctor(context: &mut Context) -> Result<u8, Failure> {
     findings.extend(daemon.err().map(silent));
     findings.extend(too_old(&probe));
     findings.extend(too_weak(context, &containment));
+    findings.extend(impossible(&containment));
     findings.extend(stuck(&services));
     findings.extend(leftovers.iter().filter(|one| one.here && !one.processes.is_empty()).map(leftovers::finding));
     findings.extend(info.as_ref().and_then(differs));
@@ -126,6 +127,14 @@ fn too_weak(context: &Context, containment: &Containment) -> Option<Finding> {
     let refused = machine::refused(&project, containment)?;
     let text = format!("`require_containment: kernel` is not met here, so `up` refuses {refused}");
     Some(finding("containment_too_weak", text, containment.advice.clone()))
+}
+
+/// Whether the environment here asks for what is not there, so that not even the reaper is taken.
+fn impossible(containment: &Containment) -> Option<Finding> {
+    let wanted = std::env::var_os(kennel_keeper::CONTAINMENT).is_some_and(|wanted| wanted == "cgroup");
+    let text = "KENNEL_CONTAINMENT=cgroup is set and no cgroup can be used, so nothing can be started";
+    let is_met = !wanted || containment.backend == "cgroup";
+    (!is_met).then(|| finding("containment_too_weak", text, containment.advice.clone()))
 }
 
 fn stuck(services: &[ServiceStatus]) -> Vec<Finding> {
