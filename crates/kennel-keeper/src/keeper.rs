@@ -28,6 +28,9 @@ const SIGNALS: u64 = 1;
 const GOODBYE: Duration = Duration::from_secs(10);
 /// Most messages taken from the daemon before anything else is looked at.
 const BATCH: usize = 64;
+/// Most children reaped before anything else is looked at: a service that makes them faster than they can be reaped
+/// must not keep its own stop from being heard.
+const REAPED: usize = 256;
 
 /// Everything a running keeper has.
 pub(crate) struct Keeper {
@@ -46,6 +49,8 @@ pub(crate) struct Keeper {
     /// What an earlier keeper left and what could not be ended at the start.
     leftovers: Option<Leftovers>,
     next_start: Option<Instant>,
+    /// More children wait to be reaped, and no signal will say so again.
+    unreaped: bool,
     /// Set by a goodbye, or when the daemon cannot be kept alive: nothing is started any more.
     leaving: Option<Instant>,
 }
@@ -86,6 +91,7 @@ impl Keeper {
             losses: Losses::default(),
             leftovers: leftovers.flatten(),
             next_start: None,
+            unreaped: false,
             leaving: None,
         })
     }
@@ -124,7 +130,9 @@ impl Keeper {
 
     fn turn(&mut self) -> io::Result<()> {
         let mut ready = [epoll::Event { flags: EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 64];
-        let timeout = self.due().map(|due| due.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        let due = if self.unreaped { Some(now) } else { self.due() };
+        let timeout = due.map(|due| due.saturating_duration_since(now));
         let timeout = timeout.and_then(|time| rustix::event::Timespec::try_from(time).ok());
         let count = match epoll::wait(&self.tools.epoll, &mut ready[..], timeout.as_ref()) {
             Ok(count) => count,
@@ -138,7 +146,7 @@ impl Keeper {
             self.hear(&mut out);
         }
         // After the daemon's last words have been read, and before anything that takes its time.
-        if has(SIGNALS) {
+        if has(SIGNALS) || self.unreaped {
             self.on_signals(&mut out)?;
         }
         for token in ready.iter().map(|event| event.data.u64()).filter(|token| ![CHANNEL, SIGNALS].contains(token)) {
@@ -344,7 +352,7 @@ impl Keeper {
     fn on_signals(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
         let pending = self.signals.take()?;
         let has = |signal: Signal| pending & 1 << (signal.as_raw() - 1) != 0;
-        if has(Signal::CHILD) {
+        if has(Signal::CHILD) || self.unreaped {
             self.reap(out)?;
         }
         if has(Signal::TERM) || has(Signal::INT) {
@@ -358,9 +366,19 @@ impl Keeper {
     }
 
     fn reap(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
+        self.unreaped = false;
+        self.unreaped = self.reap_some(out)?;
+        // Whoever waits for an exit need not wait for the look at its scope.
+        self.publish(std::mem::take(out));
+        self.contain.reaped(out);
+        Ok(())
+    }
+
+    /// Answers whether there may be more.
+    fn reap_some(&mut self, out: &mut Vec<Event>) -> io::Result<bool> {
         let stops = self.contain.minds_stops();
         let mut before = None;
-        loop {
+        for _ in 0..REAPED {
             match wait::peek(stops) {
                 Ok(Some((pid, News::Stopped))) => {
                     // In this order: a stop that comes after the continue is news again.
@@ -368,7 +386,7 @@ impl Keeper {
                     self.contain.stopped(pid);
                 }
                 // Not reaped the last time, for whatever reason: never a busy loop.
-                Ok(Some((pid, News::Ended))) if before == Some(pid) => break,
+                Ok(Some((pid, News::Ended))) if before == Some(pid) => return Ok(false),
                 Ok(Some((pid, News::Ended))) => {
                     before = Some(pid);
                     match self.daemon.take_if(|daemon| daemon.pid == pid) {
@@ -379,15 +397,14 @@ impl Keeper {
                         }
                     }
                 }
-                Ok(None) => break,
-                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::CHILD.raw_os_error()) => break,
+                Ok(None) => return Ok(false),
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::CHILD.raw_os_error()) => {
+                    return Ok(false);
+                }
                 Err(error) => return Err(error),
             }
         }
-        // Whoever waits for an exit need not wait for the look at its scope.
-        self.publish(std::mem::take(out));
-        self.contain.reaped(out);
-        Ok(())
+        Ok(true)
     }
 
     fn daemon_ended(&mut self, mut daemon: Daemon, out: &mut Vec<Event>) -> io::Result<()> {
