@@ -4,6 +4,7 @@
 
 mod rig;
 
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -87,6 +88,9 @@ fn codes_and_signals_come_through() {
             }
         }
         let scope = rig.script("trap 'echo bye; exit 4' TERM; echo up; kill -STOP $$; while :; do sleep 0.01; done");
+        let pid = rig.seen.spawned.get(&scope).unwrap().0;
+        let stopped = || kennel_sys::proc::stat(pid).is_some_and(|stat| stat.state == 'T');
+        wait_until("not stopped", stopped, || format!("{:?}", describe(&[pid])));
         rig.signal(scope, Signal::TERM.as_raw(), true);
         assert_eq!(rig.ended(scope), Exit::Code(4));
     });
@@ -169,6 +173,31 @@ fn an_operator_kills_the_first_process() {
         rig.signal_process(init_of(rig, pid), Signal::STOP.as_raw());
         assert_eq!(rig.kill(scope), Exit::Signal(9));
     });
+}
+
+#[test]
+fn what_a_tracer_holds_is_reported_by_its_number_outside() {
+    for world in [World::Cgroup, World::Reaper] {
+        if !world.is_here() {
+            continue;
+        }
+        let mut rig = Rig::new(world);
+        rig.isolation = PROC;
+        let (scope, pid) = rig.run(&["sleep", "600"]);
+        let harness = rig.root.join("keeper-harness");
+        let words = [harness.to_str().unwrap(), "tracer", &pid.to_string()];
+        let (tracer, leash, mut held) = rig::start_piped(&rig, &words);
+        held.read_exact(&mut [0; 5]).unwrap();
+        rig.send(&Request::Kill { scope });
+        let survivors = rig.until("report", |seen| seen.stuck.get(&scope).cloned());
+        let of: Vec<(u32, u32, char)> = survivors.iter().map(|it| (it.pid, it.tracer, it.state)).collect();
+        assert_eq!(of, [(pid, tracer.pid, 't')]);
+        drop(leash);
+        wait::reap(tracer.pid, true).unwrap();
+        assert_eq!(rig.ended(scope), Exit::Signal(9));
+        rig.no_service_is_left();
+        rig.finish();
+    }
 }
 
 #[test]
