@@ -22,7 +22,7 @@ fn torture(mode: Mode, victims: &[Victim]) {
     let mut failures = String::new();
     for (seed, rounds) in [(1, KNOWN), (time, NEW)] {
         let kennel = PathBuf::from(env!("CARGO_BIN_EXE_kennel"));
-        let torture = Torture { kennel, mode, victims: victims.to_vec(), seed, rounds };
+        let torture = Torture { kennel, mode, victims: victims.to_vec(), seed, rounds, limit: None };
         let Some(report) = torture.run(|seed, result| {
             if let Ok(figures) = result {
                 eprintln!("{} {seed}: {figures}", mode.name());

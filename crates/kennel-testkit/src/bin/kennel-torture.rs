@@ -5,15 +5,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use kennel_testkit::torture::{Mode, Torture, Victim};
 
 const USAGE: &str = "\
-usage: kennel-torture KENNEL [--rounds N] [--seed S] [--mode MODE] [--victim VICTIM] [--json FILE]
+usage: kennel-torture KENNEL [--rounds N] [--seed S] [--mode MODE] [--victim VICTIM]
+       [--seconds T] [--json FILE]
 
   MODE    cgroup, reaper, pidns, pidns-user or all (the default)
   VICTIM  daemon, keeper, both, every (both, and what holds scopes together) or all (the default)
-  S       seed of the first round, the time if not given; each next round has the next number";
+  S       seed of the first round, the time if not given; each next round has the next number
+  T       no round of a mode begins after so many seconds";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
 
 fn run(mut arguments: impl Iterator<Item = String>) -> Result<bool, String> {
     let kennel = PathBuf::from(arguments.next().ok_or("which kennel?")?);
-    let (mut rounds, mut seed, mut file) = (25, None, None);
+    let (mut rounds, mut seed, mut limit, mut file) = (25, None, None, None);
     let (mut modes, mut victims) = (Mode::ALL.to_vec(), Victim::ALL.to_vec());
     while let Some(option) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{option} needs a value"))?;
@@ -36,6 +39,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<bool, String> {
         match (option.as_str(), value.as_str()) {
             ("--rounds", _) => rounds = number()?,
             ("--seed", _) => seed = Some(number()?),
+            ("--seconds", _) => limit = Some(Duration::from_secs(number()?)),
             ("--json", _) => file = Some(PathBuf::from(value)),
             ("--mode" | "--victim", "all") => {}
             ("--mode", name) => modes.retain(|mode| mode.name() == name),
@@ -52,7 +56,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<bool, String> {
     });
     let mut reports = Vec::new();
     for mode in modes {
-        let torture = Torture { kennel: kennel.clone(), mode, victims: victims.clone(), seed, rounds };
+        let torture = Torture { kennel: kennel.clone(), mode, victims: victims.clone(), seed, rounds, limit };
         let report = torture.run(|seed, result| match result {
             Ok(figures) => println!("{} {seed}: {figures}", mode.name()),
             Err(failure) => println!("{} {seed}: {failure}", mode.name()),

@@ -8,6 +8,7 @@ mod strike;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::User;
 use plan::Plan;
@@ -109,6 +110,8 @@ pub struct Torture {
     pub seed: u64,
     /// How many rounds.
     pub rounds: u64,
+    /// No round begins after this time.
+    pub limit: Option<Duration>,
 }
 
 impl Torture {
@@ -119,7 +122,11 @@ impl Torture {
     #[must_use]
     pub fn run(&self, mut show: impl FnMut(u64, &Result<Figures, Failure>)) -> Option<Report> {
         let mut report = Report::new(self.mode, self.seed);
+        let begin = Instant::now();
         for count in 0..self.rounds {
+            if self.limit.is_some_and(|limit| begin.elapsed() > limit) {
+                break;
+            }
             let seed = self.seed.wrapping_add(count);
             let mut plan = Plan::draw(seed, &self.victims);
             if self.mode.ends_by_itself() && plan.victim.leaves_nobody() {

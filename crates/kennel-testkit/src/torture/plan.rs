@@ -79,6 +79,8 @@ pub(super) struct Plan {
     /// The command that was under way is killed together with the victims, so that it cannot begin anew.
     pub(super) client_too: bool,
     pub(super) next: Next,
+    /// At the end everything is started and ended once more; else only ended.
+    pub(super) once_more: bool,
     /// The shape of each service, with its arguments.
     pub(super) shapes: Vec<&'static str>,
 }
@@ -99,8 +101,9 @@ impl Plan {
         let daemon_first = rng.one_in(2);
         let client_too = !rng.one_in(3);
         let next = [Next::Ps, Next::Down, Next::Up][usize::try_from(rng.below(3)).unwrap_or(0)];
+        let once_more = rng.one_in(4);
         let shapes = (0..services).map(|_| shape(rng.below(SHARES))).collect();
-        Self { victim, burst, delay, daemon_first, client_too, next, shapes }
+        Self { victim, burst, delay, daemon_first, client_too, next, once_more, shapes }
     }
 
     /// The configuration. No readiness: everything is started as fast as it can be.
