@@ -261,7 +261,7 @@ impl Reaper<'_> {
         let mut hunt = Hunt::new(begin);
         let mut swept = false;
         let _hunted = self.dedicated.is_some_and(Dedicated::kill_all);
-        let mut hold = begin + HOLD;
+        let (mut hold, mut report) = (begin + HOLD, begin + REPORT);
         loop {
             let now = Instant::now();
             if !hunt.is_crowded() || now >= hold {
@@ -277,10 +277,16 @@ impl Reaper<'_> {
                 tell(&mut self.channel, &Event::Stage { scope, stage: KillStage::Sweep });
             }
             // Woken by each death, but looking at the whole tree only now and then.
-            if hunt.due() <= Instant::now()
-                && let Pass::Stuck(pids) = hunt.pass(|_| false)
-            {
-                let survivors = survivors(&pids, REPORTED).into_iter().map(Into::into).collect();
+            let pass = (hunt.due() <= Instant::now()).then(|| hunt.pass(|_| false));
+            let left = match pass {
+                Some(Pass::Stuck(pids)) => pids,
+                // Dead, and held by a tracer outside: ours to reap only when that lets go.
+                Some(Pass::Gone) if now >= report => process::children().unwrap_or_default(),
+                Some(Pass::Gone | Pass::Again) | None => Vec::new(),
+            };
+            if !left.is_empty() {
+                report = now + REPORT;
+                let survivors = survivors(&left, REPORTED).into_iter().map(Into::into).collect();
                 tell(&mut self.channel, &Event::Stuck { scope, survivors });
             }
             let _gone = self.channel.flush();
