@@ -1,6 +1,6 @@
 //! The chores that call cargo.
 
-use crate::{Result, run, setup, tidy};
+use crate::{Result, run, setup, tidy, vm};
 
 /// Builds kennel and the zoo, then becomes `kennel -f examples/zoo/kennel.yaml up`.
 pub(crate) fn demo(arguments: &[String]) -> Result {
@@ -88,6 +88,12 @@ pub(crate) fn torture(arguments: &[String]) -> Result {
     let kennel = target.join("release/kennel").display().to_string();
     let call = std::iter::once(kennel).chain(arguments.iter().cloned());
     run::become_program(&target.join("debug/kennel-torture"), call, &[])
+}
+
+/// Boots a machine with cgroup v2 alone and runs the core of the tests there.
+pub(crate) fn vm(arguments: &[String]) -> Result {
+    setup::for_build()?;
+    vm::vm(arguments)
 }
 
 /// The npm stack that once left 74 processes behind, ended in every way; prints a table.

@@ -26,7 +26,9 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   fmt           format everything
   incident      start the npm stack of incident/ and end it in every way; takes some minutes
   bench [ARGS]  measure kennel beside bare loops (release build, as root)
-  vm [SERIES]   run chosen tests on machines with cgroup v2 alone, emulated: Linux 6.1 and 6.12, or the one named
+  vm [SERIES] [--systemd]
+                run chosen tests on machines with cgroup v2 alone, emulated: Linux 6.1 and 6.12, or the one named;
+                with --systemd: what kennel does in units and login sessions of a real systemd
   sanitize [ARGS]
                 the tests of kennel-sys and kennel-keeper under the address sanitizer (ARGS go to nextest)
   torture [--rounds N] [--seed S] [--mode M] [--victim V] [--json FILE]
@@ -63,7 +65,7 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "fmt" => run::cargo(["fmt", "--all"]),
         "incident" => chores::incident(),
         "bench" => chores::bench(rest),
-        "vm" => vm::vm(rest),
+        "vm" => chores::vm(rest),
         "sanitize" => chores::sanitize(rest),
         "torture" => chores::torture(rest),
         "help" | "-h" | "--help" => {

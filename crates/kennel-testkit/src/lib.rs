@@ -21,6 +21,6 @@ pub use processes::{Seen, send, state_of, try_send};
 pub use scratch::{Scratch, User};
 pub use survivors::{Mark, kill_marked, reap_orphans, survivors};
 pub use terminal::Terminal;
-pub use wait::{free_port, patience, port_is_free, wait_for, wait_until};
+pub use wait::{free_port, patience, pause, port_is_free, wait_for, wait_until};
 
 pub use rustix::process::Signal;

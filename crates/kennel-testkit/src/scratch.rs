@@ -17,7 +17,7 @@ use crate::given::{Given, TREES};
 use crate::processes::Seen;
 use crate::survivors::{self, Mark};
 use crate::terminal::{self, Terminal};
-use crate::wait::{patience, wait_for};
+use crate::wait::{patience, pause, wait_for};
 
 /// Longest time one kennel command may take before the test fails with what it said.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
@@ -468,7 +468,7 @@ impl Scratch {
             if std::time::Instant::now() > end {
                 return Err(left);
             }
-            std::thread::sleep(patience(Duration::from_millis(5)));
+            pause();
         }
     }
 

@@ -7,6 +7,12 @@ use std::time::{Duration, Instant};
 /// Pause between two looks; a busy loop would take the machine from what is waited for.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Waits a moment before the next look, on a slow machine much longer: there a look itself takes its time.
+pub fn pause() {
+    let slow = patience(PAUSE);
+    std::thread::sleep(if slow > PAUSE { slow * 8 } else { PAUSE });
+}
+
 /// A deadline for this machine: `KENNEL_TEST_SLOW` says how many times slower it is than others, as an emulated one.
 #[must_use]
 pub fn patience(deadline: Duration) -> Duration {
@@ -29,7 +35,7 @@ pub fn wait_for<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Opt
             return found;
         }
         assert!(Instant::now() < end, "not within {deadline:?}: {what}");
-        std::thread::sleep(patience(PAUSE));
+        pause();
     }
 }
 

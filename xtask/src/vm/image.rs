@@ -89,6 +89,40 @@ impl Image {
         Ok(())
     }
 
+    /// A program without its symbols, which would fill the guest's memory.
+    pub(super) fn stripped(&mut self, program: &Path, to: &Path, beside: &Path) -> Result {
+        let stripped = beside.with_extension("stripped");
+        run::quiet("strip", [Path::new("-o"), &stripped, program])?;
+        self.copy(&stripped, to)?;
+        let _none = fs::remove_file(&stripped);
+        Ok(())
+    }
+
+    /// Everything below a directory, as if that were the root, but documentation. What is there already stays.
+    pub(super) fn tree(&mut self, root: &Path) -> Result {
+        let mut dirs = vec![root.to_owned()];
+        while let Some(dir) = dirs.pop() {
+            let say = |error| format!("cannot read {}: {error}", dir.display());
+            for entry in fs::read_dir(&dir).map_err(say)?.flatten() {
+                let from = entry.path();
+                let to = Path::new("/").join(from.strip_prefix(root).unwrap_or(&from));
+                let kind = entry.file_type().map_err(say)?;
+                if kind.is_dir() {
+                    let unwanted = ["doc", "man", "locale", "perl", "perl5", "i18n", "bash-completion", "info"];
+                    if to.parent() != Some(Path::new("/usr/share")) || !unwanted.iter().any(|name| to.ends_with(name)) {
+                        self.directories(&merged(&to))?;
+                        dirs.push(from);
+                    }
+                } else if kind.is_symlink() {
+                    self.link(&to, &fs::read_link(&from).map_err(say)?)?;
+                } else if kind.is_file() {
+                    self.copy(&from, &to)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the archive.
     pub(super) fn finish(mut self) -> Result {
         self.entry(Path::new("/TRAILER!!!"), 0, b"", (0, 0))?;

@@ -14,20 +14,35 @@ echo "+cpu +memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
 $box ip link set lo up
 $box ln -s /proc/self/fd /dev/fd
 export PATH=/usr/local/bin:/usr/bin:/usr/sbin:/usr/lib/guest/bin HOME=/root LC_ALL=C.UTF-8
-export KENNEL_TEST_NO_SKIP=1 KENNEL_TEST_SLOW=10 KENNEL_MATRIX_RESULTS=/run/cells.ndjson
+export KENNEL_TEST_NO_SKIP=1 KENNEL_TEST_SLOW=10
 ulimit -n 4096
 
-echo "@@ kernel $($box uname -r)"
-while read -r environment limit program test; do
-    case $environment in '' | '#'*) continue ;; esac
+# Where cells of the matrix write what they saw, and the first words of their environment's name.
+export KENNEL_MATRIX_OUT=/run/cells.ndjson KENNEL_MATRIX_PLACE="qemu $($box uname -r | $box cut -d. -f1-2)"
+
+# Those that do not live of the processor: here each of them would take the time of all others.
+export KENNEL_MATRIX_ESCAPES=plain,stubborn,daemonised,stopped,empty-env,lost-leader,forking,sub-cgroups
+
+while read -r limit program test; do
+    : >/run/late
     begin=$($box cut -d' ' -f1 /proc/uptime)
-    $box timeout -s KILL "$limit" "$program" --exact "$test" --nocapture --test-threads 1 >/run/output 2>&1 </dev/null
+    "$program" --exact "$test" --include-ignored --nocapture --test-threads 1 >/run/output 2>&1 </dev/null &
+    running=$!
+    ($box sleep "$limit" && $box ps -o pid,ppid,stat,args >/run/late && kill -9 $running) &
+    watch=$!
+    wait $running
     code=$?
+    kill $watch
+    wait $watch
     # A name that no test has is no success.
     $box grep -q '^running 1 test$' /run/output || code=254
     end=$($box cut -d' ' -f1 /proc/uptime)
-    [ $code = 0 ] || $box sed 's/^/@@ | /' /run/output
-    echo "@@ cell $environment $test $code $begin $end"
+    if [ $code != 0 ]; then
+        $box cat /run/output /run/late | $box sed 's/^/@@ | /'
+        # The next one begins with nobody: all but this one, the first, are killed.
+        kill -9 -1
+    fi
+    echo "@@ cell $test $code $begin $end"
 done </cells
 [ ! -f /run/cells.ndjson ] || $box sed 's/^/@@ json /' /run/cells.ndjson
 # Nothing of anybody's may be left: no process but this one and the kernel's, no group.

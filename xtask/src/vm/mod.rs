@@ -5,44 +5,57 @@
 mod guest;
 mod image;
 mod packages;
+mod systemd;
 mod tests;
 
 use std::fs;
-use std::path::Path;
 
 use self::guest::Outcome;
 use self::packages::{KERNELS, Machine};
 use crate::{Result, run};
 
-/// Boots each kernel, or those that are named, runs the chosen tests there and prints a table.
+/// Boots each kernel, or those that are named, runs the chosen tests there and prints a table. With `--systemd`, one
+/// guest that is run by systemd.
 pub(crate) fn vm(arguments: &[String]) -> Result {
-    let known = |name: &&str| KERNELS.iter().any(|(known, _)| known == name);
+    let known = |name: &&str| *name == "--systemd" || KERNELS.iter().any(|(known, _)| known == name);
     if let Some(other) = arguments.iter().map(String::as_str).find(|name| !known(name)) {
         return Err(format!("no kernel `{other}`: there are 6.1 and 6.12"));
     }
     let cache = run::target_dir().join("vm");
     fs::create_dir_all(&cache).map_err(|error| format!("cannot make {}: {error}", cache.display()))?;
-    let chosen = KERNELS.iter().filter(|(name, _)| arguments.is_empty() || arguments.iter().any(|it| it == name));
-    let machines = chosen.map(|(series, _)| Machine::fetch(&cache, series)).collect::<Result<Vec<_>>>()?;
-    let tests = tests::build()?;
+    let named = |name: &str| arguments.iter().any(|it| it == name);
+    let all = !KERNELS.iter().any(|(name, _)| named(name));
+    let mut chosen: Vec<&str> = KERNELS.iter().map(|(name, _)| *name).filter(|name| all || named(name)).collect();
+    let image = cache.join("guest.cpio");
     let mut outcomes = Vec::new();
+    if named("--systemd") {
+        if all {
+            chosen.drain(..1);
+        }
+        for series in chosen {
+            let machine = Machine::fetch(&cache, series)?.with_system(&cache)?;
+            systemd::pack(&machine, &image)?;
+            outcomes.push(guest::run(&machine, &image, "/usr/lib/systemd/systemd systemd.show_status=0")?);
+        }
+        return report(&outcomes);
+    }
+    let machines = chosen.into_iter().map(|series| Machine::fetch(&cache, series)).collect::<Result<Vec<_>>>()?;
+    let tests = tests::build()?;
     for machine in &machines {
-        let image = cache.join("guest.cpio");
         tests::pack(&tests, machine, &image)?;
-        outcomes.push(guest::run(machine, &image)?);
+        outcomes.push(guest::run(machine, &image, "/init")?);
     }
     let results = cache.join("cells.ndjson");
     fs::write(&results, outcomes.iter().map(Outcome::json).collect::<String>())
         .map_err(|error| format!("cannot write {}: {error}", results.display()))?;
-    report(&outcomes, &results)
+    report(&outcomes)
 }
 
-fn report(outcomes: &[Outcome], results: &Path) -> Result {
+fn report(outcomes: &[Outcome]) -> Result {
     let mut failed = Vec::new();
     for outcome in outcomes {
         println!("{}", outcome.table());
         failed.extend(outcome.failures());
     }
-    println!("results: {}", results.display());
     if failed.is_empty() { Ok(()) } else { Err(format!("in the guest:\n  {}", failed.join("\n  "))) }
 }

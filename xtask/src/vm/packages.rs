@@ -10,6 +10,24 @@ use crate::{Result, run};
 const PARTS: [&str; 6] =
     ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios", "ipxe-qemu", "busybox-static"];
 
+/// What a system is made of that is run by systemd and that somebody can log in to.
+const SYSTEM: [&str; 14] = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "dbus-user-session",
+    "libpam-systemd",
+    "libpam-modules",
+    "login",
+    "bash",
+    "dash",
+    "coreutils",
+    "findutils",
+    "util-linux",
+    "grep",
+    "sed",
+];
+
 /// Meta packages, each of which depends on the newest kernel of a series. The second is a backport.
 pub(super) const KERNELS: [(&str, &str); 2] =
     [("6.1", "linux-image-cloud-amd64"), ("6.12", "linux-image-6.12-cloud-amd64")];
@@ -18,6 +36,8 @@ pub(super) const KERNELS: [(&str, &str); 2] =
 pub(super) struct Machine {
     /// Where the packages are unpacked.
     root: PathBuf,
+    /// Where a whole system is unpacked.
+    system: Option<PathBuf>,
     pub(super) kernel: PathBuf,
     pub(super) version: String,
 }
@@ -40,7 +60,21 @@ impl Machine {
         let kernel = first(&boot.join("boot"), "vmlinuz-").ok_or("the kernel's package has no kernel")?;
         let name = kernel.file_name().unwrap_or_default().to_string_lossy();
         let version = name.trim_start_matches("vmlinuz-").to_owned();
-        Ok(Self { root, kernel, version })
+        Ok(Self { root, system: None, kernel, version })
+    }
+
+    /// Adds a system that is run by systemd.
+    ///
+    /// # Errors
+    /// As [`Machine::fetch`].
+    pub(super) fn with_system(self, cache: &Path) -> Result<Self> {
+        let system = cache.join("system");
+        unpack(cache, &system, "system", system_packages)?;
+        Ok(Self { system: Some(system), ..self })
+    }
+
+    pub(super) fn system(&self) -> Option<&Path> {
+        self.system.as_deref()
     }
 
     pub(super) fn busybox(&self) -> PathBuf {
@@ -67,13 +101,24 @@ impl Machine {
 fn machine_packages() -> Result<Vec<String>> {
     let call = ["install", "--print-uris", "-y", "-qq", "--no-install-recommends", PARTS[0], PARTS[5]];
     let listed = run::output("apt-get", call)?;
-    // A line is 'URI' FILE SIZE HASH, and FILE is NAME_VERSION_ARCH.deb.
-    let files = listed.lines().filter(|line| line.starts_with('\'')).filter_map(|line| line.split(' ').nth(1));
-    let mut names: Vec<String> = files.filter_map(|file| Some(file.split_once('_')?.0.to_owned())).collect();
+    let mut names = names(&listed);
     names.extend(PARTS.map(str::to_owned));
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// systemd with all it needs, as if nothing were installed.
+fn system_packages() -> Result<Vec<String>> {
+    let call = "install --print-uris -y -qq --no-install-recommends -o Dir::State::status=/dev/null";
+    let listed = run::output("apt-get", call.split(' ').chain(SYSTEM))?;
+    Ok(names(&listed))
+}
+
+/// Of the packages in a list of what would be fetched: a line is 'URI' FILE SIZE HASH, FILE is NAME_VERSION_ARCH.deb.
+fn names(listed: &str) -> Vec<String> {
+    let files = listed.lines().filter(|line| line.starts_with('\'')).filter_map(|line| line.split(' ').nth(1));
+    files.filter_map(|file| Some(file.split_once('_')?.0.to_owned())).collect()
 }
 
 fn kernel_package(meta: &str) -> Result<String> {
@@ -93,6 +138,12 @@ fn unpack(cache: &Path, root: &Path, name: &str, packages: impl Fn() -> Result<V
     for dir in [root, &debs] {
         let _none = fs::remove_dir_all(dir);
         fs::create_dir_all(dir).map_err(|error| say("make a directory", &error))?;
+    }
+    for name in ["bin", "sbin", "lib", "lib64"] {
+        // As on every system since: packages have files in both.
+        fs::create_dir_all(root.join("usr").join(name)).map_err(|error| say("make a directory", &error))?;
+        std::os::unix::fs::symlink(Path::new("usr").join(name), root.join(name))
+            .map_err(|error| say("make a link", &error))?;
     }
     let download = || run::program("apt-get", [vec!["-qq".into(), "download".into()], packages()?].concat(), &debs);
     if download().is_err() {

@@ -7,47 +7,60 @@ use super::image::Image;
 use super::packages::Machine;
 use crate::{Result, run};
 
-/// Test program, environment, and the tests to run there; a test may take so many seconds.
-const CELLS: [(&str, &str, u32, &[&str]); 3] = [
-    ("matrix", "cgroup-root", 120, &["down::matrix_cgroup", "daemon_killed::matrix_cgroup"]),
-    ("matrix", "cgroup-delegated", 120, &["down::matrix_delegated", "daemon_killed::matrix_delegated"]),
-    ("matrix", "reaper-user", 120, &["down::matrix_reaper"]),
+/// A test program by package and name, and the tests of it that run in the guest.
+type Chosen = (&'static str, &'static str, &'static [&'static str]);
+
+/// The core of the matrix; what needs controllers or another kernel than the one tests usually run on; limits.
+const CHOSEN: [Chosen; 5] = [
+    (
+        "kennel-cli",
+        "matrix",
+        &[
+            "down::matrix_cgroup",
+            "down::matrix_delegated",
+            "daemon_killed::matrix_cgroup",
+            "keeper_killed::matrix_delegated",
+        ],
+    ),
+    ("kennel-cli", "place", &["no_process_is_in_an_inner_group", "after_a_kill_of_everything_of_ours"]),
+    ("kennel-cli", "privileges", &["what_anybody_may_ask_for"]),
+    ("kennel-keeper", "scopes", &["what_has_no_leader_dies", "a_scope_makes_groups_of_its_own_and_still_dies"]),
+    ("kennel-keeper", "pidns", &["nothing_outlives_everything_of_ours_in_delegated_cgroups"]),
 ];
 
+/// Longest time for one test, seconds.
+const LIMIT: u32 = 300;
+
 /// Programs that tests start by name.
-const PROGRAMS: [&str; 11] =
-    ["sh", "setsid", "setpriv", "sleep", "cat", "true", "env", "bash", "kill", "nohup", "tmux"];
+const PROGRAMS: [&str; 14] = [
+    "sh", "bash", "setsid", "setpriv", "sleep", "cat", "true", "env", "kill", "nohup", "unshare", "mount", "umount",
+    "grep",
+];
 
 /// What was built, and where.
 pub(super) struct Tests {
     programs: Vec<PathBuf>,
-    /// As a line for each: environment, limit, program, test.
+    /// As a line for each: limit, program, test.
     cells: String,
 }
 
 /// Builds every program and the test programs.
 pub(super) fn build() -> Result<Tests> {
     run::cargo(["build", "--workspace", "--bins", "--locked"])?;
+    // With the whole workspace, so that nothing is compiled twice for the tests that run here.
     let mut call = ["test", "--workspace", "--locked", "--no-run", "--message-format=json"].map(str::to_owned).to_vec();
-    let mut names: Vec<&str> = CELLS.iter().map(|(name, ..)| *name).collect();
-    names.dedup();
-    for name in names {
-        call.extend(["--test".to_owned(), name.to_owned()]);
-    }
+    call.extend(CHOSEN.iter().flat_map(|(_, name, _)| ["--test".to_owned(), (*name).to_owned()]));
     let messages = run::output("cargo", call)?;
-    let built: Vec<PathBuf> = messages.lines().filter_map(executable).collect();
     let debug = run::target_dir().join("debug");
-    let mut programs = vec![debug.join("kennel"), debug.join("kennel-badchild")];
+    let mut programs = ["kennel", "kennel-badchild", "keeper-harness"].map(|name| debug.join(name)).to_vec();
     let mut cells = String::new();
-    for (name, environment, limit, tests) in CELLS {
-        let program =
-            built.iter().find(|path| is_build_of(path, name)).ok_or_else(|| format!("no `{name}` was built"))?;
+    for (package, name, tests) in CHOSEN {
+        let built = messages.lines().filter(|line| is_about(line, package, name)).find_map(executable);
+        let program = built.ok_or_else(|| format!("no test program `{name}` of {package} was built"))?;
         for test in tests {
-            cells.push_str(&format!("{environment} {limit} {} {test}\n", program.display()));
+            cells.push_str(&format!("{LIMIT} {} {test}\n", program.display()));
         }
-        if !programs.contains(program) {
-            programs.push(program.clone());
-        }
+        programs.push(program);
     }
     Ok(Tests { programs, cells })
 }
@@ -73,14 +86,10 @@ pub(super) fn pack(tests: &Tests, machine: &Machine, at: &Path) -> Result {
             image.link(&Path::new("/usr/bin").join(name), &path)?;
         }
     }
-    let stripped = at.with_extension("stripped");
     for program in &tests.programs {
-        // Symbols would fill the guest's memory.
-        run::quiet("strip", [Path::new("-o"), &stripped, program])?;
-        image.copy(&stripped, program)?;
+        image.stripped(program, program, at)?;
         image.libraries(program)?;
     }
-    let _none = fs::remove_file(&stripped);
     image.finish()
 }
 
@@ -90,9 +99,8 @@ fn executable(message: &str) -> Option<PathBuf> {
     Some(PathBuf::from(rest.split_once('"')?.0))
 }
 
-/// Whether a file is `deps/NAME-HASH`.
-fn is_build_of(path: &Path, name: &str) -> bool {
-    let in_deps = path.parent().is_some_and(|dir| dir.ends_with("deps"));
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    in_deps && file.rsplit_once('-').is_some_and(|(stem, _)| stem == name)
+/// Whether a message of cargo is about a test program.
+fn is_about(message: &str, package: &str, name: &str) -> bool {
+    let file = format!("/{package}/tests/{name}");
+    [".rs\"", "/main.rs\""].iter().any(|end| message.contains(&format!("{file}{end}")))
 }

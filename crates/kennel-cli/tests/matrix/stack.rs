@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kennel_testkit::{Scratch, Seen, patience, state_of, wait_until};
+use kennel_testkit::{Scratch, Seen, patience, pause, state_of, wait_until};
 
 use crate::environment::Environment;
 use crate::escapes::{ESCAPES, Escape, Group};
@@ -148,7 +148,7 @@ impl Stack {
             if Instant::now() > end || verdicts.iter().all(|verdict| verdict.left.is_empty()) {
                 return self.with_tmux(verdicts);
             }
-            std::thread::sleep(patience(Duration::from_millis(5)));
+            pause();
         }
     }
 
