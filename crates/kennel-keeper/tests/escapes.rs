@@ -12,20 +12,27 @@ use kennel_keeper::proto::{Exit, ScopeId};
 use kennel_sys::cgroup::{self, Hierarchy};
 use rig::{Rig, World, describe, wait_until};
 
-fn rig() -> Option<Rig> {
-    World::Cgroup.is_here().then(|| Rig::new(World::Cgroup))
+/// As root, and as a user in a subtree of its own, who may go anywhere in there.
+fn rigs() -> impl Iterator<Item = Rig> {
+    [World::Cgroup, World::Delegated].into_iter().filter(|world| world.is_here()).map(Rig::new)
+}
+
+/// Where the whole tree is mounted.
+fn top(rig: &Rig) -> PathBuf {
+    let root = rig.cgroup_root();
+    Hierarchy::mounted().unwrap().into_iter().map(|it| it.mount).find(|mount| root.starts_with(mount)).unwrap()
 }
 
 /// Where to go: out of everything, into kennel's own group, into the leaf of another scope.
-fn places(rig: &mut Rig) -> [PathBuf; 3] {
+fn places(rig: &mut Rig) -> Vec<PathBuf> {
     let root = rig.cgroup_root();
-    let hierarchies = Hierarchy::mounted().unwrap();
-    let top = hierarchies.into_iter().map(|it| it.mount).find(|mount| root.starts_with(mount)).unwrap();
     rig.script("echo up; exec sleep 600");
     let leaf = std::fs::read_dir(root.join("svc")).unwrap().flatten().find(|entry| entry.path().is_dir()).unwrap();
     let own = std::fs::read_dir(&root).unwrap().flatten().map(|entry| entry.path());
     let own = own.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("self")).unwrap();
-    [top, own, leaf.path()]
+    let mut places = vec![leaf.path(), own];
+    places.extend((rig.world == World::Cgroup).then(|| top(rig)));
+    places
 }
 
 /// Starts a script in which `$OUT` is where to go.
@@ -47,100 +54,132 @@ fn is_alive(pid: u32) -> bool {
 
 #[test]
 fn a_main_process_that_leaves_is_reported_and_killed() {
-    let Some(mut rig) = rig() else { return };
-    for place in places(&mut rig) {
-        let before = rig.services().len();
-        let (scope, pid) = script(&mut rig, true, &place, "sleep 600 & echo up; echo $! > $OUT; echo $$ > $OUT; wait");
-        let found = escaped(&mut rig, scope, 1);
-        assert!(found.iter().any(|(who, _)| *who == pid), "{found:?} {pid}");
-        assert_eq!(rig.ended(scope), Exit::Signal(9));
-        wait_until("left", || rig.services().len() == before, || format!("{:?}", describe(&rig.services())));
-        assert_eq!(rig.seen.escaped[&scope].len(), 2, "each once: {:?}", rig.seen.escaped);
+    for mut rig in rigs() {
+        for place in places(&mut rig) {
+            let before = rig.services().len();
+            let (scope, pid) =
+                script(&mut rig, true, &place, "sleep 600 & echo up; echo $! > $OUT; echo $$ > $OUT; wait");
+            let found = escaped(&mut rig, scope, 1);
+            assert!(found.iter().any(|(who, _)| *who == pid), "{found:?} {pid}");
+            assert_eq!(rig.ended(scope), Exit::Signal(9));
+            wait_until("left", || rig.services().len() == before, || format!("{:?}", describe(&rig.services())));
+            assert_eq!(rig.seen.escaped[&scope].len(), 2, "each once: {:?}", rig.seen.escaped);
+        }
+        rig.finish();
     }
-    rig.finish();
 }
 
 #[test]
 fn a_main_process_that_leaves_may_be_let_go_until_its_scope_ends() {
-    let Some(mut rig) = rig() else { return };
-    for place in places(&mut rig) {
-        let (scope, pid) = script(&mut rig, false, &place, "sleep 600 & echo $! > $OUT; echo $$ > $OUT; echo up; wait");
-        let found = escaped(&mut rig, scope, 1);
-        let path = cgroup::of_process(pid).unwrap();
-        assert!(found.iter().any(|it| *it == (pid, path.to_str().unwrap().to_owned())), "{found:?}");
-        let other = rig.run(&["true"]).0;
-        rig.ended(other);
-        assert!(is_alive(pid) && !rig.seen.exited.contains_key(&scope));
-        // It still hears what its scope is told.
-        rig.signal(scope, 15, true);
-        assert_eq!(rig.ended(scope), Exit::Signal(15));
+    for mut rig in rigs() {
+        for place in places(&mut rig) {
+            let (scope, pid) =
+                script(&mut rig, false, &place, "sleep 600 & echo $! > $OUT; echo $$ > $OUT; echo up; wait");
+            let found = escaped(&mut rig, scope, 1);
+            let path = cgroup::of_process(pid).unwrap();
+            assert!(found.iter().any(|it| *it == (pid, path.to_str().unwrap().to_owned())), "{found:?}");
+            let other = rig.run(&["true"]).0;
+            rig.ended(other);
+            assert!(is_alive(pid) && !rig.seen.exited.contains_key(&scope));
+            // It still hears what its scope is told.
+            rig.signal(scope, 15, true);
+            assert_eq!(rig.ended(scope), Exit::Signal(15));
+        }
+        rig.finish();
     }
-    rig.finish();
 }
 
 #[test]
 fn a_daemon_that_leaves_is_found_when_the_keeper_looks_at_its_children() {
-    let Some(mut rig) = rig() else { return };
-    for place in places(&mut rig) {
-        let text = "(setsid sh -c 'echo $$ > '$OUT'; echo up; sleep 600; :' &); sleep 600; :";
-        let (scope, pid) = script(&mut rig, true, &place, text);
-        let other = rig.run(&["true"]).0;
-        rig.ended(other);
-        // The shell, and its child.
-        let found = escaped(&mut rig, scope, 2);
-        wait_until("alive", || found.iter().all(|(pid, _)| !is_alive(*pid)), || format!("{found:?}"));
-        assert!(is_alive(pid), "who stayed was not touched");
-        assert_eq!(rig.kill(scope), Exit::Signal(9));
+    for mut rig in rigs() {
+        for place in places(&mut rig) {
+            let text = "(setsid sh -c 'echo $$ > '$OUT'; echo up; sleep 600; :' &); sleep 600; :";
+            let (scope, pid) = script(&mut rig, true, &place, text);
+            let other = rig.run(&["true"]).0;
+            rig.ended(other);
+            // The shell, and its child.
+            let found = escaped(&mut rig, scope, 2);
+            wait_until("alive", || found.iter().all(|(pid, _)| !is_alive(*pid)), || format!("{found:?}"));
+            assert!(is_alive(pid), "who stayed was not touched");
+            assert_eq!(rig.kill(scope), Exit::Signal(9));
+        }
+        rig.finish();
     }
-    rig.finish();
 }
 
 #[test]
 fn nobody_outside_outlives_the_scope() {
-    let Some(mut rig) = rig() else { return };
-    for (place, index) in places(&mut rig).into_iter().zip(0..) {
-        for kill in [true, false] {
-            // Parents that stay, a daemon that forks all the time, and one that has shed its tag as well; but who
-            // sheds it and goes into another scope belongs there for all that anybody can tell.
-            let shed = if index < 2 { "prlimit --rttime=unlimited" } else { "" };
-            let text = format!(
-                "sh -c 'echo $$ > '$OUT'; trap \"\" TERM; sleep 600; :' & \
+    for mut rig in rigs() {
+        for (place, index) in places(&mut rig).into_iter().zip(0..) {
+            for kill in [true, false] {
+                // Parents that stay, a daemon that forks all the time, and one that has shed its tag as well; but who
+                // sheds it and goes into another scope belongs there for all that anybody can tell.
+                let shed = if index > 0 { "prlimit --rttime=unlimited" } else { "" };
+                let text = format!(
+                    "sh -c 'echo $$ > '$OUT'; trap \"\" TERM; sleep 600; :' & \
                         (setsid sh -c 'echo $$ > '$OUT'; r() {{ r & }}; r; r; r; r; sleep 600' &); \
                         ({shed} setsid sh -c 'echo $$ > '$OUT'; echo up; sleep 600; :' &); \
                         sleep 600; :"
-            );
-            let before = rig.services().len();
-            let (scope, _) = script(&mut rig, kill, &place, &text);
-            assert_eq!(rig.kill(scope), Exit::Signal(9));
-            let left = rig.services();
-            assert_eq!(left.len(), before, "{:?}", describe(&left));
-            assert!(rig.seen.escaped.get(&scope).is_some_and(|found| !found.is_empty()));
+                );
+                let before = rig.services().len();
+                let (scope, _) = script(&mut rig, kill, &place, &text);
+                assert_eq!(rig.kill(scope), Exit::Signal(9));
+                let left = rig.services();
+                assert_eq!(left.len(), before, "{:?}", describe(&left));
+                assert!(rig.seen.escaped.get(&scope).is_some_and(|found| !found.is_empty()));
+            }
         }
+        rig.finish();
     }
-    rig.finish();
 }
 
 #[test]
 fn nobody_outside_outlives_a_goodbye() {
-    let Some(mut rig) = rig() else { return };
-    for place in places(&mut rig) {
-        let text = "prlimit --rttime=unlimited sh -c 'echo $$ > '$OUT'; echo up; sleep 600; :' & wait";
-        script(&mut rig, false, &place, text);
+    for mut rig in rigs() {
+        for place in places(&mut rig) {
+            let text = "prlimit --rttime=unlimited sh -c 'echo $$ > '$OUT'; echo up; sleep 600; :' & wait";
+            script(&mut rig, false, &place, text);
+        }
+        rig.finish();
     }
-    rig.finish();
+}
+
+/// Runs a script that finds its own group in `$G`, makes what it wants below, and is killed there.
+fn below(text: &str) {
+    for mut rig in rigs() {
+        let top = top(&rig);
+        let text = format!("G=$(dirname $OUT)/$(sed -n 's/^0:://p' /proc/self/cgroup); {text}");
+        let (scope, _) = script(&mut rig, true, &top, &text);
+        let other = rig.run(&["true"]).0;
+        rig.ended(other);
+        assert_eq!(rig.kill(scope), Exit::Signal(9));
+        assert!(rig.seen.escaped.is_empty(), "{:?}", rig.seen.escaped);
+        rig.finish();
+    }
 }
 
 #[test]
 fn a_scope_with_groups_of_its_own_has_not_been_left() {
-    let Some(mut rig) = rig() else { return };
-    let text = "G=$(dirname $OUT)/$(sed -n 's/^0:://p' /proc/self/cgroup); mkdir $G/a $G/a/b; echo $$ > $G/a/b/cgroup.procs; \
-                (setsid sleep 600 &); echo up; wait; sleep 600; :";
-    let [top, ..] = places(&mut rig);
-    let (scope, pid) = script(&mut rig, true, &top, text);
-    assert!(cgroup::of_process(pid).unwrap().ends_with("a/b"));
-    let other = rig.run(&["true"]).0;
-    rig.ended(other);
-    assert_eq!(rig.kill(scope), Exit::Signal(9));
-    assert!(rig.seen.escaped.is_empty(), "{:?}", rig.seen.escaped);
-    rig.finish();
+    below("mkdir $G/a $G/a/b; echo $$ > $G/a/b/cgroup.procs; (setsid sleep 600 &); echo up; sleep 600; :");
+}
+
+#[test]
+fn groups_that_are_threaded_or_frozen_are_emptied_and_removed() {
+    below(
+        "set -e; mkdir $G/t; echo threaded > $G/t/cgroup.type; echo $$ > $G/t/cgroup.threads; (setsid sleep 600 &); \
+         mkdir $G/t/u; echo threaded > $G/t/u/cgroup.type; echo up; sleep 600; :",
+    );
+    below(
+        "set -e; mkdir $G/f; (setsid sh -c 'echo $$ > '$G'/f/cgroup.procs; sleep 600; :' & echo $! > $G/f/cgroup.procs); \
+           echo 1 > $G/f/cgroup.freeze; echo up; sleep 600; :",
+    );
+}
+
+#[test]
+fn groups_whose_path_is_too_long_for_the_system_are_emptied_and_removed() {
+    below(
+        "cd $G; exec perl -e 'use strict; $| = 1; my $n = \"n\" x 200; \
+         for (1..30) { mkdir $n or die $!; chdir $n or die $! } \
+         open my $f, \">\", \"cgroup.procs\" or die $!; print $f $$; close $f or die $!; fork; print \"up\\n\"; sleep 600'",
+    );
 }

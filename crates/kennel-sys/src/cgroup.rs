@@ -2,7 +2,9 @@
 
 mod kill;
 mod namespace;
+mod tree;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -188,10 +190,27 @@ impl Group {
         self.write("cgroup.freeze", if frozen { b"1" } else { b"0" })
     }
 
+    /// Lets every member of it and of the groups below go on, whoever stopped them there.
+    pub fn thaw(&self) {
+        self.each(|group| {
+            let open = rustix::fs::openat(group, "cgroup.freeze", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+            // It may be gone, and then nobody is in it.
+            let _gone = open.and_then(|file| rustix::io::write(&file, b"0"));
+        });
+    }
+
     /// Living members of it and of the groups below, in no order.
     #[must_use]
     pub fn members(&self) -> Vec<u32> {
-        crate::proc::cgroup_members(&self.directory)
+        let mut pids = Vec::new();
+        self.each(|group| pids.extend(members_of(group)));
+        pids
+    }
+
+    fn each(&self, visit: impl FnMut(&OwnedFd)) {
+        if let Ok(top) = self.fd.try_clone() {
+            tree::each(top, visit);
+        }
     }
 
     /// Whether a cgroup, as `/proc/PID/cgroup` shows it, is this one or below it. Also when this one is removed.
@@ -222,16 +241,19 @@ impl Group {
     /// Sends `signal` to every member that is there now. Each is opened first and its membership checked after,
     /// so a number that was used again is never hit. Answers with how many got it.
     pub fn signal(&self, signal: i32) -> usize {
-        let mut reached = 0;
-        for pid in self.members() {
-            if let Ok(fd) = pidfd::open(pid)
-                && self.contains(pid, &fd)
-                && pidfd::send_signal(&fd, signal).is_ok()
-            {
-                reached += 1;
-            }
-        }
-        reached
+        let (mut pids, mut groups) = (Vec::new(), HashSet::new());
+        self.each(|group| {
+            pids.extend(members_of(group));
+            groups.extend(rustix::fs::fstat(group).map(|stat| stat.st_ino));
+        });
+        // The kernel's own word first: it also has one where the path is too long to be shown.
+        let is_below =
+            |fd: &OwnedFd| pidfd::info(fd).is_ok_and(|info| info.cgroup_id.is_some_and(|id| groups.contains(&id)));
+        let send = |pid: u32| {
+            pidfd::open(pid)
+                .is_ok_and(|fd| (is_below(&fd) || self.contains(pid, &fd)) && pidfd::send_signal(&fd, signal).is_ok())
+        };
+        pids.into_iter().filter(|pid| send(*pid)).count()
     }
 
     /// Removes the directory and those below it, deepest first.
@@ -258,6 +280,23 @@ impl Group {
             _ => Ok(()),
         }
     }
+}
+
+/// Living members of a cgroup and of every group below it, in no order; none if it is gone.
+#[must_use]
+pub fn members(directory: &Path) -> Vec<u32> {
+    let mut pids = Vec::new();
+    if let Ok(top) = File::open(directory) {
+        tree::each(top.into(), |group| pids.extend(members_of(group)));
+    }
+    pids
+}
+
+/// Living members of a group alone. None in a threaded one: those are members of the group above that is not.
+fn members_of(group: &OwnedFd) -> Vec<u32> {
+    let open = rustix::fs::openat(group, "cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let text = open.map_err(io::Error::from).and_then(|file| io::read_to_string(File::from(file)));
+    text.map(|text| text.lines().filter_map(|line| line.parse().ok()).collect()).unwrap_or_default()
 }
 
 /// Moves this process into the cgroup `directory`. Takes about 10 ms: once, never per spawn.
@@ -290,10 +329,10 @@ pub fn remove_tree(directory: &Path) -> io::Result<()> {
         Err(error) if is_gone(&error) => return Ok(()),
         Err(_) => {}
     }
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_tree(&entry.path())?;
-        }
+    match File::open(directory) {
+        Ok(top) => tree::remove_below(&top.into())?,
+        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) => return Err(error),
     }
     match fs::remove_dir(directory) {
         Err(error) if !is_gone(&error) => Err(error),

@@ -91,15 +91,7 @@ pub fn command(pid: u32, limit: usize) -> Option<String> {
 /// Members of a cgroup and of every group below it, in no order. Zombies are not listed by the kernel.
 #[must_use]
 pub fn cgroup_members(leaf: &Path) -> Vec<u32> {
-    let mut pids: Vec<u32> = fs::read_to_string(leaf.join("cgroup.procs"))
-        .map(|text| text.lines().filter_map(|line| line.parse().ok()).collect())
-        .unwrap_or_default();
-    for entry in fs::read_dir(leaf).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            pids.extend(cgroup_members(&entry.path()));
-        }
-    }
-    pids
+    crate::cgroup::members(leaf)
 }
 
 /// All descendants of `root`, without it, zombies included.

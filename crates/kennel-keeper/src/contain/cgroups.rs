@@ -278,7 +278,7 @@ impl Cgroups {
         }
         if then_continue && live.killer.is_none() {
             // Somebody may have frozen it; the signal waits until it thaws.
-            let _gone = live.group.freeze(false);
+            live.group.thaw();
         }
     }
 
