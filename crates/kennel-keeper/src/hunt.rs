@@ -28,8 +28,8 @@ const QUICK: Duration = Duration::from_millis(1);
 const SLOW: Duration = Duration::from_millis(100);
 /// So many passes are quick.
 const PATIENT: u32 = 64;
-/// If the members will not come to rest in this time, they are killed as they are from then on.
-const RESTLESS: Duration = Duration::from_millis(500);
+/// If the members will not come to rest in this time, they are killed as they are for as long, and so on.
+const RESTLESS: Duration = Duration::from_millis(300);
 /// More members than this are a large tree.
 const LARGE: usize = 32;
 /// After this much time the survivors are worth a report, and again after each such span.
@@ -42,10 +42,13 @@ pub(crate) struct Hunt {
     at_rest: Option<HashSet<(u32, u64)>>,
     since: Instant,
     passes: u32,
-    /// There were many members, and some live still.
+    /// Living members of the last pass.
+    seen: HashSet<(u32, u64)>,
+    /// Most members that lived at once, and whether the dead should be left as they are for now.
+    most: usize,
     crowded: bool,
-    /// The members do not come to rest, so somebody continues them.
-    restless: bool,
+    /// The members do not come to rest, so somebody continues them: until then they are killed as they are.
+    restless: Option<Instant>,
     /// Whether the first pass kills at once, which is all that most trees need.
     eager: bool,
     next: Instant,
@@ -69,8 +72,10 @@ impl Hunt {
             at_rest: None,
             since: now,
             passes: 0,
+            seen: HashSet::new(),
+            most: 0,
             crowded: false,
-            restless: false,
+            restless: None,
             eager: true,
             next: now,
             report: now + REPORT,
@@ -104,11 +109,19 @@ impl Hunt {
         let begin = Instant::now();
         let members = Members::now(quarry);
         let living = members.living.len();
-        self.crowded = living > LARGE || self.crowded && living > 0;
+        self.most = self.most.max(living);
+        // If the dead are far more than there ever were alive, nothing holds this tree back, and they only get in
+        // the way of a look at it.
+        let holds = members.pids.len() <= self.most * 2 + LARGE;
+        self.crowded = holds && (living > LARGE || self.crowded && living > 0);
+        let set: HashSet<(u32, u64)> = members.living.iter().map(|stat| (stat.pid, stat.start_ticks)).collect();
+        let same = set == self.seen;
+        self.seen = set;
         let result = self.act(&members, begin);
         self.passes += 1;
-        // A look at a large tree takes its time: as much again is left for the tree to die in.
-        let pause = if self.passes < PATIENT { QUICK } else { SLOW };
+        // A look at a large tree takes its time: as much again is left for the tree to die in. Where nothing moves
+        // any more, haste is of no use.
+        let pause = if self.passes < PATIENT || !same { QUICK } else { SLOW };
         let now = Instant::now();
         self.next = now + pause.max(now.duration_since(begin));
         result
@@ -118,17 +131,21 @@ impl Hunt {
         if members.living.is_empty() {
             return Pass::Gone;
         }
-        let set: HashSet<(u32, u64)> = members.living.iter().map(|stat| (stat.pid, stat.start_ticks)).collect();
         let rests = members.living.iter().all(is_at_rest);
-        let twice = rests && self.at_rest.as_ref() == Some(&set);
-        self.restless |= now.duration_since(self.since) > RESTLESS;
-        if self.eager && self.passes == 0 || twice || self.restless {
+        let twice = rests && self.at_rest.as_ref() == Some(&self.seen);
+        if self.restless.is_some_and(|until| until <= now) {
+            self.restless = None;
+            self.since = now;
+        } else if self.restless.is_none() && now.duration_since(self.since) > RESTLESS {
+            self.restless = Some(now + RESTLESS);
+        }
+        if self.eager && self.passes == 0 || twice || self.restless.is_some() {
             members.signal(Signal::KILL.as_raw(), |_| true);
             self.at_rest = None;
             self.since = now;
         } else {
             members.signal(Signal::STOP.as_raw(), |stat| !is_at_rest(stat));
-            self.at_rest = rests.then_some(set);
+            self.at_rest = rests.then(|| self.seen.clone());
         }
         if now >= self.report {
             self.report = now + REPORT;
