@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
 mod chores;
+mod matrix;
 mod run;
 mod setup;
 mod tidy;
@@ -29,6 +30,9 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   vm [SERIES] [--systemd]
                 run chosen tests on machines with cgroup v2 alone, emulated: Linux 6.1 and 6.12, or the one named;
                 with --systemd: what kennel does in units and login sessions of a real systemd
+  matrix [--vm] every way to end × every way to escape × every environment, with --vm also on emulated machines;
+                writes docs/matrix.md and fails if a cell does not hold; takes a quarter of an hour (--page: only
+                writes the page again, from the results of the last run)
   sanitize [ARGS]
                 the tests of kennel-sys and kennel-keeper under the address sanitizer (ARGS go to nextest)
   torture [--rounds N] [--seed S] [--mode M] [--victim V] [--json FILE]
@@ -52,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(chore: &str, rest: &[String]) -> Result {
-    if !matches!(chore, "demo" | "test" | "bench" | "torture" | "sanitize" | "vm") && !rest.is_empty() {
+    if !matches!(chore, "demo" | "test" | "bench" | "torture" | "sanitize" | "vm" | "matrix") && !rest.is_empty() {
         return Err(format!("takes no arguments, got `{}`", rest.join(" ")));
     }
     match chore {
@@ -66,6 +70,7 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "incident" => chores::incident(),
         "bench" => chores::bench(rest),
         "vm" => chores::vm(rest),
+        "matrix" => matrix::matrix(rest),
         "sanitize" => chores::sanitize(rest),
         "torture" => chores::torture(rest),
         "help" | "-h" | "--help" => {
