@@ -102,6 +102,22 @@ impl Context {
         }
     }
 
+    /// Asks the daemon that runs, if one does. One that ends meanwhile is waited for: what comes after it is the truth.
+    pub(crate) async fn look<T, F>(&self, ask: F) -> Result<Option<T>, Failure>
+    where
+        F: AsyncFn(&Daemon) -> Result<T, CallError>,
+    {
+        let deadline = Instant::now() + LEAVES_WITHIN;
+        loop {
+            let Some(daemon) = self.connect().await? else { return Ok(None) };
+            match ask(&daemon).await {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(error) if !is_leaving(&error) || Instant::now() >= deadline => return Err(error.into()),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
     /// Asks a daemon for something, starting one if necessary; a daemon that is just going is waited for first.
     pub(crate) async fn insist<T, F>(&mut self, ask: F) -> Result<(Daemon, T), Failure>
     where
@@ -133,6 +149,14 @@ impl Context {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+fn is_leaving(error: &CallError) -> bool {
+    match error {
+        CallError::Lost(_) => true,
+        CallError::Problem(problem) => problem.code == Code::ShuttingDown,
+        _ => false,
     }
 }
 

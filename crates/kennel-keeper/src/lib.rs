@@ -188,7 +188,7 @@ fn contain(
 
 fn place(options: &Options, setup: &Setup) -> Result<(Place, Spawner), Refused> {
     let mut spawner = Spawner::new().map_err(Refused::other("cannot prepare to spawn"))?;
-    Ok((Place::find(&options.name, &mut spawner, &setup.null)?, spawner))
+    Ok((Place::find(&options.name, setup.follows_a_loss, &mut spawner, &setup.null)?, spawner))
 }
 
 fn answer(ready: OwnedFd, line: &str) {

@@ -9,14 +9,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use kennel_sys::cgroup::{self, Group, Hierarchy};
+use kennel_sys::process;
 use kennel_sys::spawn::{Exec, Settings, Spawner, Stage};
 
 pub(crate) use self::refused::Refused;
 use crate::proto::Reason;
 use crate::start::note;
 
+/// How long a keeper that was killed may take to be gone.
+const DYING: Duration = Duration::from_secs(2);
 /// How many names are tried when one is taken.
 const TRIES: u32 = 100;
 /// Directories of ours below a cgroup. The later ones are for a kernel that kills whatever is born below the first:
@@ -47,6 +51,8 @@ struct Base<'a> {
     path: &'a Path,
     /// Directory of the group that this process is in.
     home: &'a Path,
+    /// The last keeper with this state was killed.
+    follows_a_loss: bool,
 }
 
 impl Place {
@@ -54,7 +60,12 @@ impl Place {
     ///
     /// # Errors
     /// Why there is none: of all that were tried, the reason that says most.
-    pub(crate) fn find(name: &OsStr, spawner: &mut Spawner, null: &OwnedFd) -> Result<Self, Refused> {
+    pub(crate) fn find(
+        name: &OsStr,
+        follows_a_loss: bool,
+        spawner: &mut Spawner,
+        null: &OwnedFd,
+    ) -> Result<Self, Refused> {
         let hierarchies = Hierarchy::mounted().map_err(Refused::other("/proc/self/mountinfo"))?;
         let mut refused = Refused::new(Reason::NoCgroup2, "no cgroup v2 is mounted");
         let Some(own) = cgroup::of_self().filter(|_| !hierarchies.is_empty()) else { return Err(refused) };
@@ -66,7 +77,7 @@ impl Place {
                     refused = refused.or(Refused::new(Reason::NotVisible, because));
                     continue;
                 };
-                let base = Base { directory: &directory, path, home: &home };
+                let base = Base { directory: &directory, path, home: &home, follows_a_loss };
                 match first_alive(|parent| Self::prepare(base, parent, name, spawner, null)) {
                     Ok(place) => return Ok(place),
                     Err(reason) => refused = refused.or(reason),
@@ -84,7 +95,8 @@ impl Place {
         null: &OwnedFd,
     ) -> Result<Self, Refused> {
         let say = |error: io::Error| Refused::by_system(base.directory, &error, is_root());
-        let (root, lock) = claim(&base.directory.join(parent), name).map_err(say)?;
+        let patience = if base.follows_a_loss { DYING } else { Duration::ZERO };
+        let (root, lock) = claim(&base.directory.join(parent), name, patience).map_err(say)?;
         let inside = root.strip_prefix(base.directory).map_err(Refused::other("a group outside of its parent"))?;
         let scopes = root.join("svc");
         let scopes_path = base.path.join(inside).join("svc");
@@ -203,9 +215,14 @@ fn first_alive<T>(mut try_out: impl FnMut(&str) -> Result<T, Refused>) -> Result
 }
 
 /// Makes or takes over `<kennel>/<name>`, which no other keeper may have; else the next number behind it.
-fn claim(kennel: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
+///
+/// A keeper that was killed lets go of its state before it lets go of its groups, some milliseconds later: so long,
+/// up to `patience`, the name itself is waited for, or what is below it would be swept by nobody.
+fn claim(kennel: &Path, name: &OsStr, patience: Duration) -> io::Result<(PathBuf, File)> {
+    let begin = Instant::now();
     let mut root = kennel.join(name);
-    for number in 1..=TRIES {
+    let mut number = 0;
+    while number < TRIES {
         // Another keeper may remove either while it leaves, so both are made anew each time.
         for directory in [kennel, &root] {
             match fs::create_dir(directory) {
@@ -217,12 +234,14 @@ fn claim(kennel: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
         }
         match cgroup::lock(&root) {
             Ok(Some(lock)) => return Ok((root, lock)),
+            Ok(None) if number == 0 && begin.elapsed() < patience => process::pause(Duration::from_millis(2)),
             Ok(None) => {
+                number += 1;
                 let mut other = name.to_owned();
                 other.push(format!("~{number}"));
                 root = kennel.join(other);
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => number += 1,
             Err(error) => return Err(error),
         }
     }

@@ -108,7 +108,7 @@ fn try_place() -> (Result<PathBuf, Refused>, Vec<Feature>) {
     let found = (|| {
         let null: OwnedFd = File::open("/dev/null").map_err(Refused::other("/dev/null"))?.into();
         let mut spawner = Spawner::new().map_err(Refused::other("cannot prepare to spawn"))?;
-        let place = Place::find(&name, &mut spawner, &null)?;
+        let place = Place::find(&name, false, &mut spawner, &null)?;
         Ok((place, spawner, null))
     })();
     match found {

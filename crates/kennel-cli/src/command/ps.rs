@@ -1,5 +1,6 @@
 //! `kennel ps`.
 
+use kennel_client::Daemon;
 use kennel_wire::{ServiceStatus, State};
 
 use crate::args::Ps;
@@ -9,10 +10,7 @@ use crate::failure::Failure;
 use crate::render::ps::table;
 
 pub(super) async fn ps(context: &mut Context, args: &Ps) -> Result<u8, Failure> {
-    let services = match context.connect().await? {
-        Some(daemon) => daemon.services().await?,
-        None => Vec::new(),
-    };
+    let services = context.look(async |daemon: &Daemon| daemon.services().await).await?.unwrap_or_default();
     let services: Vec<ServiceStatus> = services.into_iter().filter(|one| args.all || shown(one)).collect();
     if context.global.json {
         context.screen.json(&services)?;
