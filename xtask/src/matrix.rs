@@ -99,7 +99,8 @@ fn write_page(cells: &[Cell], remark: &str) -> Result<String> {
     let mut page = format!(
         "{HEAD}\n{ENVIRONMENTS}\nWritten on {}, Linux {}: {} cells.\n",
         date.trim(),
-        kernel.trim(),
+        // Without what a distributor adds.
+        kernel.trim().split('-').next().unwrap_or_default(),
         cells.len()
     );
     if !remark.is_empty() {

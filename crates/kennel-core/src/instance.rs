@@ -1,5 +1,15 @@
 //! One run of a service, from spawn to down, as a pure transition function.
 //!
+//! The stop algorithm is here, whole and for every back end:
+//!
+//! 1. A stop begins because somebody asks, because the main process ended and left stragglers for longer than
+//!    [`SETTLE`], or because the start took too long.
+//! 2. The stages of [`Policy::stop`] follow each other: a signal to the scope or to the main process, or a command. Each
+//!    waits for its time at most; the moment the scope is empty, the rest is skipped.
+//! 3. Then the kill of the whole scope, which the keeper goes on with until the scope is empty, and which is asked for again
+//!    every [`KILL_AGAIN`]. What it cannot end is told as stuck, and stays ours.
+//! 4. Down is main process reaped *and* scope empty, never one alone.
+//!
 //! "Main exited" and "scope empty" are two facts that arrive in either order; down needs both. Every state that
 //! waits has a timer, and a late timer is recognised by its stage and ignored.
 
