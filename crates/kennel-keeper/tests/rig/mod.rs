@@ -154,6 +154,14 @@ impl Rig {
 
     /// A keeper with the same name and state directory, after this one's end.
     pub fn successor(&self) -> Self {
+        // A daemon that was killed as well is nobody's to wait for here, and has the lock until it is gone.
+        let lock = File::open(self.root.join("s/lock")).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while lock.try_lock().is_err() {
+            assert!(Instant::now() < deadline, "the lock is held: {}", self.log());
+            kennel_sys::process::pause(Duration::from_millis(2));
+        }
+        drop(lock);
         Self::named(self.world, self.name.clone(), Some(self), None)
     }
 
