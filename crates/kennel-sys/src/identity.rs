@@ -70,6 +70,7 @@ fn inode(pidfd: impl AsFd) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clone_args::CloneArgs;
 
     #[test]
     fn another_process_with_the_number_is_refused() {
@@ -90,13 +91,14 @@ mod tests {
     /// A child with a number that is free, which only waits for its end. Source: `clone(2)`, `set_tid`.
     fn with_number(pid: u32) -> io::Result<OwnedFd> {
         let wanted = [i32::try_from(pid).unwrap()];
-        // `struct clone_args`: all zero but exit signal, `set_tid` and how many those are.
-        let mut args = [0_u64; 10];
-        args[4] = u64::try_from(libc::SIGCHLD).unwrap();
-        args[8] = wanted.as_ptr().addr() as u64;
-        args[9] = 1;
+        let mut args = CloneArgs {
+            exit_signal: u64::try_from(libc::SIGCHLD).unwrap(),
+            set_tid: wanted.as_ptr().addr() as u64,
+            set_tid_size: 1,
+            ..CloneArgs::default()
+        };
         // SAFETY: as `fork`: nothing is shared, and the child makes system calls only. `args` outlives the call.
-        match unsafe { libc::syscall(libc::SYS_clone3, args.as_mut_ptr(), size_of_val(&args)) } {
+        match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) } {
             -1 => Err(io::Error::last_os_error()),
             0 => loop {
                 // SAFETY: takes nothing.

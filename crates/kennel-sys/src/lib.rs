@@ -25,6 +25,7 @@ macro_rules! crash_point {
     ($name:literal) => {{}};
 }
 
+mod clone_args;
 pub mod limit;
 pub mod spawn;
 

@@ -11,26 +11,13 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::Signal;
 use rustix::thread::CapabilitySet;
 
+use crate::clone_args::CloneArgs;
 use crate::proc::{self, Stat};
 use crate::process::require_single_thread;
 
 const CLONE_NEWNS: u64 = 0x0002_0000;
 const CLONE_NEWUSER: u64 = 0x1000_0000;
 const CLONE_NEWPID: u64 = 0x2000_0000;
-
-/// `struct clone_args` of its first version. Source: `clone(2)`, Linux 5.3.
-#[repr(C, align(8))]
-#[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-}
 
 /// Which namespaces the first process gets beside that of process ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

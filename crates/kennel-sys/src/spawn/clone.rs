@@ -3,23 +3,7 @@
 use std::io;
 
 use super::child::{self, Plan};
-
-/// `struct clone_args` up to its cgroup field. Source: `clone(2)`, Linux 5.7.
-#[repr(C, align(8))]
-#[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
-}
+use crate::clone_args::CloneArgs;
 
 const CLONE_VM: u64 = 0x100;
 const CLONE_FILES: u64 = 0x400;
