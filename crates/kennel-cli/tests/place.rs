@@ -200,8 +200,13 @@ fn what_earlier_runs_left_is_ended_and_removed() {
     let name = place.file_name().unwrap().to_string_lossy().into_owned();
     let numbered = place.with_file_name(format!("{name}~3"));
     let fallen_back = tree().join("kennel~1").join(&name);
-    let mut sleepers = Vec::new();
+    let (mut sleepers, mut locks) = (Vec::new(), Vec::new());
     for root in [&place, &numbered, &fallen_back] {
+        std::fs::create_dir_all(root).unwrap();
+        // As a keeper has it: no other one that just starts takes it for empty before the sleeper is in.
+        let lock = std::fs::File::open(root).unwrap();
+        lock.lock().unwrap();
+        locks.push(lock);
         let leaf = root.join("svc/web.1");
         std::fs::create_dir_all(&leaf).unwrap();
         let enter = format!("echo 0 >{}/cgroup.procs && exec sleep 1000", leaf.display());
@@ -213,6 +218,7 @@ fn what_earlier_runs_left_is_ended_and_removed() {
     for number in 0..1000 {
         std::fs::create_dir(place.join(format!("svc/old.{number}"))).unwrap();
     }
+    drop(locks);
     scratch.ok(&["up", "-d"]);
     for sleeper in &mut sleepers {
         sleeper.wait(PATIENCE);

@@ -17,7 +17,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 impl Place {
     /// Empties what an earlier keeper left; answers with what would not go.
     pub(crate) fn sweep(&self) -> Vec<Group> {
-        let others = self.abandoned();
+        let name = |root: &Path| unnumbered(root.file_name().unwrap_or_default()).to_owned();
+        // With a number or below another parent.
+        let others = self.abandoned(|root| name(root) == name(&self.root));
         let mut left = leaves(&self.scopes, &self.scopes_path);
         for (root, _lock) in &others {
             let inside = self.beside(root);
@@ -35,17 +37,32 @@ impl Place {
             // What is still in use stays, for the sweep of the next keeper.
             let _used = cgroup::remove_tree(root);
         }
+        self.remove_empty();
         left
     }
 
-    /// Roots of the same name, with a number or below another parent, that no keeper has any more.
-    fn abandoned(&self) -> Vec<(PathBuf, File)> {
-        let (Some(base), Some(name)) = (self.root.ancestors().nth(2), self.root.file_name()) else { return Vec::new() };
-        let name = unnumbered(name);
+    /// Removes what lost kennels of any name have left and nobody is in: a kennel that ran in a service and was ended
+    /// with it may never be started again. What somebody is in stays for the kennel of that name to tell and to end.
+    fn remove_empty(&self) {
+        let populated = |root: &Path| Group::open(root.to_owned(), self.beside(root)).and_then(|it| it.populated());
+        // Only who was lost has scopes and nobody in or beside them; who is just starting makes them under its lock.
+        let is_lost = |root: &Path| root.join("svc").is_dir() && matches!(populated(root), Ok(false));
+        for (root, _lock) in self.abandoned(is_lost) {
+            // Once more under the lock, for a kennel of that name may have come in between.
+            if is_lost(&root) {
+                let _not_ours = cgroup::remove_tree(&root);
+            }
+        }
+    }
+
+    /// Those roots beside this one, below any parent, that no keeper has any more.
+    fn abandoned(&self, is_meant: impl Fn(&Path) -> bool) -> Vec<(PathBuf, File)> {
+        let Some(base) = self.root.ancestors().nth(2) else { return Vec::new() };
         let parents = PARENTS.iter().flat_map(|parent| fs::read_dir(base.join(parent)).into_iter().flatten().flatten());
         parents
-            .filter(|entry| unnumbered(&entry.file_name()) == name && entry.path() != self.root)
-            .filter_map(|entry| Some((entry.path(), cgroup::lock(&entry.path()).ok()??)))
+            .map(|entry| entry.path())
+            .filter(|root| *root != self.root && is_meant(root))
+            .filter_map(|root| Some((root.clone(), cgroup::lock(&root).ok()??)))
             .collect()
     }
 
