@@ -65,6 +65,8 @@ impl Incident {
         scratch.env("API_PORT", ports[0].to_string());
         scratch.env("WEB_PORT", ports[1].to_string());
         scratch.env("NO_UPDATE_NOTIFIER", "1");
+        // The test run keeps a directory for each of its projects there, and leaves it when it is killed.
+        scratch.env("TMPDIR", scratch.dir("tmp").display().to_string());
         let instance = scratch.project().file_name().unwrap().to_string_lossy().into_owned();
         Some(Self { scratch, instance, ports })
     }
@@ -97,6 +99,10 @@ impl Incident {
     fn wait_for_everything(&self) -> usize {
         wait_until(START, "more than 80 processes and both ports taken", || {
             self.stack().len() >= ENOUGH && !self.ports.iter().any(|port| port_is_free(*port))
+        });
+        wait_until(START, "the test run's own directories", || {
+            let entries = std::fs::read_dir(self.scratch.path("tmp")).unwrap().flatten();
+            entries.filter(|entry| entry.path().join("ssr").is_dir()).count() > 0
         });
         self.wait_until_steady(Duration::from_secs(2))
     }

@@ -516,6 +516,11 @@ impl Drop for Scratch {
         }
         assert!(killed.is_empty(), "left behind and killed by the test:\n{}{logs}", list(&killed));
         assert!(cgroups.is_empty(), "cgroups left behind and removed by the test: {cgroups:?}\n{logs}");
+        if let Some(root) = self.root.take() {
+            let path = root.path().to_owned();
+            let closed = root.close();
+            assert!(closed.is_ok() && !path.exists(), "{} cannot be removed: {closed:?}", path.display());
+        }
     }
 }
 
