@@ -415,6 +415,11 @@ fn doctor() {
           "note": "no cgroup to try it in"
         }
       ],
+      "feature_counts": {
+        "yes": 2,
+        "no": 0,
+        "unknown": 1
+      },
       "zombies": [
         {
           "pid": 812,

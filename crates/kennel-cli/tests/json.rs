@@ -87,7 +87,11 @@ fn of_this_kennel(mut doctor: Value) -> Value {
     }
     let features = doctor["features"].as_array().unwrap();
     assert!(features.iter().all(|one| one["name"].is_string() && one["works"].is_string()), "{doctor}");
+    let counted = ["yes", "no", "unknown"].map(|word| doctor["feature_counts"][word].as_u64().unwrap());
+    let listed = ["yes", "no", "unknown"].map(|word| features.iter().filter(|one| one["works"] == word).count() as u64);
+    assert_eq!(counted, listed, "{doctor}");
     doctor["features"] = Value::from("[features]");
+    doctor["feature_counts"] = Value::from("[counts]");
     doctor
 }
 
@@ -356,6 +360,7 @@ fn doctor() {
       "cgroups": "[text]",
       "kernel": "[text]",
       "features": "[features]",
+      "feature_counts": "[counts]",
       "zombies": "[list]",
       "leftovers": "[list]",
       "instance": "[text]",

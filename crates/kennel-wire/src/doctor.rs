@@ -19,6 +19,8 @@ pub struct Doctor {
     pub kernel: String,
     /// What the kernel can do, tried out.
     pub features: Vec<Feature>,
+    /// How many of them were found to work, and how many not.
+    pub feature_counts: FeatureCounts,
     /// Parents on this machine that leave zombies, most first.
     pub zombies: Vec<ZombieParent>,
     /// What earlier kennels of this user left.
@@ -69,6 +71,26 @@ pub enum Works {
     No,
     /// It could not be tried.
     Unknown,
+}
+
+/// How many features work, do not, and could not be tried: what was not tried speaks neither for the kernel nor against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureCounts {
+    /// Tried, and they work.
+    pub yes: usize,
+    /// Tried, and they do not.
+    pub no: usize,
+    /// Not tried.
+    pub unknown: usize,
+}
+
+impl FeatureCounts {
+    /// Counts them.
+    #[must_use]
+    pub fn of(features: &[Feature]) -> Self {
+        let count = |works| features.iter().filter(|one| one.works == works).count();
+        Self { yes: count(Works::Yes), no: count(Works::No), unknown: count(Works::Unknown) }
+    }
 }
 
 /// A process that does not wait for its children that have ended.

@@ -10,7 +10,7 @@ mod receipt;
 mod request;
 mod status;
 
-pub use doctor::{Doctor, Feature, Finding, Leftover, LeftoverKind, Works, ZombieParent};
+pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind, Works, ZombieParent};
 pub use error::{Code, Diagnostic, Problem};
 pub use event::{Event, EventKind};
 pub use identity::{Identity, SignalReport};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::Style;
-use kennel_wire::{Advice, Doctor, Feature, Works, ZombieParent};
+use kennel_wire::{Advice, Doctor, Feature, FeatureCounts, Works, ZombieParent};
 
 use super::paint::{BOLD, DIM, GREEN, Paint, RED, YELLOW};
 use super::table::cut;
@@ -89,9 +89,10 @@ fn containment(page: &mut Page, doctor: &Doctor) {
 }
 
 fn features(page: &mut Page, doctor: &Doctor, all: bool) {
-    let works = doctor.features.iter().filter(|one| one.works == Works::Yes).count();
-    let count = format!("{}, {works} of {} features work", doctor.kernel, doctor.features.len());
-    let (mark, style) = if works == doctor.features.len() { ("✓", GREEN) } else { ("·", DIM) };
+    let FeatureCounts { yes, no, unknown } = doctor.feature_counts;
+    let tried = format!("{}, {yes} of {} features work", doctor.kernel, yes + no);
+    let count = if unknown == 0 { tried } else { format!("{tried}, {unknown} more not tried") };
+    let (mark, style) = if no == 0 { ("✓", GREEN) } else { ("·", DIM) };
     page.head(mark, style, "kernel", &count);
     let width = doctor.features.iter().map(|one| one.name.chars().count()).max().unwrap_or(0);
     let word = |one: &Feature| match one.works {
@@ -192,7 +193,7 @@ mod tests {
           do           systemd-run --user --scope -p Delegate=yes kennel up
                        starts kennel in a group that alice may divide
           cgroups      version 2 at /sys/fs/cgroup (memory, pids, cpu)
-        · kernel       6.18.44, 2 of 3 features work
+        ✓ kernel       6.18.44, 2 of 2 features work, 1 more not tried
                        not tried: cgroup_kill
         ! zombies      13, left by 2 processes
                        12 below 812 (node server.js) of kennel `shop-1234abcd`, the oldest began 3 h 3 min ago
@@ -211,6 +212,21 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_work_is_named_and_counted_apart_from_what_was_not_tried() {
+        let mut doctor = samples::doctor();
+        let without = "a deep tree is ended more slowly".into();
+        doctor.features.push(Feature { name: "pidfd_info".into(), works: Works::No, note: without });
+        doctor.feature_counts = FeatureCounts::of(&doctor.features);
+        let text = block(&doctor, false, Paint::PLAIN);
+        let kernel: Vec<&str> = text.lines().skip_while(|line| !line.contains("kernel  ")).take(3).collect();
+        insta::assert_snapshot!(kernel.join("\n"), @r"
+        · kernel       6.18.44, 2 of 3 features work, 1 more not tried
+                       pidfd_info    no   a deep tree is ended more slowly
+                       not tried: cgroup_kill
+        ");
+    }
+
+    #[test]
     fn everything_on_request() {
         insta::assert_snapshot!(block(&samples::doctor(), true, Paint::PLAIN), @r"
         ✗ act          2 processes of the lost kennel `blog-99` still run
@@ -225,7 +241,7 @@ mod tests {
           do           systemd-run --user --scope -p Delegate=yes kennel up
                        starts kennel in a group that alice may divide
           cgroups      version 2 at /sys/fs/cgroup (memory, pids, cpu)
-        · kernel       6.18.44, 2 of 3 features work
+        ✓ kernel       6.18.44, 2 of 2 features work, 1 more not tried
                        clone3        yes
                        pidfd_inodes  yes
                        cgroup_kill   ?    no cgroup to try it in

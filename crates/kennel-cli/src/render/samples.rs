@@ -5,9 +5,9 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
-    Advice, Containment, DaemonInfo, Doctor, EndedProcess, Event, EventKind, Exit, Feature, Finding, Health, Identity,
-    Leftover, LeftoverKind, LogLine, LogStream, Process, Receipt, ServiceStatus, SignalReport, Stage, State,
-    StopReason, Survivor, Works, ZombieParent,
+    Advice, Containment, DaemonInfo, Doctor, EndedProcess, Event, EventKind, Exit, Feature, FeatureCounts, Finding,
+    Health, Identity, Leftover, LeftoverKind, LogLine, LogStream, Process, Receipt, ServiceStatus, SignalReport, Stage,
+    State, StopReason, Survivor, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -30,6 +30,7 @@ pub(crate) fn healthy() -> Doctor {
         cgroups: "version 2 at /sys/fs/cgroup (memory, pids, cpu)".into(),
         kernel: "6.18.44".into(),
         features: vec![feature("clone3"), feature("pidfd_inodes")],
+        feature_counts: FeatureCounts { yes: 2, no: 0, unknown: 0 },
         zombies: Vec::new(),
         leftovers: Vec::new(),
         instance: "shop-1234abcd".into(),
@@ -54,6 +55,7 @@ pub(crate) fn doctor() -> Doctor {
         works: Works::Unknown,
         note: "no cgroup to try it in".into(),
     });
+    doctor.feature_counts = FeatureCounts::of(&doctor.features);
     doctor.zombies = vec![
         ZombieParent {
             pid: 812,

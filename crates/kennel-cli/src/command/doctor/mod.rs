@@ -12,7 +12,9 @@ use kennel_client::{ConnectError, Daemon, Home};
 use kennel_keeper::proto::Backend;
 use kennel_keeper::{Probe, Situation, advise};
 use kennel_sys::features::Answer;
-use kennel_wire::{Advice, Containment, DaemonInfo, Doctor, Feature, Finding, ServiceStatus, State, Works};
+use kennel_wire::{
+    Advice, Containment, DaemonInfo, Doctor, Feature, FeatureCounts, Finding, ServiceStatus, State, Works,
+};
 
 use super::about::VERSION;
 use crate::context::{Context, environment};
@@ -44,13 +46,15 @@ pub(super) async fn doctor(context: &mut Context) -> Result<u8, Failure> {
     findings.extend(stuck(&services));
     findings.extend(leftovers.iter().filter(|one| one.here && !one.processes.is_empty()).map(leftovers::finding));
     findings.extend(info.as_ref().and_then(differs));
+    let features: Vec<Feature> = probe.features.into_iter().map(feature).collect();
     let doctor = Doctor {
         ok: findings.is_empty(),
         findings,
         containment,
         cgroups: machine::cgroups(),
         kernel: machine::kernel(),
-        features: probe.features.into_iter().map(feature).collect(),
+        feature_counts: FeatureCounts::of(&features),
+        features,
         zombies: zombies::find().await,
         leftovers,
         instance: home.name.clone(),
