@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use kennel_sys::cgroup::{Group, Hierarchy};
 use kennel_sys::spawn::{Child, Exec, Settings, Spawner};
 use kennel_sys::{pidfd, wait};
 use rustix::event::epoll;
@@ -38,6 +39,52 @@ pub(crate) fn sleepers(count: usize) -> Vec<Child> {
         spawner.spawn(&exec).expect("sleep starts")
     };
     (0..count).map(start).collect()
+}
+
+/// A fresh cgroup of the bench's own, version 2, outside of any kennel's.
+pub(crate) fn group(name: &str) -> Group {
+    let hierarchies = Hierarchy::mounted().expect("cgroups");
+    let mount = &hierarchies.first().expect("cgroup v2 is mounted").mount;
+    let directory = mount.join(format!("kennel-bench-{}-{name}", std::process::id()));
+    std::fs::create_dir(&directory).expect("root may");
+    Group::at(&directory).expect("it was just made")
+}
+
+/// The time to start as many sleepers with all that a scope of kennel has: a group of its own and two pipes, and
+/// nobody to talk to about it.
+pub(crate) fn scopes(count: usize) -> Duration {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null");
+    let (argv, env) = ([c"sleep".to_owned(), c"100000".to_owned()], [c"PATH=/usr/bin:/bin".to_owned()]);
+    let mut spawner = Spawner::new().expect("a stack");
+    let parent = group("scopes");
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+    let mut start = |number: usize| {
+        let name = number.to_string();
+        let leaf = Group::create(parent.directory().join(&name), name.into()).expect("it is ours");
+        let ((out, out_write), (err, err_write)) = (pipe(), pipe());
+        let exec = Exec {
+            argv: &argv,
+            env: &env,
+            fds: &[null.as_fd(), out_write.as_fd(), err_write.as_fd()],
+            cgroup: Some(leaf.fd().as_fd()),
+            ..exec()
+        };
+        (spawner.spawn(&exec).expect("sleep starts"), leaf, out, err)
+    };
+    let begin = Instant::now();
+    let started: Vec<_> = (0..count).map(&mut start).collect();
+    let elapsed = begin.elapsed();
+    let mut children = Vec::new();
+    let mut leaves = Vec::new();
+    for (child, leaf, _out, _err) in started {
+        children.push(child);
+        leaves.push(leaf);
+    }
+    kill_and_reap(children);
+    for leaf in leaves.iter().chain([&parent]) {
+        leaf.remove().expect("it is empty");
+    }
+    elapsed
 }
 
 /// Kills each and reaps each.

@@ -1,12 +1,15 @@
 //! What the keeper alone can do, driven over its channel by this program in the place of a daemon.
 
+mod bomb;
+mod starts;
+
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kennel_keeper::Link;
 use kennel_keeper::proto::{Event, Isolation, Privileges, Request, ScopeId, Spawn, Stdio, VERSION};
@@ -14,28 +17,27 @@ use kennel_sys::spawn::{Exec, Spawner};
 use kennel_sys::{process, wait};
 use rustix::event::{PollFd, PollFlags};
 
-use crate::{Row, bare, median, ms};
+use crate::bare;
 
-const COUNT: usize = 500;
-const RUNS: usize = 7;
-/// What the daemon's part writes its figures to.
+pub(crate) use self::bomb::bomb;
+pub(crate) use self::starts::starts;
+
+/// What the daemon's part is to measure; the file with its figures, and the argument of the measure.
+const WHAT: &str = "what";
 const RESULT: &str = "result";
 
-/// Rate and cost of 500 starts, asked for as fast as the channel takes them.
-pub(crate) fn spawn(_kennel: &Path) -> Vec<Row> {
+/// What the daemon's part measures: the keeper's pid and an argument go in, seconds come out.
+type Part = fn(&Link, u32, &str) -> Vec<Duration>;
+
+/// Runs a keeper whose daemon is this program with the measure of that name; answers with its figures.
+fn figures(measure: &str, argument: &str) -> Vec<Duration> {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).expect("it is ours");
+    std::fs::write(dir.path().join(WHAT), format!("{measure}\n{argument}")).expect("it is ours");
     run_keeper(dir.path());
     let text = std::fs::read_to_string(dir.path().join(RESULT)).expect("the daemon's part wrote its figures");
-    let figures: Vec<f64> = text.split_whitespace().map(|figure| figure.parse().expect("a figure")).collect();
-    let [bare, kennel, cpu] = figures[..] else { panic!("three figures, not {text}") };
-    let (bare, kennel) = (Duration::from_secs_f64(bare), Duration::from_secs_f64(kennel));
-    let share = format!("{:.0} % of the rate", 100.0 * bare.as_secs_f64() / kennel.as_secs_f64());
-    let per_spawn = format!("{:.0} µs", cpu * 1e6);
-    vec![
-        Row::new("500 starts at the keeper", ms(bare), ms(kennel), share, "≥ 80 % of the rate"),
-        Row::new("CPU of the keeper for one start", "–".into(), per_spawn, "–".into(), "≤ 150 µs"),
-    ]
+    let seconds = text.split_whitespace().map(|figure| figure.parse().expect("a figure"));
+    seconds.map(Duration::from_secs_f64).collect()
 }
 
 /// Runs a keeper, which runs [`daemon`], to its end.
@@ -71,61 +73,28 @@ fn run_keeper(dir: &Path) {
 pub(crate) fn daemon(args: &[OsString]) -> ExitCode {
     let after = args.iter().skip_while(|arg| *arg != "--runtime-dir").nth(1).map(PathBuf::from);
     let dir = after.expect("the keeper names its directory");
+    let what = std::fs::read_to_string(dir.join(WHAT)).expect("it was written");
+    let (measure, argument) = what.split_once('\n').expect("two lines");
+    let part: Part = if measure == bomb::NAME { bomb::part } else { starts::part };
     let channel = process::inherited(3).expect("the channel");
     let ready = process::inherited(4).expect("the ready descriptor");
     rustix::io::write(&ready, b"ready\n").expect("it is open");
     let link = Link::new(channel).expect("the channel");
     send(&link, &Request::Hello { version: VERSION });
     let Event::Welcome { pid: keeper, .. } = receive(&link) else { panic!("no welcome") };
-    let (mut bares, mut kennels, mut cpus) = (vec![], vec![], vec![]);
-    for run in 0..RUNS {
-        let begin = Instant::now();
-        let children = bare::sleepers(COUNT);
-        bares.push(begin.elapsed());
-        bare::kill_and_reap(children);
-        let (time, cpu) = starts(&link, keeper, run * COUNT);
-        kennels.push(time);
-        cpus.push(cpu / u32::try_from(COUNT).expect("it is small"));
-    }
-    let figures = [median(bares), median(kennels), median(cpus)].map(|time| time.as_secs_f64().to_string());
+    let figures: Vec<String> =
+        part(&link, keeper, argument).iter().map(|time| time.as_secs_f64().to_string()).collect();
     std::fs::write(dir.join(RESULT), figures.join(" ")).expect("the directory is ours");
     send(&link, &Request::Bye);
     ExitCode::SUCCESS
 }
 
-/// Starts and ends `COUNT` scopes; the time of the starts, and the keeper's CPU time for them.
-fn starts(link: &Link, keeper: u32, first: usize) -> (Duration, Duration) {
-    let before = cpu_time(keeper);
-    let begin = Instant::now();
-    let (mut sent, mut started) = (0, 0);
-    while started < COUNT {
-        while sent < COUNT && link.try_send(&start(first + sent)).is_ok() {
-            sent += 1;
-        }
-        match receive(link) {
-            Event::Spawned { .. } => started += 1,
-            other => panic!("{other:?}"),
-        }
-    }
-    let result = (begin.elapsed(), cpu_time(keeper).saturating_sub(before));
-    for scope in first..first + COUNT {
-        send(link, &Request::Kill { scope: ScopeId(scope as u64 + 1) });
-    }
-    let mut emptied = 0;
-    while emptied < COUNT {
-        if let Event::Emptied { scope } = receive(link) {
-            emptied += 1;
-            send(link, &Request::Forget { scope });
-        }
-    }
-    result
-}
-
-fn start(number: usize) -> Request {
+/// A scope of its own for a program, with pipes.
+fn plan(number: usize, argv: Vec<CString>) -> Request {
     Request::Spawn(Box::new(Spawn {
         scope: ScopeId(number as u64 + 1),
         name: format!("s.{}", number + 1),
-        argv: [c"sleep", c"100000"].map(CString::from).to_vec(),
+        argv,
         env: vec![c"PATH=/usr/bin:/bin".to_owned()],
         cwd: c"/".to_owned(),
         user: None,
@@ -135,12 +104,6 @@ fn start(number: usize) -> Request {
         kill_escaped: true,
         stdio: Stdio::Capture,
     }))
-}
-
-/// Time on a CPU. Source: `/proc/PID/schedstat`, first field, nanoseconds.
-fn cpu_time(pid: u32) -> Duration {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("it lives");
-    Duration::from_nanos(text.split_whitespace().next().and_then(|field| field.parse().ok()).expect("a figure"))
 }
 
 fn send(link: &Link, request: &Request) {
