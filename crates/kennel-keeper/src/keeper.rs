@@ -275,30 +275,29 @@ impl Keeper {
     /// Keeps what an event says, and tells it to the daemon.
     fn publish(&mut self, events: Vec<Event>) {
         for event in events {
-            self.keep(&event);
             self.send(&event);
+            self.keep(event);
         }
         self.flush();
     }
 
-    fn keep(&mut self, event: &Event) {
+    fn keep(&mut self, event: Event) {
         match event {
             Event::Spawned { scope, pid, pipes, .. } => {
-                let name = self.names.remove(scope).unwrap_or_default();
-                let pipes = pipes.as_ref().and_then(cloned);
-                self.records.insert(*scope, Record { name, pid: *pid, exit: None, empty: false, pipes });
+                let name = self.names.remove(&scope).unwrap_or_default();
+                self.records.insert(scope, Record { name, pid, exit: None, empty: false, pipes });
                 kennel_sys::crash_point!("spawn.recorded");
             }
             Event::SpawnFailed { scope, .. } => {
-                self.names.remove(scope);
+                self.names.remove(&scope);
             }
             Event::MainExited { scope, exit, .. } => {
-                if let Some(record) = self.records.get_mut(scope) {
-                    record.exit = Some(*exit);
+                if let Some(record) = self.records.get_mut(&scope) {
+                    record.exit = Some(exit);
                 }
             }
             Event::Emptied { scope } => {
-                if let Some(record) = self.records.get_mut(scope) {
+                if let Some(record) = self.records.get_mut(&scope) {
                     record.empty = true;
                 }
                 kennel_sys::crash_point!("stop.emptied");

@@ -114,7 +114,6 @@ pub struct Group {
     /// As `/proc/PID/cgroup` shows it.
     path: PathBuf,
     fd: OwnedFd,
-    inode: u64,
 }
 
 impl Group {
@@ -134,8 +133,7 @@ impl Group {
     pub fn open(directory: PathBuf, path: PathBuf) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(&directory, flags, Mode::empty())?;
-        let inode = rustix::fs::fstat(&fd)?.st_ino;
-        Ok(Self { directory, path, fd, inode })
+        Ok(Self { directory, path, fd })
     }
 
     /// Opens an existing one by its directory alone.
@@ -230,7 +228,8 @@ impl Group {
     /// later one with its number.
     #[must_use]
     pub fn contains(&self, pid: u32, pidfd: &OwnedFd) -> bool {
-        if pidfd::info(pidfd).is_ok_and(|info| info.cgroup_id == Some(self.inode)) {
+        let inode = rustix::fs::fstat(&self.fd).ok().map(|stat| stat.st_ino);
+        if inode.is_some() && pidfd::info(pidfd).is_ok_and(|info| info.cgroup_id == inode) {
             return true;
         }
         // An older kernel, or a group below ours.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 
 use crate::{pidfd, proc};
 
@@ -63,8 +64,10 @@ pub fn boot_id() -> io::Result<String> {
 
 /// Inode of a pidfd where that tells processes apart, else 0.
 fn inode(pidfd: impl AsFd) -> u64 {
-    let is_pidfs = rustix::fs::fstatfs(&pidfd).is_ok_and(|fs| u64::try_from(fs.f_type).is_ok_and(|it| it == PIDFS));
-    if is_pidfs { rustix::fs::fstat(&pidfd).map_or(0, |stat| stat.st_ino) } else { 0 }
+    // One kernel answers the same for all.
+    static HAS_PIDFS: OnceLock<bool> = OnceLock::new();
+    let asked = || rustix::fs::fstatfs(&pidfd).is_ok_and(|fs| u64::try_from(fs.f_type).is_ok_and(|it| it == PIDFS));
+    if *HAS_PIDFS.get_or_init(asked) { rustix::fs::fstat(&pidfd).map_or(0, |stat| stat.st_ino) } else { 0 }
 }
 
 #[cfg(test)]

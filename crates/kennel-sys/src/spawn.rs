@@ -132,11 +132,14 @@ impl Failure {
 pub struct Spawner {
     /// `GUARD` bytes without access, then report and stack.
     memory: *mut std::ffi::c_void,
+    /// Asked for once: it would be the larger part of the system calls of a start.
+    ignored: Vec<i32>,
     window: Option<Window>,
 }
 
 impl Spawner {
-    /// Maps the memory and takes nine descriptors.
+    /// Maps the memory and takes nine descriptors. What this process ignores from now on is ignored by what is started,
+    /// too.
     ///
     /// # Errors
     /// `ENOMEM`, `EMFILE`.
@@ -148,7 +151,7 @@ impl Spawner {
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
         let memory =
             unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), GUARD + STACK, ProtFlags::empty(), flags) }?;
-        let mut this = Self { memory, window: None };
+        let mut this = Self { memory, ignored: child::ignored(), window: None };
         // SAFETY: inside the mapping just made, whose first `GUARD` bytes are skipped.
         let base = unsafe { memory.cast::<u8>().add(GUARD) }.cast();
         let access = rustix::mm::MprotectFlags::READ | rustix::mm::MprotectFlags::WRITE;
@@ -206,6 +209,7 @@ impl Spawner {
             cwd: exec.cwd.as_ptr(),
             user: exec.user,
             umask: exec.umask,
+            ignored: &self.ignored,
             fds: &sources,
             unshare_from: laid.and(self.window.as_ref()).map(Window::end),
             nofile: exec.nofile.map(limit),

@@ -147,9 +147,6 @@ impl Cgroups {
             Ok(event) => out.push(event),
             Err(error) => out.push(Event::SpawnFailed { scope, error }),
         }
-        // It may have ended already, before anybody was watching.
-        self.touched.push(scope);
-        self.look(out);
     }
 
     fn try_spawn(&mut self, spawn: &Spawn) -> Result<Event, SpawnError> {

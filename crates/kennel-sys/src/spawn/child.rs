@@ -51,6 +51,8 @@ pub(super) struct Plan<'a> {
     pub(super) cwd: *const libc::c_char,
     pub(super) user: Option<User<'a>>,
     pub(super) umask: Option<u32>,
+    /// Signals to set back to their default.
+    pub(super) ignored: &'a [i32],
     pub(super) fds: &'a [i32],
     /// The table of descriptors is shared: take a copy of what lies below this number.
     pub(super) unshare_from: Option<u32>,
@@ -68,6 +70,26 @@ static DEFAULT_ACTION: [u64; 4] = [0; 4];
 const SIGSET: usize = 8;
 /// The C library keeps the first two real-time signals for itself and refuses to touch them; the kernel does not.
 const SIGNALS: i32 = 64;
+
+/// The signals that this process ignores now.
+pub(super) fn ignored() -> Vec<i32> {
+    let is_ignored = |signal: &i32| {
+        let mut action = DEFAULT_ACTION;
+        // SAFETY: the kernel writes one `struct sigaction` of its own, for which there is room.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                c_long::from(*signal),
+                std::ptr::null::<u64>(),
+                action.as_mut_ptr(),
+                SIGSET,
+            )
+        };
+        // The handler comes first; 1 is `SIG_IGN`.
+        result == 0 && action[0] == 1
+    };
+    (1..=SIGNALS).filter(is_ignored).collect()
+}
 
 /// First function of the child.
 ///
@@ -127,16 +149,10 @@ fn set_up(plan: &Plan<'_>) -> Result<(), Failed> {
         call!(DESCRIPTORS, libc::SYS_close_range, c_long::from(first), all, flag)?;
     }
     call!(SETUP, libc::SYS_setsid)?;
-    for signal in 1..=SIGNALS {
-        // The clone has reset handlers, but what we ignore would stay ignored. Refused for KILL and STOP.
-        let _refused = call!(
-            SETUP,
-            libc::SYS_rt_sigaction,
-            signal as c_long,
-            &raw const DEFAULT_ACTION,
-            std::ptr::null::<u64>(),
-            SIGSET
-        );
+    for signal in plan.ignored {
+        // The clone has reset handlers, but what we ignore would stay ignored.
+        let signal = c_long::from(*signal);
+        call!(SETUP, libc::SYS_rt_sigaction, signal, &raw const DEFAULT_ACTION, std::ptr::null::<u64>(), SIGSET)?;
     }
     let empty = 0_u64;
     call!(
