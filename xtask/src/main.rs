@@ -31,8 +31,8 @@ Usage: cargo xtask CHORE [ARGUMENTS]
                 run chosen tests on machines with cgroup v2 alone, emulated: Linux 6.1 and 6.12, or the one named;
                 with --systemd: what kennel does in units and login sessions of a real systemd
   matrix [--vm] every way to end × every way to escape × every environment, with --vm also on emulated machines;
-                writes docs/matrix.md and fails if a cell does not hold; takes a quarter of an hour (--page: only
-                writes the page again, from the results of the last run)
+                writes docs/matrix.md and fails if a cell does not hold or was not run; takes a quarter of an hour
+                (--page: only writes the page again, from the results of the last run)
   sanitize [ARGS]
                 the tests of kennel-sys and kennel-keeper under the address sanitizer (ARGS go to nextest)
   torture [--rounds N] [--seed S] [--mode M] [--victim V] [--json FILE]

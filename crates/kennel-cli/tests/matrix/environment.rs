@@ -5,7 +5,7 @@ use std::path::Path;
 use kennel_testkit::{Scratch, User};
 
 /// A column of the matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Environment {
     /// Root, a cgroup for each scope.
     Cgroup,
@@ -22,6 +22,9 @@ pub(crate) enum Environment {
 }
 
 impl Environment {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Cgroup, Self::Delegated, Self::Reaper, Self::ReaperRoot, Self::Pidns, Self::PidnsUser];
+
     pub(crate) fn of_test(name: &str) -> Self {
         match name {
             "matrix_cgroup" => Self::Cgroup,

@@ -3,7 +3,7 @@
 use crate::environment::Environment;
 
 /// Which escapes run in one stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Group {
     /// A few processes each.
     Trees,
@@ -102,9 +102,14 @@ pub(crate) const ESCAPES: [Escape; 31] = [
 ];
 
 impl Escape {
+    /// Whether there is such a cell.
+    pub(crate) fn exists(&self, environment: Environment) -> bool {
+        (self.only)(environment)
+    }
+
     /// Whether it can be in that environment at all, on this machine, and is not left out.
     pub(crate) fn applies(&self, environment: Environment) -> bool {
-        (self.only)(environment) && chosen(self.name) && self.program().is_none_or(have)
+        self.exists(environment) && chosen(self.name) && self.program().is_none_or(have)
     }
 
     /// A program that is not ours.

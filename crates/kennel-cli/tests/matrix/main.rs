@@ -4,8 +4,8 @@
 //! is found without asking kennel: every process carries the test's mark, every service a second one, its cell.
 //!
 //! `cargo nextest run` takes a part of it; `cargo xtask matrix` takes all and writes `docs/matrix.md` from the line
-//! that each cell appends to the file named by `KENNEL_MATRIX_OUT`. `KENNEL_MATRIX_ESCAPES=daemon,bomb` leaves out
-//! all other escapes.
+//! that each cell appends to the file named by `KENNEL_MATRIX_OUT`, and from those that `list` and each test that begins
+//! write of cells that there should be. `KENNEL_MATRIX_ESCAPES=daemon,bomb` leaves out all other escapes.
 //!
 //! covers: C2, C3, D4, E3
 
@@ -16,6 +16,7 @@ mod environment;
 mod escapes;
 mod exits;
 mod held;
+mod list;
 mod record;
 mod stack;
 
@@ -23,8 +24,10 @@ use self::environment::Environment;
 use self::escapes::Group;
 use self::stack::Stack;
 
-fn run(name: &str, group: Group, exit: fn(&Stack)) {
-    if let Some(stack) = Stack::new(Environment::of_test(name), group) {
+fn run(name: &str, group: Group, exit_name: &str, exit: fn(&Stack)) {
+    let environment = Environment::of_test(name);
+    if let Some(stack) = Stack::new(environment, group) {
+        record::begun(environment, exit_name, stack.cells.iter().map(|cell| cell.name()));
         exit(&stack);
     }
 }
@@ -36,6 +39,16 @@ macro_rules! cells {
         storms: $($storms:ident)*; $($more_storms:ident)*,
         held: $($held:ident)*; $($more_held:ident)*,
     })*) => {
+        /// Every test: the way to end, the environment and the group of escapes.
+        const TESTS: &[(&str, &str, Group)] = &[$(
+            $((stringify!($exit), stringify!($trees), Group::Trees),)*
+            $((stringify!($exit), stringify!($more_trees), Group::Trees),)*
+            $((stringify!($exit), stringify!($storms), Group::Storms),)*
+            $((stringify!($exit), stringify!($more_storms), Group::Storms),)*
+            $((stringify!($exit), stringify!($held), Group::Held),)*
+            $((stringify!($exit), stringify!($more_held), Group::Held),)*
+        )*];
+
         $(mod $exit {
             cells!(@tests Trees $exit exits { $($trees)* } { $($more_trees)* });
 
@@ -51,13 +64,13 @@ macro_rules! cells {
     (@tests $group:ident $exit:ident $how:ident { $($part:ident)* } { $($rest:ident)* }) => {
         $(#[test]
         fn $part() {
-            crate::run(stringify!($part), crate::Group::$group, crate::$how::$exit);
+            crate::run(stringify!($part), crate::Group::$group, stringify!($exit), crate::$how::$exit);
         })*
 
         $(#[test]
         #[ignore = "with `cargo xtask matrix`"]
         fn $rest() {
-            crate::run(stringify!($rest), crate::Group::$group, crate::$how::$exit);
+            crate::run(stringify!($rest), crate::Group::$group, stringify!($exit), crate::$how::$exit);
         })*
     };
 }
