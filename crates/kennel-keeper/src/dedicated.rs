@@ -13,7 +13,6 @@ use kennel_sys::{pidfd, proc, wait};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use crate::hunt;
 use crate::proto::Spawn;
 use crate::start::note;
 
@@ -62,7 +61,7 @@ impl Dedicated {
             proc::user_ids(*pid).is_some_and(|ids| ids.contains(&self.uid))
                 && Tag::of(*pid) != Some(self.tag)
                 && !descends(*pid)
-                && proc::stat(*pid).is_some_and(|stat| !hunt::is_dead(&stat))
+                && proc::stat(*pid).is_some_and(|stat| !proc::has_ended(&stat))
         })
     }
 }

@@ -17,6 +17,8 @@ pub struct Stat {
     pub comm: String,
     /// User plus system CPU time, clock ticks.
     pub cpu_ticks: u64,
+    /// Threads that are not reaped, the main thread included; 0 once the process is reaped itself.
+    pub threads: u32,
     /// Begin, clock ticks since boot.
     pub start_ticks: u64,
     /// Resident memory, bytes.
@@ -36,7 +38,26 @@ pub fn is_of_this_namespace() -> bool {
 /// Source: `proc_pid_stat(5)`; the name may hold blanks and parentheses, so fields are counted from its last `)`.
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
-    let file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    read_stat(&format!("/proc/{pid}/stat"))
+}
+
+/// State letter of one thread of a process; `None` once it is gone.
+///
+/// Source: `proc_pid_task(5)`. That of the main thread is in [`stat`], too.
+#[must_use]
+pub fn thread_state(pid: u32, thread: u32) -> Option<char> {
+    read_stat(&format!("/proc/{pid}/task/{thread}/stat")).map(|stat| stat.state)
+}
+
+/// Threads of a process, by number, a main thread that has ended included; none once the process is gone.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn read_stat(path: &str) -> Option<Stat> {
+    let file = fs::File::open(path).ok()?;
     // One read gets it all: 52 numbers and a name.
     let mut line = [0; 2048];
     let length = rustix::io::read(&file, &mut line).ok()?;
@@ -58,7 +79,9 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         state,
         ppid: u32::try_from(number(0)?).ok()?,
         cpu_ticks: number(9)? + number(0)?,
-        start_ticks: number(6)?,
+        // Priorities may be negative, so what is skipped is not read as a number.
+        threads: u32::try_from(number(4)?).ok()?,
+        start_ticks: number(1)?,
         rss_bytes: number(1)? * rustix::param::page_size() as u64,
     })
 }
@@ -176,8 +199,7 @@ pub fn ancestors(pid: u32) -> Vec<Stat> {
 /// `/proc/PID/stat`, and lives on in its other threads.
 #[must_use]
 pub fn has_ended(stat: &Stat) -> bool {
-    let is_zombie = matches!(stat.state, 'Z' | 'X');
-    is_zombie && fs::read_dir(format!("/proc/{}/task", stat.pid)).is_ok_and(|tasks| tasks.count() <= 1)
+    matches!(stat.state, 'Z' | 'X') && stat.threads <= 1
 }
 
 /// User id that a process runs as; `None` once it is gone.
@@ -246,10 +268,10 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let line = b"42 (a) b (c) S 7 42 42 0 -1 0 0 0 0 0 3 4 0 0 20 0 1 0 99 0 2 0";
+        let line = b"42 (a) b (c) S 7 42 42 0 -1 0 0 0 0 0 3 4 0 0 20 -5 6 0 99 0 2 0";
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.ppid, stat.state, stat.comm.as_str()), (7, 'S', "a) b (c"));
-        assert_eq!((stat.cpu_ticks, stat.start_ticks), (7, 99));
+        assert_eq!((stat.cpu_ticks, stat.threads, stat.start_ticks), (7, 6, 99));
         assert!(parse_stat(b"garbage").is_none());
     }
 

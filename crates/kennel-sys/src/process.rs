@@ -115,11 +115,16 @@ pub fn children() -> io::Result<Vec<u32>> {
 /// others be missed.
 #[must_use]
 pub fn children_of(pid: u32) -> Vec<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    lists
-        .flat_map(|text| text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect()
+    crate::proc::threads(pid).into_iter().flat_map(|thread| children_of_thread(pid, thread)).collect()
+}
+
+/// As [`children_of`], of one thread. One that has ended has none: its process's other threads got them.
+///
+/// Source: `proc_tid_children(5)`.
+#[must_use]
+pub fn children_of_thread(pid: u32, thread: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Waits, signals or not. Only for a process that has nothing else to do and nothing to wait for.
