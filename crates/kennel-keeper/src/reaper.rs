@@ -32,6 +32,9 @@ use crate::proto::{Event, KillStage, Place, Request, ScopeId, Spawn};
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 /// How long the dead are left as they are at most, see [`Hunt::is_crowded`]: what cannot be ended must not hide them.
 const HOLD: Duration = Duration::from_secs(1);
+/// Most children reaped before anything else is looked at: a service that makes them faster than they can be reaped
+/// must not keep its own end from being heard and done.
+const REAPED: usize = 256;
 /// Most survivors in one report.
 const REPORTED: usize = 64;
 /// Pauses between two signals to a whole namespace: one is enough, unless somebody puts more into it.
@@ -151,10 +154,15 @@ struct Reaper<'a> {
 impl Reaper<'_> {
     /// Until the scope is empty.
     fn watch(mut self) -> io::Result<()> {
-        while self.reap()? {
+        loop {
+            let limit = match self.reap()? {
+                Children::None => break,
+                Children::Left => None,
+                Children::More => Some(Duration::ZERO),
+            };
             // It is gone, then the loop below notices.
             let _gone = self.channel.flush();
-            self.wait(None)?;
+            self.wait(limit)?;
             self.signals.take()?;
             let orders = self.orders();
             if orders == Orders::Kill {
@@ -226,15 +234,15 @@ impl Reaper<'_> {
         }
     }
 
-    /// Reaps what has ended; answers whether any child is left.
-    fn reap(&mut self) -> io::Result<bool> {
+    /// Reaps some of what has ended.
+    fn reap(&mut self) -> io::Result<Children> {
         let scope = self.scope;
-        loop {
+        for _ in 0..REAPED {
             let pid = match wait::peek(false) {
                 Ok(Some((pid, _))) => pid,
-                Ok(None) => return Ok(true),
+                Ok(None) => return Ok(Children::Left),
                 Err(error) if error.raw_os_error() == Some(rustix::io::Errno::CHILD.raw_os_error()) => {
-                    return Ok(false);
+                    return Ok(Children::None);
                 }
                 Err(error) => return Err(error),
             };
@@ -243,7 +251,7 @@ impl Reaper<'_> {
                 Some(init) => init::outside(init, pid),
                 None => Some(pid),
             };
-            let Some(reaped) = wait::reap(pid, false)? else { return Ok(true) };
+            let Some(reaped) = wait::reap(pid, false)? else { return Ok(Children::Left) };
             let exit = reaped.exit.into();
             if self.main_lives && pid == self.main.pid {
                 self.main_lives = false;
@@ -252,6 +260,7 @@ impl Reaper<'_> {
                 tell(&mut self.channel, &Event::Reaped { scope, pid, exit });
             }
         }
+        Ok(Children::More)
     }
 
     /// Until no child is left, however long that takes.
@@ -264,11 +273,13 @@ impl Reaper<'_> {
         let (mut hold, mut report) = (begin + HOLD, begin + REPORT);
         loop {
             let now = Instant::now();
+            let mut more = false;
             if !hunt.is_crowded() || now >= hold {
-                if !self.reap()? {
-                    return Ok(());
+                match self.reap()? {
+                    Children::None => return Ok(()),
+                    Children::Left => hold = now + HOLD,
+                    Children::More => more = true,
                 }
-                hold = now + HOLD;
             }
             let scope = self.scope;
             // The first pass kills all that it finds; what is there for longer takes more than that.
@@ -290,7 +301,8 @@ impl Reaper<'_> {
                 tell(&mut self.channel, &Event::Stuck { scope, survivors });
             }
             let _gone = self.channel.flush();
-            self.wait(Some(hunt.due().saturating_duration_since(Instant::now())))?;
+            let next = if more { Duration::ZERO } else { hunt.due().saturating_duration_since(Instant::now()) };
+            self.wait(Some(next))?;
             self.signals.take()?;
             // Read, so that the keeper can always write; there is nothing more to ask for.
             while let Ok(Incoming::Message(..)) = self.channel.receive() {}
@@ -303,7 +315,11 @@ impl Reaper<'_> {
         kennel_sys::crash_point!("reaper.kill-begun");
         let begin = Instant::now();
         let (mut pause, mut next, mut report) = (FIRST_PAUSE, begin, begin + REPORT);
-        while self.reap()? {
+        loop {
+            let children = self.reap()?;
+            if children == Children::None {
+                return Ok(());
+            }
             let now = Instant::now();
             if now >= next {
                 // Refused is only what is not ours: put in from outside, and ended by the kernel when this process ends.
@@ -317,11 +333,11 @@ impl Reaper<'_> {
                 tell(&mut self.channel, &Event::Stuck { scope, survivors: Vec::new() });
             }
             let _gone = self.channel.flush();
-            self.wait(Some(next.min(report).saturating_duration_since(now)))?;
+            let due = if children == Children::More { now } else { next.min(report) };
+            self.wait(Some(due.saturating_duration_since(now)))?;
             self.signals.take()?;
             while let Ok(Incoming::Message(..)) = self.channel.receive() {}
         }
-        Ok(())
     }
 
     /// Sends what is queued, as long as there is somebody to read it.
@@ -338,6 +354,16 @@ impl Reaper<'_> {
         }
         Ok(())
     }
+}
+
+/// Who is there after some were reaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Children {
+    None,
+    /// Nobody that could be reaped right now.
+    Left,
+    /// There may be more to reap, and no signal will say so again.
+    More,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

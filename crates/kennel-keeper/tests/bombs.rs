@@ -9,11 +9,15 @@ mod rig;
 use std::io::Write;
 use std::time::Instant;
 
-use kennel_keeper::proto::{Exit, Request, ScopeId};
+use kennel_keeper::proto::{Exit, Isolation, Request, ScopeId};
+use rig::freeze::Frozen;
 use rig::{Rig, World, describe, ids, wait_until};
+use rustix::process::{Pid, Signal, setpriority_process};
 
 /// Every process forks in a tight loop. The limit counts all processes of the user.
 const BOMB: &str = "exec prlimit --nproc=500:500 perl -e '$| = 1; print \"up\\n\"; fork while 1'";
+/// So many orphans that have ended, at SIGUSR1, for whoever adopts them to reap.
+const ORPHANS: usize = 3000;
 /// Continues whoever is stopped, as fast as it can.
 const STORM: &str = "echo up; while :; do kill -CONT -1; done";
 
@@ -98,4 +102,50 @@ fn nobody_else_of_the_user_is_killed() {
     rig.kill(other);
     assert_eq!(rig.log().matches("is not the service's alone").count(), 1, "{}", rig.log());
     rig.finish();
+}
+
+/// Kills a service while its reaper has thousands to reap: their number must not matter, for a service may make more
+/// without end.
+fn is_heard(isolation: Isolation) {
+    if !World::RootReaper.is_here() {
+        return;
+    }
+    let mut rig = Rig::new(World::RootReaper);
+    rig.isolation = isolation;
+    let scope = rig.script(&format!(
+        "exec perl -e '$| = 1; $SIG{{USR1}} = sub {{ $go = 1 }}; print \"up\\n\"; \
+         select undef, undef, undef, 0.01 until $go; \
+         if (!fork) {{ for (1..{ORPHANS}) {{ fork or exit 0 }} exit 0 }} wait; print \"all\\n\"; sleep 600'"
+    ));
+    let main = rig.seen.spawned.get(&scope).unwrap().0;
+    let holder = kennel_sys::proc::stat(main).unwrap().ppid;
+    let frozen = Frozen::new(holder);
+    rig.signal_process(main, Signal::USR1.as_raw());
+    rig.wait_for_output(scope, "all\n");
+    rig.send(&Request::Kill { scope });
+    // What the keeper is asked for it does in order, so the order to kill is where the reaper will find it.
+    rig.isolation = Isolation::default();
+    let (next, _) = rig.run(&["true"]);
+    rig.ended(next);
+    // The main process dies at once, and the rest is reaped slowly: else that could be done before.
+    setpriority_process(Pid::from_raw(holder.cast_signed()), 19).unwrap();
+    // Where each session counts as one, a priority says nothing to another session. Source: `sched(7)`, autogroup.
+    let _none = std::fs::write(format!("/proc/{holder}/autogroup"), "19");
+    drop(frozen);
+    let reaped = |seen: &rig::Seen| seen.reaped.get(&scope).map_or(0, Vec::len);
+    let before = rig.until("exit", |seen| seen.exited.get(&scope).map(|_| reaped(seen)));
+    assert!(before < ORPHANS, "{before} were reaped first");
+    assert_eq!(rig.ended(scope), Exit::Signal(9));
+    rig.no_service_is_left();
+    rig.finish();
+}
+
+#[test]
+fn stack_of_a_kill_is_heard_before_all_orphans_are_reaped() {
+    is_heard(Isolation::default());
+}
+
+#[test]
+fn stack_of_a_kill_is_heard_in_a_pid_namespace_before_all_orphans_are_reaped() {
+    is_heard(Isolation { pid: true, ..Isolation::default() });
 }

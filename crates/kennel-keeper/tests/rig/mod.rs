@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses another part of this")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+pub mod freeze;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::fs::File;
