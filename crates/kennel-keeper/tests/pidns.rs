@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use kennel_keeper::proto::{Event, Exit, Isolation, Place, Request, ScopeId, SpawnErrorKind};
 use kennel_sys::{pidfd, process, wait};
+use rig::freeze::Frozen;
 use rig::{Rig, World, describe, wait_until};
 use rustix::process::Signal;
 
@@ -198,6 +199,40 @@ fn what_a_tracer_holds_is_reported_by_its_number_outside() {
         rig.no_service_is_left();
         rig.finish();
     }
+}
+
+/// Takes the eight seconds that a first process is given.
+fn held_up(world: World) {
+    if !world.is_here() {
+        return;
+    }
+    let mut rig = Rig::new(world);
+    rig.isolation = PID;
+    let scope = rig.script(TREE);
+    let pid = rig.seen.spawned.get(&scope).unwrap().0;
+    let frozen = Frozen::new(init_of(&rig, pid));
+    // It does not hear this, and so nobody is killed before it is killed itself.
+    rig.send(&Request::Kill { scope });
+    let survivors = rig.until("report", |seen| {
+        assert!(!seen.emptied.contains(&scope), "ended without a report");
+        seen.stuck.get(&scope).cloned()
+    });
+    assert!(survivors.iter().any(|it| it.pid == pid && it.state != 'Z'), "{pid}: {survivors:?}");
+    assert_eq!(rig.ended(scope), Exit::Signal(9));
+    assert!(rig.log().contains("does not do its work"), "{}", rig.log());
+    rig.no_service_is_left();
+    drop(frozen);
+    rig.finish();
+}
+
+#[test]
+fn a_first_process_that_is_held_up_is_ended_itself() {
+    held_up(World::Reaper);
+}
+
+#[test]
+fn a_first_process_that_is_held_up_beside_a_cgroup_is_ended_itself() {
+    held_up(World::Cgroup);
 }
 
 #[test]

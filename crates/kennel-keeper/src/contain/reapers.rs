@@ -408,9 +408,11 @@ impl Live {
     /// kernel does the same.
     fn hasten(&mut self, scope: ScopeId, now: Instant, out: &mut Vec<Event>) {
         note!("the first process of {} does not do its work", self.name);
+        // Who is there before that: afterwards some are dead already.
+        let survivors = self.survivors();
         self.end_reaper();
         self.silent = Some(now + SILENCE);
-        out.push(Event::Stuck { scope, survivors: self.survivors() });
+        out.push(Event::Stuck { scope, survivors });
     }
 
     /// Where its members can be found.
