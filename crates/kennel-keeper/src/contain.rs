@@ -86,7 +86,7 @@ impl Contain {
     /// Begins to empty a scope, or goes on with it.
     pub(crate) fn kill(&mut self, scope: ScopeId, out: &mut Vec<Event>) {
         match self.cgroups_of(scope) {
-            Some(cgroups) => cgroups.kill(scope, out),
+            Some(cgroups) => cgroups.kill(scope),
             None => self.reapers.kill(scope, out),
         }
     }
@@ -95,7 +95,7 @@ impl Contain {
     pub(crate) fn kill_all(&mut self, out: &mut Vec<Event>) {
         self.reapers.kill_all(out);
         if let Ok(cgroups) = &mut self.cgroups {
-            cgroups.kill_all(out);
+            cgroups.kill_all();
         }
     }
 
@@ -125,19 +125,23 @@ impl Contain {
         }
     }
 
-    /// Called once when no more children wait to be reaped.
+    /// Called after each round of reaping.
     pub(crate) fn reaped(&mut self, out: &mut Vec<Event>) {
+        self.reapers.tick(Instant::now(), out);
+    }
+
+    /// Called at the end of each turn of the loop: what was asked for, reaped or due may have ended scopes.
+    pub(crate) fn look(&mut self, out: &mut Vec<Event>) {
         if let Ok(cgroups) = &mut self.cgroups {
             cgroups.look(out);
         }
-        self.reapers.tick(Instant::now(), out);
     }
 
     /// A descriptor registered with a token of [`Tools::watch`] has something to say.
     pub(crate) fn ready(&mut self, token: u64, out: &mut Vec<Event>) {
         let is_reaper = scope_of(token).is_some_and(|scope| self.reapers.has(scope));
         match &mut self.cgroups {
-            Ok(cgroups) if !is_reaper => cgroups.ready(token, out),
+            Ok(cgroups) if !is_reaper => cgroups.ready(token),
             _ => self.reapers.ready(token, out),
         }
     }
@@ -149,7 +153,7 @@ impl Contain {
 
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
         if let Ok(cgroups) = &mut self.cgroups {
-            cgroups.tick(now, out);
+            cgroups.tick(now);
         }
         self.reapers.tick(now, out);
     }

@@ -153,6 +153,8 @@ impl Keeper {
             self.contain.ready(token, &mut out);
         }
         self.on_time(Instant::now(), &mut out);
+        // Once for all of it: a look costs the more the more children there are.
+        self.contain.look(&mut out);
         self.publish(out);
         Ok(())
     }
@@ -367,7 +369,7 @@ impl Keeper {
     fn reap(&mut self, out: &mut Vec<Event>) -> io::Result<()> {
         self.unreaped = false;
         self.unreaped = self.reap_some(out)?;
-        // Whoever waits for an exit need not wait for the look at its scope.
+        // Whoever waits for an exit need not wait for the look at its scope, which comes at the end of the turn.
         self.publish(std::mem::take(out));
         self.contain.reaped(out);
         Ok(())

@@ -20,6 +20,7 @@ use rustix::fs::{Mode, OFlags, inotify};
 use rustix::process::Signal;
 
 use self::escapes::Escapes;
+use self::look::Pace;
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
 use crate::hunt::Hunt;
 use crate::launch::{Launch, Pipes, no_scope, stdio};
@@ -50,6 +51,7 @@ pub(crate) struct Cgroups {
     daemon: Option<u32>,
     /// Scopes that something has happened to since they were last looked at.
     touched: Vec<ScopeId>,
+    pace: Pace,
     /// Groups of an earlier keeper that would not empty.
     stale: Vec<(Group, Killer)>,
 }
@@ -120,6 +122,7 @@ impl Cgroups {
             tags: HashMap::new(),
             daemon: None,
             touched: Vec::new(),
+            pace: Pace::default(),
             stale,
         })
     }
@@ -288,20 +291,14 @@ impl Cgroups {
         live.group.contains(pid, fd) || has_left()
     }
 
-    pub(crate) fn kill(&mut self, scope: ScopeId, out: &mut Vec<Event>) {
-        self.begin_kill(scope);
-        self.look(out);
-    }
-
-    pub(crate) fn kill_all(&mut self, out: &mut Vec<Event>) {
+    pub(crate) fn kill_all(&mut self) {
         let scopes: Vec<ScopeId> = self.live.keys().copied().collect();
         for scope in scopes {
-            self.begin_kill(scope);
+            self.kill(scope);
         }
-        self.look(out);
     }
 
-    fn begin_kill(&mut self, scope: ScopeId) {
+    pub(crate) fn kill(&mut self, scope: ScopeId) {
         let Some(live) = self.live.get_mut(&scope) else { return };
         if live.killer.is_none() && live.removed.is_none() {
             let (killer, result) = Killer::start(&live.group, Instant::now());
@@ -334,13 +331,12 @@ impl Cgroups {
         self.touched.push(scope);
     }
 
-    pub(crate) fn ready(&mut self, token: u64, out: &mut Vec<Event>) {
+    pub(crate) fn ready(&mut self, token: u64) {
         if token == INOTIFY {
             self.read_inotify();
         } else if let Some(scope) = scope_of(token) {
             self.touched.push(scope);
         }
-        self.look(out);
     }
 
     fn read_inotify(&mut self) {
@@ -359,14 +355,14 @@ impl Cgroups {
 
     pub(crate) fn due(&self) -> Option<Instant> {
         let live = self.live.values().filter_map(Live::due);
-        live.chain(self.stale.iter().map(|(_, killer)| killer.due())).min()
+        let stale = self.stale.iter().map(|(_, killer)| killer.due());
+        live.chain(stale).chain(self.pace.due()).min()
     }
 
-    pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         self.stale.retain_mut(|(group, killer)| killer.due() > now || killer.step(group, now) != Step::Empty);
         let due = self.live.iter().filter(|(_, live)| live.due().is_some_and(|due| due <= now));
         self.touched.extend(due.map(|(scope, _)| *scope));
-        self.look(out);
     }
 
     /// What an earlier keeper left does not hold this one back: it stays for the next.

@@ -1,13 +1,53 @@
 //! Finding out what has become of a scope: whether its leaf is empty, who is left outside of it, whether all is reaped.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kennel_sys::cgroup::{Killer, Step};
+use kennel_sys::wait;
 
 use super::escapes::Children;
 use super::{Cgroups, PATIENCE, stuck};
 use crate::proto::{Event, KillStage, ScopeId};
+
+/// While children wait to be reaped, the look at all of them is put off by this much at least.
+const LEAST: Duration = Duration::from_millis(100);
+/// And by this many times what the last one took.
+const REST: u32 = 10;
+
+/// When all children are looked at.
+///
+/// Such a look reads two files of each. As soon as all that ended are reaped there are few; after each round of
+/// reaping it would cost the square of their number, and reaping would never catch up with a service that forks
+/// all the time. But nor may one that does so keep the end of another from being told: so now and then it is done
+/// all the same.
+#[derive(Default)]
+pub(super) struct Pace {
+    /// Set while it is put off.
+    due: Option<Instant>,
+}
+
+impl Pace {
+    /// Whether to look now; `waiting` if there are children to reap.
+    fn may(&mut self, waiting: bool, now: Instant) -> bool {
+        if !waiting {
+            self.due = None;
+        }
+        !waiting || now >= *self.due.get_or_insert(now + LEAST)
+    }
+
+    /// A look took so long.
+    fn took(&mut self, time: Duration, now: Instant) {
+        if let Some(due) = &mut self.due {
+            *due = now + LEAST.max(time.saturating_mul(REST));
+        }
+    }
+
+    /// When what was put off may be done.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+}
 
 /// What was seen at the leaf of a scope.
 enum Leaf {
@@ -20,8 +60,9 @@ enum Leaf {
 }
 
 impl Cgroups {
-    /// Looks at every scope that something has happened to. The kernel may hold its notice back for 10 ms, so this
-    /// is also called after each round of reaping: the last of a tree is always ours to reap.
+    /// Looks at every scope that something has happened to, once in each turn of the loop. The kernel may hold its
+    /// notice back for 10 ms, so that is also done after each round of reaping: the last of a tree is always ours to
+    /// reap.
     pub(crate) fn look(&mut self, out: &mut Vec<Event>) {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
@@ -39,6 +80,11 @@ impl Cgroups {
         }
         // Only now and then, for it costs more the more children there are.
         if ending.is_empty() && left.is_empty() {
+            self.pace = Pace::default();
+            return;
+        }
+        if !self.pace.may(matches!(wait::peek(false), Ok(Some(_))), now) {
+            self.touched.extend(ending.into_iter().chain(left));
             return;
         }
         let children = self.children(ending.first().copied());
@@ -51,6 +97,7 @@ impl Cgroups {
         for scope in ending {
             self.settle(scope, &children, now, out);
         }
+        self.pace.took(now.elapsed(), Instant::now());
     }
 
     /// Looks at one leaf; it is removed once nobody lives in it and below.
@@ -111,6 +158,39 @@ impl Cgroups {
             // Held by a tracer: the kernel gives it to us when that lets go.
             live.removed = Some(now + PATIENCE);
             out.push(stuck(scope, &waiting));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_put_off_once_all_is_reaped() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        assert!(pace.may(false, now) && pace.may(false, now));
+        assert!(!pace.may(true, now));
+        assert!(pace.may(false, now));
+        assert_eq!(pace.due(), None);
+    }
+
+    /// However long a storm lasts and whatever a look costs, looks take a small part of the time and do not end.
+    #[test]
+    fn looks_in_a_storm_take_a_part_of_the_time() {
+        for cost in [Duration::from_micros(10), Duration::from_millis(3), Duration::from_secs(2)] {
+            let (mut pace, begin) = (Pace::default(), Instant::now());
+            let (mut now, mut spent) = (begin, Duration::ZERO);
+            for _ in 0..20 {
+                assert!(!pace.may(true, now), "{cost:?}");
+                now = pace.due().unwrap();
+                assert!(pace.may(true, now), "{cost:?}");
+                now += cost;
+                spent += cost;
+                pace.took(cost, now);
+            }
+            assert!(spent * REST <= now - begin + cost * REST, "{cost:?}: {spent:?}");
+            assert!(now - begin <= 20 * (LEAST + cost * (REST + 1)), "{cost:?}");
         }
     }
 }
