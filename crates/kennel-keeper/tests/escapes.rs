@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use kennel_keeper::proto::{Exit, ScopeId};
 use kennel_sys::cgroup::{self, Hierarchy};
+use kennel_sys::process;
 use rig::{Rig, World, describe, wait_until};
 
 /// As root, and as a user in a subtree of its own, who may go anywhere in there.
@@ -93,8 +94,12 @@ fn a_main_process_that_leaves_may_be_let_go_until_its_scope_ends() {
 fn a_daemon_that_leaves_is_found_when_the_keeper_looks_at_its_children() {
     for mut rig in rigs() {
         for place in places(&mut rig) {
-            let text = "(setsid sh -c 'echo $$ > '$OUT'; echo up; sleep 600; :' &); sleep 600; :";
+            let text = "(setsid sh -c 'echo $$ > '$OUT'; sleep 600 & echo up; wait' &); sleep 600; :";
+            let before = process::children_of(rig.keeper.pid).len();
             let (scope, pid) = script(&mut rig, true, &place, text);
+            // The main process, and the daemon as soon as the one between has ended.
+            let children = || process::children_of(rig.keeper.pid);
+            wait_until("adopted", || children().len() == before + 2, || format!("{:?}", describe(&children())));
             let other = rig.run(&["true"]).0;
             rig.ended(other);
             // The shell, and its child.
