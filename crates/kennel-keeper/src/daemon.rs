@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
 
-use kennel_sys::spawn::{Exec, Settings, Spawner};
+use kennel_sys::spawn::{Exec, Spawner};
 use kennel_sys::{packet, pidfd};
 
 use crate::channel::Channel;
@@ -46,19 +46,7 @@ impl Daemon {
         let fds = [null, null, errors, theirs.as_fd(), ready_fd, setup.lock.as_fd()];
         let argv = arguments(options, ready.is_none())?;
         let env = environment()?;
-        let exec = Exec {
-            argv: &argv,
-            env: &env,
-            cwd: c"/",
-            user: None,
-            umask: None,
-            fds: &fds,
-            nofile: setup.nofile,
-            tag: None,
-            settings: Settings::default(),
-            no_new_privs: false,
-            cgroup: None,
-        };
+        let exec = Exec { nofile: setup.nofile, ..Exec::new(&argv, &env, &fds) };
         let child = spawner.spawn(&exec).map_err(|failure| io::Error::from_raw_os_error(failure.errno))?;
         Ok(Self { pid: child.pid, pidfd: child.pidfd, channel: Channel::new(ours), greeted: false })
     }

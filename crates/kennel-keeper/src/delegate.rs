@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kennel_sys::process::Nofile;
-use kennel_sys::spawn::{Child, Exec, Settings, Spawner};
+use kennel_sys::spawn::{Child, Exec, Spawner};
 use kennel_sys::{pidfd, wait};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
@@ -100,19 +100,7 @@ fn spawn(argv: &[CString], fds: &[BorrowedFd<'_>], nofile: Option<Nofile>, runti
     let mut entry = OsString::from("XDG_RUNTIME_DIR=");
     entry.push(runtime);
     env.push(CString::new(entry.into_vec())?);
-    let exec = Exec {
-        argv,
-        env: &env,
-        cwd: c"/",
-        user: None,
-        umask: None,
-        fds,
-        settings: Settings::default(),
-        nofile,
-        tag: None,
-        no_new_privs: false,
-        cgroup: None,
-    };
+    let exec = Exec { nofile, ..Exec::new(argv, &env, fds) };
     Spawner::new()?.spawn(&exec).map_err(|failure| io::Error::from_raw_os_error(failure.errno))
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use kennel_sys::cgroup::{self, Group, Hierarchy};
 use kennel_sys::process;
-use kennel_sys::spawn::{Exec, Settings, Spawner, Stage};
+use kennel_sys::spawn::{Exec, Spawner, Stage};
 
 pub(crate) use self::refused::Refused;
 use crate::proto::Reason;
@@ -270,19 +270,7 @@ pub(crate) fn born_in(group: &Group, spawner: &mut Spawner, null: &OwnedFd) -> R
     use std::os::fd::AsFd;
     let argv = [c"/proc/self/no-such-program".to_owned()];
     let fds = [null.as_fd(), null.as_fd(), null.as_fd()];
-    let exec = Exec {
-        argv: &argv,
-        env: &[],
-        cwd: c"/",
-        user: None,
-        umask: None,
-        fds: &fds,
-        nofile: None,
-        tag: None,
-        settings: Settings::default(),
-        no_new_privs: false,
-        cgroup: Some(group.fd().as_fd()),
-    };
+    let exec = Exec { cgroup: Some(group.fd().as_fd()), ..Exec::new(&argv, &[], &fds) };
     match spawner.spawn(&exec) {
         Err(failure) if failure.stage == Stage::Exec => Ok(()),
         Err(failure) => Err(Refused::by_birth(group.directory(), &failure, is_root())),

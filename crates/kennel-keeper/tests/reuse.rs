@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kennel_keeper::proto::{Identity, Request, ScopeId};
-use kennel_sys::spawn::{Child, Exec, Settings, Spawner};
+use kennel_sys::spawn::{Child, Exec, Spawner};
 use kennel_sys::{pidfd, wait};
 use rig::{HARNESS, ORDINARY, Rig, World, wait_until};
 use rustix::process::Signal;
@@ -42,19 +42,7 @@ impl Stranger {
         let argv: Vec<_> = words.into_iter().map(|word| std::ffi::CString::new(word).unwrap()).collect();
         let stderr = std::io::stderr();
         let fds = [input.as_fd(), output.as_fd(), stderr.as_fd()];
-        let exec = Exec {
-            argv: &argv,
-            env: &[],
-            cwd: c"/",
-            user: None,
-            umask: None,
-            fds: &fds,
-            nofile: None,
-            tag: None,
-            settings: Settings::default(),
-            no_new_privs: false,
-            cgroup: None,
-        };
+        let exec = Exec::new(&argv, &[], &fds);
         let helper = Spawner::new().unwrap().spawn(&exec).unwrap();
         Self { helper, ask: Some(ask), answers: BufReader::new(answers) }
     }

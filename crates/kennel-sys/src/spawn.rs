@@ -61,6 +61,26 @@ pub struct Exec<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
 }
 
+impl<'a> Exec<'a> {
+    /// One that changes nothing: as our user with our limits, in `/`, without a tag, in our cgroup.
+    #[must_use]
+    pub fn new(argv: &'a [CString], env: &'a [CString], fds: &'a [BorrowedFd<'a>]) -> Self {
+        Self {
+            argv,
+            env,
+            cwd: c"/",
+            user: None,
+            umask: None,
+            fds,
+            nofile: None,
+            tag: None,
+            settings: Settings::default(),
+            no_new_privs: false,
+            cgroup: None,
+        }
+    }
+}
+
 /// Credentials to take on.
 #[derive(Debug, Clone, Copy)]
 pub struct User<'a> {
