@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kennel_testkit::{Scratch, Seen, Signal, User, send, wait_until};
+use kennel_testkit::{Scratch, Seen, Shown, Signal, User, send, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -33,18 +33,11 @@ fn start(scratch: &Scratch, isolation: &str, shape: &str, more: &str) -> u64 {
     scratch.ps("web")["pid"].as_u64().unwrap()
 }
 
-/// The number that a process has in its own namespace.
-fn inner(pid: u64) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
-    line.split_whitespace().next_back().unwrap().parse().unwrap()
-}
-
 #[test]
 fn numbers_counts_and_receipts_are_those_outside() {
     in_each(|scratch, isolation| {
         let main = start(scratch, isolation, "plain", "");
-        assert_eq!(inner(main), 2);
+        assert_eq!(Shown::of(main).inner(), 2);
         assert_eq!(scratch.ps("web")["processes"], 2);
         let status = &scratch.json(&["status", "web", "--json"])[0];
         let tree: Vec<u64> = status["tree"].as_array().unwrap().iter().map(|it| it["pid"].as_u64().unwrap()).collect();

@@ -7,11 +7,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kennel_testkit::{Scratch, User};
+use kennel_testkit::{Capabilities, Scratch, Shown, User};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-const NET_BIND_SERVICE: &str = "0000000000000400";
-const NOTHING: &str = "0000000000000000";
+const NET_BIND_SERVICE: u64 = 1 << 10;
+const SYS_RESOURCE: u64 = 1 << 24;
 
 /// Who runs kennel on which back end, as far as this machine has them.
 fn worlds() -> impl Iterator<Item = Scratch> {
@@ -33,48 +33,17 @@ fn is_reaper(scratch: &Scratch) -> bool {
     scratch.cgroups().is_empty()
 }
 
-/// The process of the service `web` as the kernel shows it.
-struct Process(String);
-
-impl Process {
-    /// Starts `web` with these keys.
-    fn new(scratch: &Scratch, keys: &str) -> Self {
-        scratch.config(&format!("services:\n  web:\n    command: ['@badchild@', --cell, '1', sleep]\n{keys}"));
-        scratch.ok(&["up", "-d"]);
-        let pid = scratch.ps("web")["pid"].as_u64().unwrap();
-        Self(format!("/proc/{pid}"))
-    }
-
-    fn file(&self, name: &str) -> String {
-        std::fs::read_to_string(format!("{}/{name}", self.0)).unwrap()
-    }
-
-    fn status(&self, field: &str) -> String {
-        let text = self.file("status");
-        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
-        line.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
-    fn limit(&self, name: &str) -> String {
-        let text = self.file("limits");
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
-    }
-
-    fn nice(&self) -> i32 {
-        self.file("stat").rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse().unwrap()
-    }
-
-    /// Effective, permitted, inheritable, ambient, bounding.
-    fn capabilities(&self) -> [String; 5] {
-        ["CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd"].map(|field| self.status(field))
-    }
+/// Starts `web` with these keys; its process as the kernel shows it.
+fn start(scratch: &Scratch, keys: &str) -> Shown {
+    scratch.config(&format!("services:\n  web:\n    command: ['@badchild@', --cell, '1', sleep]\n{keys}"));
+    scratch.ok(&["up", "-d"]);
+    Shown::of(scratch.ps("web")["pid"].as_u64().unwrap())
 }
 
 #[test]
 fn what_anybody_may_ask_for() {
     for scratch in worlds() {
-        let process = Process::new(
+        let process = start(
             &scratch,
             "
     nice: 5
@@ -102,8 +71,8 @@ fn what_anybody_may_ask_for() {
 #[test]
 fn nothing_is_set_that_nobody_asked_for() {
     for scratch in worlds() {
-        let process = Process::new(&scratch, "");
-        let own = Process("/proc/self".into());
+        let process = start(&scratch, "");
+        let own = Shown::own();
         for limit in ["Max open files", "Max core file size", "Max processes"] {
             assert_eq!(process.limit(limit), own.limit(limit), "{limit}");
         }
@@ -118,15 +87,15 @@ fn nothing_is_set_that_nobody_asked_for() {
 fn root_gives_and_takes_capabilities() {
     for scratch in worlds_of_root() {
         let keys = "    cap_drop: [ALL]\n    cap_add: [cap_net_bind_service]\n";
-        let process = Process::new(&scratch, keys);
-        let [effective, permitted, inheritable, ambient, bounding] = process.capabilities();
+        let process = start(&scratch, keys);
+        let Capabilities { effective, permitted, inheritable, ambient, bounding } = process.capabilities();
         assert_eq!([effective, permitted, bounding], [NET_BIND_SERVICE; 3]);
-        assert_eq!([inheritable, ambient], [NOTHING; 2]);
+        assert_eq!([inheritable, ambient], [0; 2]);
         scratch.down();
 
-        let process =
-            Process::new(&scratch, &format!("{keys}    user: '60201:60202'\n    working_dir: /\n    nice: -5\n"));
-        assert_eq!(process.capabilities(), [NET_BIND_SERVICE; 5]);
+        let process = start(&scratch, &format!("{keys}    user: '60201:60202'\n    working_dir: /\n    nice: -5\n"));
+        let Capabilities { effective, permitted, inheritable, ambient, bounding } = process.capabilities();
+        assert_eq!([effective, permitted, inheritable, ambient, bounding], [NET_BIND_SERVICE; 5]);
         assert_eq!(process.status("Uid"), "60201 60201 60201 60201");
         assert_eq!(process.status("Gid"), "60202 60202 60202 60202");
         assert_eq!(process.status("Groups"), "60202");
@@ -138,7 +107,7 @@ fn root_gives_and_takes_capabilities() {
 
 /// Whether this test has the capability `CAP_SYS_RESOURCE`, which containers withhold even from root.
 fn may_raise_limits() -> bool {
-    u64::from_str_radix(&Process("/proc/self".into()).status("CapEff"), 16).unwrap() & 1 << 24 != 0
+    Shown::own().capabilities().effective & SYS_RESOURCE != 0
 }
 
 /// A container withholds some of these rights even from root; then the refusal is what is tested.
@@ -146,11 +115,11 @@ fn may_raise_limits() -> bool {
 fn root_goes_before_others_where_it_may() {
     let Some(scratch) = Scratch::new(User::Root, Path::new(env!("CARGO_BIN_EXE_kennel"))) else { return };
     let keys = "    user: '60201'\n    working_dir: /\n    nice: -5\n    io_priority: realtime:2\n";
-    let process = Process::new(&scratch, keys);
+    let process = start(&scratch, keys);
     assert_eq!((process.nice(), process.status("Uid")), (-5, "60201 60201 60201 60201".into()));
     scratch.down();
     if may_raise_limits() {
-        let process = Process::new(
+        let process = start(
             &scratch,
             &format!("{keys}    oom_score_adj: -100\n    ulimits: {{ memlock: unlimited, msgqueue: 1234567 }}\n"),
         );
@@ -162,7 +131,7 @@ fn root_goes_before_others_where_it_may() {
         scratch.expect_nothing(DEADLINE);
     } else {
         refused(&scratch, "oom_score_adj: -100", &["web", "`oom_score_adj`", "-100", "CAP_SYS_RESOURCE"]);
-        if !Process("/proc/self".into()).limit("Max locked memory").ends_with("unlimited") {
+        if !Shown::own().limit("Max locked memory").ends_with("unlimited") {
             refused(
                 &scratch,
                 "ulimits: { memlock: unlimited }",
@@ -181,7 +150,7 @@ fn root_chooses_user_and_groups() {
             ("user: '60201'\n    group: '60202'", "60201", "60202", Some("60202")),
             ("user: '60201'", "60201", "60201", Some("60201")),
         ] {
-            let process = Process::new(&scratch, &format!("    working_dir: /\n    {keys}\n"));
+            let process = start(&scratch, &format!("    working_dir: /\n    {keys}\n"));
             assert_eq!(process.status("Uid"), [user; 4].join(" "), "{keys}");
             assert_eq!(process.status("Gid"), [group; 4].join(" "), "{keys}");
             match groups {
@@ -189,7 +158,8 @@ fn root_chooses_user_and_groups() {
                 None => assert!(process.status("Groups").split(' ').any(|one| one == group), "{keys}"),
             }
             if user != "0" {
-                assert_eq!([process.status("CapEff"), process.status("CapPrm")], [NOTHING; 2], "{keys}");
+                let Capabilities { effective, permitted, .. } = process.capabilities();
+                assert_eq!([effective, permitted], [0; 2], "{keys}");
             }
             scratch.down();
         }
@@ -200,7 +170,7 @@ fn root_chooses_user_and_groups() {
 #[test]
 fn what_is_executed_in_a_service_is_no_better() {
     for scratch in worlds() {
-        Process::new(&scratch, "    nice: 3\n    ulimits: { nofile: 77 }\n    no_new_privileges: true\n");
+        start(&scratch, "    nice: 3\n    ulimits: { nofile: 77 }\n    no_new_privileges: true\n");
         let script = "nice; ulimit -n; grep NoNewPrivs /proc/self/status";
         let output = scratch.ok(&["exec", "web", "--", "sh", "-c", script]);
         assert_eq!(output.stdout, "3\n77\nNoNewPrivs:\t1\n");
@@ -248,9 +218,9 @@ fn what_nobody_may_have() {
 #[test]
 fn an_ordinary_user_may_drop_capabilities() {
     for scratch in worlds().filter(|scratch| scratch.user() == User::Plain) {
-        let process = Process::new(&scratch, "    cap_drop: [ALL]\n");
-        let [effective, permitted, inheritable, ambient, _] = process.capabilities();
-        assert_eq!([effective, permitted, inheritable, ambient], [NOTHING; 4]);
+        let process = start(&scratch, "    cap_drop: [ALL]\n");
+        let Capabilities { effective, permitted, inheritable, ambient, .. } = process.capabilities();
+        assert_eq!([effective, permitted, inheritable, ambient], [0; 4]);
         assert_eq!(process.status("NoNewPrivs"), "1");
         scratch.down();
     }

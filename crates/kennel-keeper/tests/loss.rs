@@ -10,6 +10,7 @@ use std::time::Duration;
 use kennel_keeper::proto::{Exit, Place, Request, ScopeId};
 use kennel_sys::cgroup::{Group, Killer};
 use kennel_sys::wait;
+use kennel_testkit::Shown;
 use rig::{PATIENCE, Rig, World, describe, wait_until};
 use rustix::process::Signal;
 
@@ -206,11 +207,7 @@ fn nothing_wakes_an_idle_keeper() {
         for _ in 0..3 {
             rig.script(TREE);
         }
-        let switches = |pid: u32| {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap().to_owned();
-            line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
-        };
+        let switches = |pid: u32| Shown::of(pid).status("voluntary_ctxt_switches").parse::<u64>().unwrap();
         // Let it come to rest first: the count has to be the same for a while.
         let mut last = switches(rig.keeper.pid);
         wait_until(

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use kennel_keeper::proto::{Event, Exit, Isolation, Place, Request, ScopeId, SpawnErrorKind};
 use kennel_sys::{pidfd, process, wait};
+use kennel_testkit::Shown;
 use rig::freeze::Frozen;
 use rig::{Rig, World, describe, wait_until};
 use rustix::process::Signal;
@@ -34,17 +35,10 @@ fn in_each(isolation: Isolation, body: impl Fn(&mut Rig)) {
     }
 }
 
-/// Number of a process in its own namespace.
-fn inner(pid: u32) -> u32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
-    line.split_whitespace().next_back().unwrap().parse().unwrap()
-}
-
 /// The first process of the namespace that a process is in.
 fn init_of(rig: &Rig, pid: u32) -> u32 {
     let stat = kennel_sys::proc::stat(pid).unwrap();
-    assert_eq!((inner(stat.ppid), kennel_sys::proc::stat(stat.ppid).unwrap().ppid), (1, rig.keeper.pid));
+    assert_eq!((Shown::of(stat.ppid).inner(), kennel_sys::proc::stat(stat.ppid).unwrap().ppid), (1, rig.keeper.pid));
     stat.ppid
 }
 
@@ -57,7 +51,7 @@ fn numbers_are_those_outside() {
             let (pid, place, _) = rig.seen.spawned.get(&scope).unwrap();
             let pid = *pid;
             assert!(rig.services().contains(&pid), "{pid}: {:?}", describe(&rig.services()));
-            assert_ne!(inner(pid), pid);
+            assert_ne!(Shown::of(pid).inner(), pid);
             let members = match place {
                 Place::Cgroup(directory) => kennel_sys::proc::cgroup_members(directory),
                 Place::Reaper(init) => {
@@ -274,7 +268,7 @@ fn a_private_proc_shows_the_namespace_alone() {
         assert_eq!(text, "1 2\nkennel-init\n");
         // Outside nothing has changed.
         assert!(std::path::Path::new(&format!("/proc/{}", std::process::id())).exists());
-        assert_ne!(inner(pid), pid);
+        assert_ne!(Shown::of(pid).inner(), pid);
         rig.kill(scope);
     });
 }
@@ -431,7 +425,7 @@ fn a_plain_scope_beside_it_is_as_ever() {
         rig.isolation = Isolation::default();
         let plain = rig.script(TREE);
         let pid = |rig: &Rig, scope: ScopeId| rig.seen.spawned.get(&scope).unwrap().0;
-        assert_eq!(inner(pid(rig, plain)), pid(rig, plain));
+        assert_eq!(Shown::of(pid(rig, plain)).inner(), pid(rig, plain));
         rig.kill(inside);
         assert!(kennel_sys::proc::stat(pid(rig, plain)).is_some());
         rig.kill(plain);

@@ -8,6 +8,7 @@ mod rig;
 
 use kennel_keeper::proto::{Isolation, Limit, Privileges};
 use kennel_sys::{pidfd, process, wait};
+use kennel_testkit::{Capabilities, Shown};
 use rig::{Rig, World, describe, ids, wait_until};
 
 const WORLDS: [World; 4] = [World::Cgroup, World::Reaper, World::Delegated, World::RootReaper];
@@ -31,34 +32,10 @@ fn in_each(body: impl Fn(&mut Rig)) {
     }
 }
 
-/// What the kernel says of a process.
-struct Process(u32);
-
-impl Process {
-    fn file(&self, name: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{name}", self.0)).unwrap()
-    }
-
-    fn status(&self, field: &str) -> String {
-        let text = self.file("status");
-        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
-        line.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
-    fn limit(&self, name: &str) -> String {
-        let text = self.file("limits");
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
-    }
-
-    fn nice(&self) -> i32 {
-        self.file("stat").rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse().unwrap()
-    }
-
-    /// Effective, permitted, inheritable, ambient.
-    fn capabilities(&self) -> [u64; 4] {
-        ["CapEff", "CapPrm", "CapInh", "CapAmb"].map(|field| u64::from_str_radix(&self.status(field), 16).unwrap())
-    }
+/// Every set of capabilities but the one that bounds them.
+fn gained(process: &Shown) -> [u64; 4] {
+    let Capabilities { effective, permitted, inheritable, ambient, .. } = process.capabilities();
+    [effective, permitted, inheritable, ambient]
 }
 
 fn modest() -> Privileges {
@@ -84,9 +61,9 @@ fn what_needs_no_rights() {
         plan.privileges = modest();
         let (scope, pid) = rig.run_plan(plan);
         rig.wait_for_output(scope, "up\n");
-        let process = Process(pid);
+        let process = Shown::of(pid);
         assert_eq!(process.status("NoNewPrivs"), "1");
-        assert_eq!(process.capabilities(), [0; 4]);
+        assert_eq!(gained(&process), [0; 4]);
         assert_eq!(process.limit("Max core file size"), "0 4096");
         // In the place of the tag.
         assert_eq!(process.limit("Max realtime timeout"), "5000000 6000000");
@@ -95,7 +72,7 @@ fn what_needs_no_rights() {
         assert_eq!(process.file("oom_score_adj"), "77\n");
         // What it starts is bound as well.
         let child = process::children_of(pid).first().copied().unwrap();
-        assert_eq!((Process(child).nice(), Process(child).status("NoNewPrivs")), (4, "1".into()));
+        assert_eq!((Shown::of(child).nice(), Shown::of(child).status("NoNewPrivs")), (4, "1".into()));
         rig.kill(scope);
     });
 }
@@ -122,14 +99,14 @@ fn what_root_may_give() {
         }
         let (scope, pid) = rig.run_plan(plan);
         rig.wait_for_output(scope, "up\n");
-        let process = Process(pid);
+        let process = Shown::of(pid);
         assert_eq!(process.status("Uid"), "60204 60204 60204 60204");
-        assert_eq!(process.capabilities(), [NET_BIND_SERVICE; 4]);
-        assert_eq!(process.status("CapBnd"), format!("{NET_BIND_SERVICE:016x}"));
+        assert_eq!(gained(&process), [NET_BIND_SERVICE; 4]);
+        assert_eq!(process.capabilities().bounding, NET_BIND_SERVICE);
         assert_eq!(process.nice(), -5);
         // Nothing of it sticks to who started it.
-        assert_eq!(Process(rig.keeper.pid).nice(), 0);
-        assert_ne!(Process(rig.keeper.pid).capabilities()[0], NET_BIND_SERVICE);
+        assert_eq!(Shown::of(rig.keeper.pid).nice(), 0);
+        assert_ne!(Shown::of(rig.keeper.pid).capabilities().effective, NET_BIND_SERVICE);
         rig.kill(scope);
     });
 }
@@ -153,7 +130,7 @@ fn rights_do_not_loosen_what_binds_a_namespace_to_us() {
         }
         let (scope, pid) = rig.run_plan(plan);
         rig.wait_for_output(scope, "up\n");
-        assert_eq!(Process(pid).status("NoNewPrivs"), "1");
+        assert_eq!(Shown::of(pid).status("NoNewPrivs"), "1");
         // Stopped before, so that only the kernel can do it.
         let init = kennel_sys::proc::stat(pid).unwrap().ppid;
         let ours = [rig.daemon, init, rig.keeper.pid].map(|pid| pidfd::open(pid).unwrap());

@@ -4,22 +4,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use kennel_testkit::{Seen, wait_until};
+use kennel_testkit::{Seen, Shown, wait_until};
 
 use crate::{DEADLINE, PROGRAM, Shape};
-
-/// A line of `/proc/PID/status`.
-fn status(seen: &Seen, name: &str) -> String {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", seen.pid)).unwrap();
-    status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
-}
 
 #[test]
 fn the_finder_sees_into_other_pid_namespaces() {
     let shape = Shape::start(&["pid-namespace"]);
-    let inside = shape.others().iter().filter(|seen| status(seen, "NSpid:").split_whitespace().count() > 1).count();
+    let inside = shape.others().iter().filter(|seen| Shown::of(seen.pid).numbers().len() > 1).count();
     // The numbers inside our own namespace may already be two.
-    let outside = status(&shape.main_seen(), "NSpid:").split_whitespace().count();
+    let outside = Shown::of(shape.main_seen().pid).numbers().len();
     assert_eq!(outside, 1);
     assert_eq!(inside, 3);
 }
@@ -97,9 +91,9 @@ fn a_setuid_child_has_the_rights_of_its_owner() {
     let shape = Shape::start_with(&[], &["setuid", &copy.to_string_lossy()], |command| {
         command.uid(60_200).gid(60_200);
     });
-    assert!(status(&shape.main_seen(), "Uid:").starts_with("60200"));
+    assert!(Shown::of(shape.main_seen().pid).status("Uid").starts_with("60200"));
     wait_until(DEADLINE, "all its user ids are 0", || {
-        status(&shape.other(), "Uid:").split_whitespace().all(|uid| uid == "0")
+        Shown::of(shape.other().pid).status("Uid").split_whitespace().all(|uid| uid == "0")
     });
 }
 
