@@ -92,7 +92,7 @@ pub(crate) const ESCAPES: [Escape; 31] = [
         ..shape("tmux", Trees, "")
     },
     shape("bomb", Storms, "bomb 500"),
-    // Every process counts twice, and all bombs of a user share what there is.
+    // Every process counts twice.
     shape("leaderless-bomb", Storms, "leaderless 1000"),
     shape("spray", Storms, "spray 10000 1500"),
     shape("cont-storm", Storms, "cont-storm"),

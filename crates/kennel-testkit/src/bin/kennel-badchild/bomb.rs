@@ -38,13 +38,23 @@ pub(crate) fn run(most: u64, leaderless: bool) -> ExitCode {
     os::forever()
 }
 
-/// No more processes of this user than that, zombies included. Others' work goes first.
+/// No more processes of this bomb than that, zombies included. Others' work goes first.
+///
+/// The kernel counts all processes of a user together: a bomb that starts when another one of its user has grown past
+/// its own limit could not make a single process. So each is a user of its own, or is counted in a user namespace of
+/// its own; where neither can be had, all share what there is. Source: `getrlimit(2)`, `user_namespaces(7)`, Linux 5.14.
 pub(crate) fn bound(most: u64) {
     if let Err(error) = rustix::process::nice(10) {
         os::fail("nice", error);
     }
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        // SAFETY: takes flags; this process has one thread and shares nothing with another.
+        unsafe { libc::unshare(libc::CLONE_NEWUSER) };
+    }
+    // After that, or the limit would hold for what is counted outside.
     os::set_hard_limit(Resource::Nproc, most);
-    if rustix::process::geteuid().is_root() {
+    if is_root {
         let uid = FIRST_UID + rustix::process::getpid().as_raw_nonzero().get().unsigned_abs() % 1000;
         // Root of a user namespace that knows no other user is held by the limit as it is.
         if let Err(error) = os::become_user(Uid::from_raw(uid))
