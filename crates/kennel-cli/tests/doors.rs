@@ -4,10 +4,14 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kennel_testkit::{Scratch, Signal, User, send, wait_until};
@@ -159,4 +163,38 @@ fn stale_files_do_not_matter() {
     assert!(scratch.in_cells().iter().all(|seen| !old.contains(&seen.pid)));
     assert_eq!(scratch.in_cells().len(), 2);
     scratch.down();
+}
+
+/// A daemon that has been asked to end by somebody else says who it is, and nothing more.
+#[test]
+fn down_of_a_daemon_that_is_just_ending_finds_nothing_to_do() {
+    const ENDS: &str = r#"{"code":"shutting_down","status":503,"detail":"the daemon is shutting down"}"#;
+    let scratch = Scratch::any(kennel());
+    scratch.config(STACK);
+    scratch.ok(&["up", "-d"]);
+    let instance = scratch.instance_dir().file_name().unwrap().to_owned();
+    let socket = scratch.path("run/kennel").join(instance).join("api.sock");
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    stream.write_all(b"GET /v1/info HTTP/1.1\r\nHost: kennel\r\nConnection: close\r\n\r\n").unwrap();
+    let mut info = Vec::new();
+    stream.read_to_end(&mut info).unwrap();
+    scratch.down();
+
+    let _gone = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).unwrap();
+    let ends = format!("HTTP/1.1 503 X\r\ncontent-length: {}\r\n\r\n{ENDS}", ENDS.len()).into_bytes();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let _head = stream.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).count();
+            let answer = if count.fetch_add(1, Ordering::SeqCst) == 0 { &info } else { &ends };
+            // Who asks may have heard enough.
+            let _gone = stream.get_mut().write_all(answer);
+        }
+    });
+    let answer = scratch.json(&["down", "--json"]);
+    assert_eq!((&answer["ok"], &answer["left"]), (&true.into(), &0.into()), "{answer}");
+    assert!(asked.load(Ordering::SeqCst) > 1);
 }

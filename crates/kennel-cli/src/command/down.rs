@@ -21,10 +21,11 @@ use crate::signals::Signals;
 pub(super) const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn down(context: &mut Context, args: &Down) -> Result<u8, Failure> {
-    let Some(daemon) = context.connect().await? else { return nothing(context) };
+    // Taken hold of before anything is asked: afterwards there may be nobody left. One that is about to end anyway
+    // does what we want as well.
+    let found = context.look(async |daemon| Ok((daemon.clone(), daemon.departure().await?))).await?;
+    let Some((daemon, departure)) = found else { return nothing(context) };
     let mut signals = Signals::of_the_end().map_err(Failure::Own)?;
-    // Before anything is asked: afterwards there may be nobody left to take hold of.
-    let departure = daemon.departure().await?;
     let mut progress = Progress::new(&daemon, Goal::Down, WORTH_SHOWING).await;
     let mut stopping = Stopping::begin(&daemon, args.timeout);
     let answer = loop {
