@@ -148,8 +148,9 @@ fn unpack(cache: &Path, root: &Path, name: &str, packages: impl Fn() -> Result<V
     let download = || run::program("apt-get", [vec!["-qq".into(), "download".into()], packages()?].concat(), &debs);
     if download().is_err() {
         eprintln!("vm: renewing the list of packages");
-        crate::setup::apt(&["update"])?;
-        download()?;
+        crate::setup::apt(&["update"]).and_then(|()| download()).map_err(|why| {
+            format!("Debian's packages for the emulated machine ({name}) cannot be had, so nothing ran in it: {why}")
+        })?;
     }
     let entries = fs::read_dir(&debs).map_err(|error| say("read the packages", &error))?;
     for deb in entries.flatten() {

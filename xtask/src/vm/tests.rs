@@ -10,8 +10,9 @@ use crate::{Result, run};
 /// A test program by package and name, and the tests of it that run in the guest.
 type Chosen = (&'static str, &'static str, &'static [&'static str]);
 
-/// The core of the matrix; what needs controllers or another kernel than the one tests usually run on; limits.
-const CHOSEN: [Chosen; 5] = [
+/// The core of the matrix; what needs controllers or another kernel than the one tests usually run on; limits; what
+/// `kennel doctor` finds and advises.
+const CHOSEN: [Chosen; 8] = [
     (
         "kennel-cli",
         "matrix",
@@ -23,8 +24,19 @@ const CHOSEN: [Chosen; 5] = [
         ],
     ),
     ("kennel-cli", "place", &["no_process_is_in_an_inner_group", "after_a_kill_of_everything_of_ours"]),
-    ("kennel-cli", "privileges", &["what_anybody_may_ask_for"]),
+    ("kennel-cli", "privileges", &["what_anybody_may_ask_for", "root_goes_before_others_where_it_may"]),
+    ("kennel-cli", "doctor", &["what_the_kernel_can_do_is_tried"]),
+    (
+        "kennel-cli",
+        "advice",
+        &[
+            "a_tree_that_is_read_only_is_made_writable",
+            "a_tree_that_is_not_mounted_is_mounted",
+            "a_user_moves_a_shell_into_a_group",
+        ],
+    ),
     ("kennel-keeper", "scopes", &["what_has_no_leader_dies", "a_scope_makes_groups_of_its_own_and_still_dies"]),
+    ("kennel-keeper", "privileges", &["what_root_may_give"]),
     ("kennel-keeper", "pidns", &["nothing_outlives_everything_of_ours_in_delegated_cgroups"]),
 ];
 
@@ -32,9 +44,9 @@ const CHOSEN: [Chosen; 5] = [
 const LIMIT: u32 = 300;
 
 /// Programs that tests start by name.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 19] = [
     "sh", "bash", "setsid", "setpriv", "sleep", "cat", "true", "env", "kill", "nohup", "unshare", "mount", "umount",
-    "grep",
+    "grep", "sed", "head", "mv", "chown", "mkdir",
 ];
 
 /// What was built, and where.
