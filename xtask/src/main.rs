@@ -21,7 +21,7 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   demo [ARGS]   set up what a build needs, build, and run the example stack in examples/zoo
   test [ARGS]   set up what the tests need, build, and run every test (ARGS go to nextest)
   lint          format, clippy, tidy, dependency gates
-  ci            lint, then test: what .ci/run does
+  ci            lint, vm, then test: what .ci/run does
   setup         install what the tests need and is missing (Debian packages, npm packages, cargo-nextest)
   tidy          repository rules: crate arrows, file length, changelog fragments, links, markers, licences
   fmt           format everything
@@ -63,7 +63,7 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "demo" => chores::demo(rest),
         "test" => chores::test(rest),
         "lint" => chores::lint(),
-        "ci" => chores::lint().and_then(|()| chores::test(&[])),
+        "ci" => chores::lint().and_then(|()| chores::vm(&[])).and_then(|()| chores::test(&[])),
         "setup" => setup::for_tests(),
         "tidy" => tidy::check(),
         "fmt" => run::cargo(["fmt", "--all"]),
