@@ -11,14 +11,10 @@ use kennel_keeper::proto::{Exit, Limit, Privileges, Setting, SpawnErrorKind};
 use rig::{Rig, World, ids};
 
 fn in_each(body: impl Fn(&mut Rig)) {
-    for world in [World::Cgroup, World::Reaper] {
-        if world.is_here() {
-            let mut rig = Rig::new(world);
-            body(&mut rig);
-            rig.no_service_is_left();
-            rig.finish();
-        }
-    }
+    rig::in_each(|rig| {
+        body(rig);
+        rig.no_service_is_left();
+    });
 }
 
 fn file(rig: &Rig, name: &str, text: &str, mode: u32) -> String {

@@ -7,19 +7,8 @@ mod rig;
 use std::os::fd::OwnedFd;
 
 use kennel_keeper::proto::{Backend, Event, Exit, Place, Request, Stdio};
-use rig::{HARNESS, Rig, World, describe, wait_until};
+use rig::{HARNESS, Rig, World, describe, in_each, wait_until};
 use rustix::process::Signal;
-
-/// Runs a test body in the worlds that this machine has; afterwards nothing may be left.
-fn in_each(body: impl Fn(&mut Rig)) {
-    for world in [World::Cgroup, World::Reaper] {
-        if world.is_here() {
-            let mut rig = Rig::new(world);
-            body(&mut rig);
-            rig.finish();
-        }
-    }
-}
 
 /// Starts what the script says, kills it, and proves that nothing is left.
 fn dies(script: &str) {

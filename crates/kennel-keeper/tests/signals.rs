@@ -10,17 +10,7 @@ use std::io::Read;
 
 use kennel_keeper::proto::{Exit, Identity, KillStage, Request, ScopeId, SignalRefused};
 use kennel_sys::{identity, pidfd, proc, wait};
-use rig::{Rig, World, describe, wait_until};
-
-fn in_each(body: impl Fn(&mut Rig)) {
-    for world in [World::Cgroup, World::Reaper] {
-        if world.is_here() {
-            let mut rig = Rig::new(world);
-            body(&mut rig);
-            rig.finish();
-        }
-    }
-}
+use rig::{Rig, World, describe, in_each, wait_until};
 
 fn identity(pid: u32) -> Identity {
     let it = identity::Identity::read(pid, pidfd::open(pid).unwrap()).unwrap();
