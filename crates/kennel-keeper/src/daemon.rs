@@ -28,6 +28,8 @@ pub(crate) struct Daemon {
     pub(crate) channel: Channel,
     /// It has said hello: from then on it is told what happens.
     pub(crate) greeted: bool,
+    /// It does not take its events as fast as they come.
+    pub(crate) is_behind: bool,
 }
 
 impl Daemon {
@@ -48,7 +50,7 @@ impl Daemon {
         let env = environment()?;
         let exec = Exec { nofile: setup.nofile, ..Exec::new(&argv, &env, &fds) };
         let child = spawner.spawn(&exec).map_err(|failure| io::Error::from_raw_os_error(failure.errno))?;
-        Ok(Self { pid: child.pid, pidfd: child.pidfd, channel: Channel::new(ours), greeted: false })
+        Ok(Self { pid: child.pid, pidfd: child.pidfd, channel: Channel::new(ours), greeted: false, is_behind: false })
     }
 
     /// Ends it; its exit is reported like any other.

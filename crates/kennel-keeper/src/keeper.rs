@@ -344,6 +344,9 @@ impl Keeper {
                 return;
             }
         };
+        if std::mem::replace(&mut daemon.is_behind, waiting) == waiting {
+            return;
+        }
         let flags = if waiting { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
         let data = epoll::EventData::new_u64(CHANNEL);
         // Fails only after it was taken out of the set, because the connection is closed.

@@ -155,6 +155,9 @@ impl SignalFd {
                             pending |= 1 << (number - 1);
                         }
                     }
+                    if bytes < buffer.len() {
+                        return Ok(pending);
+                    }
                 }
                 Err(rustix::io::Errno::AGAIN) => return Ok(pending),
                 Err(rustix::io::Errno::INTR) => {}
