@@ -258,14 +258,13 @@ impl Driver {
                     Ok(()) => events.drain(..).for_each(|event| self.keeper_event(event)),
                     Err(error) => self.lose_keeper(&error),
                 },
-                Some(input) = self.inbox.recv() => {
-                    self.input(input);
-                    // Requests come in bursts; one turn for all of them.
-                    while let Ok(input) = self.inbox.try_recv() {
-                        self.input(input);
-                    }
-                },
+                Some(input) = self.inbox.recv() => self.input(input),
                 () = timer => {}
+            }
+            // Requests come in bursts; one turn for all of them. Also after something else: a service that makes
+            // processes faster than their ends are heard of leaves no moment in which the keeper says nothing.
+            while let Ok(input) = self.inbox.try_recv() {
+                self.input(input);
             }
             while let Some(key) = self.timers.pop(Instant::now()) {
                 self.elapsed(key);

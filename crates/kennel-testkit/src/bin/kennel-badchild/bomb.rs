@@ -44,7 +44,8 @@ pub(crate) fn run(most: u64, leaderless: bool) -> ExitCode {
 /// its own limit could not make a single process. So each is a user of its own, or is counted in a user namespace of
 /// its own; where neither can be had, all share what there is. Source: `getrlimit(2)`, `user_namespaces(7)`, Linux 5.14.
 pub(crate) fn bound(most: u64) {
-    if let Err(error) = rustix::process::nice(10) {
+    // As far back as it goes: a thousand that fork are a thousand shares of the machine. At 10 the daemon got 2 % of it.
+    if let Err(error) = rustix::process::nice(19) {
         os::fail("nice", error);
     }
     let is_root = rustix::process::geteuid().is_root();
