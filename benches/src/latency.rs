@@ -28,8 +28,7 @@ fn rounds(kennel: &Path, event: &str) -> Vec<Duration> {
     let mut pid = scratch.ps("s")["pid"].as_u64().expect("it runs");
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
-        // Trees younger than 10 ms are a case of their own: the kernel holds their notices back.
-        kennel_sys::process::pause(Duration::from_millis(30));
+        kennel_sys::process::pause(bare::LIFE);
         let handle = pidfd::open(u32::try_from(pid).expect("a pid")).expect("it lives");
         let begin = Instant::now();
         pidfd::send_signal(&handle, SIGKILL).expect("it is ours");

@@ -44,6 +44,22 @@ pub fn raise_nofile() -> io::Result<Nofile> {
     Ok(Nofile { current: before.current, maximum: before.maximum })
 }
 
+/// Has this thread wait for its turn when it is woken, instead of interrupting whoever runs.
+///
+/// # Errors
+/// What `sched_setscheduler(2)` says; none is known.
+///
+/// Source: `sched(7)`, `SCHED_BATCH`.
+pub fn never_interrupts() -> io::Result<()> {
+    // SAFETY: all-zero is a valid `sched_param`, and 0 the only priority that this policy has.
+    let priority: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: reads one live `sched_param`; 0 is the calling thread.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const priority) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// A limit of open descriptors; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nofile {

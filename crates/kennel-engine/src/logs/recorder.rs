@@ -64,7 +64,12 @@ impl Recorder {
             next: WAKE + 1,
             buffer: vec![0; 64 << 10],
         };
-        thread::Builder::new().name("logs".into()).stack_size(256 << 10).spawn(move || thread.run())?;
+        thread::Builder::new().name("logs".into()).stack_size(256 << 10).spawn(move || {
+            // The last that a dying process does before its parent hears of it is to close its pipes, which wakes us; and
+            // one that writes much gets on with it. Refused, it is as good as any other thread.
+            let _as_others = kennel_sys::process::never_interrupts();
+            thread.run();
+        })?;
         Ok(Self { inner: Arc::new(Inner { commands, wake, appended: seen }) })
     }
 
