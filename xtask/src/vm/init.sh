@@ -7,7 +7,8 @@ $box mount -t devtmpfs devtmpfs /dev
 $box mkdir -p /dev/pts /dev/shm /run/user
 $box mount -t devpts devpts /dev/pts
 $box mount -t tmpfs -o mode=1777 tmpfs /dev/shm
-$box mount -t tmpfs -o mode=1777,size=60% tmpfs /tmp
+# Nothing is mounted on /tmp: what was built there on the host is there in the guest, too.
+$box chmod 1777 /tmp
 $box mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup
 # As on a machine that is run by systemd: the controllers reach everybody who is given a part of the tree.
 echo "+cpu +memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
