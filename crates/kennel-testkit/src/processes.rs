@@ -9,6 +9,8 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 pub struct Seen {
     /// Process id.
     pub pid: u32,
+    /// Begin, clock ticks since boot: a number alone is another process's soon enough where thousands are made.
+    pub start_ticks: u64,
     /// Parent's process id.
     pub ppid: u32,
     /// State letter of its first thread.
@@ -82,6 +84,8 @@ fn read(pid: u32, limits: &str) -> Option<Seen> {
     let mut fields = back.split_whitespace();
     let state = fields.next()?.chars().next()?;
     let ppid = fields.next()?.parse().ok()?;
+    // Field 22 of `proc_pid_stat(5)`; the parent was the fourth.
+    let start_ticks = fields.nth(17)?.parse().ok()?;
     let mut living = !matches!(state, 'Z' | 'X');
     if !living {
         // A zombie leader whose other threads run on shows them here; a dead process only itself.
@@ -94,7 +98,7 @@ fn read(pid: u32, limits: &str) -> Option<Seen> {
     };
     let [_, mark] = limit(limits, MARK);
     let [cell, _] = limit(limits, "Max file locks");
-    Some(Seen { pid, ppid, state, living, cell, mark, command })
+    Some(Seen { pid, start_ticks, ppid, state, living, cell, mark, command })
 }
 
 /// Soft and hard value of one line of `/proc/PID/limits`.

@@ -91,10 +91,10 @@ pub(crate) const ESCAPES: [Escape; 31] = [
         ),
         ..shape("tmux", Trees, "")
     },
-    shape("bomb", Storms, "bomb 500"),
+    shape("bomb", Storms, "bomb 200"),
     // Every process counts twice.
-    shape("leaderless-bomb", Storms, "leaderless 1000"),
-    shape("spray", Storms, "spray 10000 1500"),
+    shape("leaderless-bomb", Storms, "leaderless 400"),
+    shape("spray", Storms, "spray 10000 400"),
     shape("cont-storm", Storms, "cont-storm"),
     shape("traced", Held, "traced"),
     shape("traced-exit", Held, "traced"),

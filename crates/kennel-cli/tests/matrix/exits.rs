@@ -1,5 +1,7 @@
 //! The ways to end.
 
+use std::collections::HashSet;
+
 use kennel_testkit::{Seen, Signal, send, wait_for, wait_until};
 
 use crate::record::Verdict;
@@ -141,11 +143,12 @@ pub(crate) fn both_killed(stack: &Stack) {
     let (at_once, later): (Vec<Cell>, Vec<Cell>) =
         stack.cells.iter().partition(|cell| stack.environment.ends_alone(cell.name()));
     let mut verdicts = stack.end_within(&at_once, DEADLINE);
-    let old: Vec<u32> = stack.scratch.in_cells().iter().map(|seen| seen.pid).collect();
+    let who = |seen: &Seen| (seen.pid, seen.start_ticks);
+    let old: HashSet<(u32, u64)> = stack.scratch.in_cells().iter().map(who).collect();
     stack.up();
     let seen = stack.scratch.in_cells();
     for cell in later {
-        let left = of(&seen, cell).filter(|seen| old.contains(&seen.pid)).cloned().collect();
+        let left = of(&seen, cell).filter(|seen| old.contains(&who(seen))).cloned().collect();
         let mut verdict = Verdict::new(cell.name(), left);
         verdict.note = "by the next command".to_owned();
         verdicts.push(verdict);

@@ -117,6 +117,10 @@ pub(crate) fn keeper_killed(stack: &Stack) {
 pub(crate) fn both_killed(stack: &Stack) {
     let holders = Holders::up(stack);
     kill_both(stack);
+    if !stack.cells.iter().all(|cell| stack.environment.ends_alone(cell.name())) {
+        // Nobody is there who could: the next command kills, and does not claim that they are gone.
+        stack.scratch.kennel(&["down", "--json"]);
+    }
     still_held(stack, &holders);
     let_go(stack, "both_killed", holders);
 }
