@@ -263,7 +263,7 @@ fn up() {
 fn stop_and_down() {
     let receipts = vec![samples::stuck("db")];
     let action = ActionReport { ok: false, left: 1, receipts: receipts.clone(), started: Vec::new() };
-    let down = DownReport { ok: false, left: 1, receipts, duration_ms: 20_000 };
+    let down = DownReport { ok: false, left: 1, receipts, leftovers: Vec::new(), duration_ms: 20_000 };
     insta::assert_snapshot!(pretty(&action), @r#"
     {
       "ok": false,

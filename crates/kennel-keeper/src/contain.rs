@@ -158,6 +158,11 @@ impl Contain {
         self.reapers.tick(now, out);
     }
 
+    /// Who lives in what an earlier keeper left.
+    pub(crate) fn leftovers(&self) -> Vec<u32> {
+        self.cgroups.as_ref().map(Cgroups::leftovers).unwrap_or_default()
+    }
+
     /// Whether no scope has anything alive in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.reapers.is_empty() && self.cgroups.as_ref().map_or(true, Cgroups::is_empty)

@@ -92,6 +92,11 @@ impl Hunt {
         self.next
     }
 
+    /// Who lived at the last pass.
+    pub(crate) fn living(&self) -> impl Iterator<Item = u32> {
+        self.seen.iter().map(|(pid, _)| *pid)
+    }
+
     /// Whether the dead should be left as they are for now: a zombie counts against the limit of its user's
     /// processes, so a tree that has come up to that limit has the less room to fork the more of it is dead.
     pub(crate) fn is_crowded(&self) -> bool {

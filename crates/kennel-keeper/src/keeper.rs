@@ -1,12 +1,13 @@
 //! The loop: what the daemon asks, what the kernel tells, what is due.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use kennel_sys::cgroup::survivors;
 use kennel_sys::signal::SignalFd;
 use kennel_sys::spawn::Spawner;
 use kennel_sys::wait::{self, News};
@@ -31,6 +32,8 @@ const BATCH: usize = 64;
 /// Most children reaped before anything else is looked at: a service that makes them faster than they can be reaped
 /// must not keep its own stop from being heard.
 const REAPED: usize = 256;
+/// Most survivors in one report.
+const REPORTED: usize = 64;
 
 /// Everything a running keeper has.
 pub(crate) struct Keeper {
@@ -48,6 +51,8 @@ pub(crate) struct Keeper {
     losses: Losses,
     /// What an earlier keeper left and what could not be ended at the start.
     leftovers: Option<Leftovers>,
+    /// Who the daemon knows to be left of it.
+    told_left: BTreeSet<u32>,
     next_start: Option<Instant>,
     /// More children wait to be reaped, and no signal will say so again.
     unreaped: bool,
@@ -90,6 +95,7 @@ impl Keeper {
             daemon: None,
             losses: Losses::default(),
             leftovers: leftovers.flatten(),
+            told_left: BTreeSet::new(),
             next_start: None,
             unreaped: false,
             leaving: None,
@@ -173,6 +179,7 @@ impl Keeper {
         if let Some(leftovers) = self.leftovers.take_if(|leftovers| leftovers.due() <= now) {
             self.leftovers = leftovers.go_on();
         }
+        self.tell_leftovers(out);
         if self.next_start.is_some_and(|due| due <= now) {
             self.next_start = None;
             if let Err(error) = self.start_daemon(None) {
@@ -228,6 +235,8 @@ impl Keeper {
                 // What has happened until now is part of the welcome; what comes after it is told.
                 self.publish(std::mem::take(out));
                 self.welcome();
+                self.told_left.clear();
+                self.tell_leftovers(out);
                 kennel_sys::crash_point!("start.welcomed");
             }
             Request::Spawn(spawn) => {
@@ -250,6 +259,18 @@ impl Keeper {
                 self.contain.kill_all(out);
                 kennel_sys::crash_point!("end.bye-heard");
             }
+        }
+    }
+
+    /// Says who is left of an earlier keeper, if that has changed.
+    fn tell_leftovers(&mut self, out: &mut Vec<Event>) {
+        let hunted = self.leftovers.iter().flat_map(Leftovers::left);
+        let left: BTreeSet<u32> = hunted.chain(self.contain.leftovers()).collect();
+        if left != self.told_left {
+            let pids: Vec<u32> = left.iter().copied().collect();
+            let survivors = survivors(&pids, REPORTED).into_iter().map(Into::into).collect();
+            out.push(Event::Leftovers { survivors });
+            self.told_left = left;
         }
     }
 
@@ -306,6 +327,7 @@ impl Keeper {
             }
             Event::Stuck { scope, survivors } => note!("scope {} will not empty: {survivors:?}", scope.0),
             Event::Welcome { .. }
+            | Event::Leftovers { .. }
             | Event::Reaped { .. }
             | Event::Stage { .. }
             | Event::Escaped { .. }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// Version of this protocol; a peer with another one is refused by name.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// One scope as the daemon numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -242,6 +242,12 @@ pub enum Event {
         process: Survivor,
         /// The cgroup it is in, as `/proc/PID/cgroup` shows it.
         path: String,
+    },
+    /// What an earlier keeper left and what has not ended yet, although it was killed. Follows the welcome if there is
+    /// any, and is told anew whenever it has changed; in the end nobody.
+    Leftovers {
+        /// Who is left.
+        survivors: Vec<Survivor>,
     },
     /// Answer to `SignalProcess`.
     Signalled {

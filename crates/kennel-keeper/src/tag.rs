@@ -74,6 +74,11 @@ impl Leftovers {
         self.hunt.due()
     }
 
+    /// Who was left at the last look.
+    pub(crate) fn left(&self) -> impl Iterator<Item = u32> {
+        self.hunt.living()
+    }
+
     /// Looks again, when due; `None` when nothing is left.
     pub(crate) fn go_on(mut self) -> Option<Self> {
         match self.step()? {

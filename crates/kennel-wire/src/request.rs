@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Receipt};
+use crate::{Exit, Receipt, Survivor};
 
 /// `POST /v1/up`: load the configuration and start services in dependency order.
 /// Answered by [`UpReport`] once each is ready, completed or failed.
@@ -120,7 +120,7 @@ pub struct DownRequest {
 }
 
 /// Answer to `down`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DownReport {
     /// Whether nothing is left.
     pub ok: bool,
@@ -128,6 +128,9 @@ pub struct DownReport {
     pub left: u32,
     /// One for each instance that was stopped.
     pub receipts: Vec<Receipt>,
+    /// What an earlier kennel that was lost left, was killed and has not ended yet; in `left`, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Survivor>,
     /// Of the whole.
     pub duration_ms: u64,
 }

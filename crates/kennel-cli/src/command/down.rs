@@ -63,7 +63,7 @@ fn code(report: &DownReport) -> u8 {
 
 fn nothing(context: &mut Context) -> Result<u8, Failure> {
     if context.global.json {
-        context.screen.json(&DownReport { ok: true, left: 0, receipts: Vec::new(), duration_ms: 0 })?;
+        context.screen.json(&DownReport { ok: true, ..DownReport::default() })?;
     } else {
         context.screen.remark("nothing runs here\n");
     }
@@ -80,6 +80,10 @@ pub(super) fn show(context: &mut Context, report: &DownReport, alone: bool) -> R
         return Ok(());
     }
     let mut text = receipt::summary(&report.receipts, context.global.verbose, screen.paint);
+    if !report.leftovers.is_empty() {
+        text.push_str("left by an earlier kennel, killed, and not ended yet\n");
+        text.push_str(&receipt::survivors(&report.leftovers, screen.paint));
+    }
     text.push_str(&total(report));
     screen.out(&text)
 }
@@ -90,6 +94,7 @@ fn total(report: &DownReport) -> String {
         return "nothing was left to stop\n".to_owned();
     }
     let count = match report.receipts.len() {
+        0 => return format!("nothing was left to stop that can be stopped, left {}\n", report.left),
         1 => "1 service".to_owned(),
         count => format!("{count} services"),
     };

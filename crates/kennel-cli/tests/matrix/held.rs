@@ -119,7 +119,15 @@ pub(crate) fn both_killed(stack: &Stack) {
     kill_both(stack);
     if !stack.cells.iter().all(|cell| stack.environment.ends_alone(cell.name())) {
         // Nobody is there who could: the next command kills, and does not claim that they are gone.
-        stack.scratch.kennel(&["down", "--json"]);
+        let answer = stack.scratch.kennel(&["down", "--json"]);
+        let said: serde_json::Value = serde_json::from_str(&answer.stdout).expect("json");
+        assert_eq!(answer.code(), 6, "{said}");
+        let left = said["leftovers"].as_array().cloned().unwrap_or_default();
+        let said_left: Vec<u64> = left.iter().filter_map(|one| one["pid"].as_u64()).collect();
+        let held = stack.cells.iter().flat_map(|cell| holders.held(*cell));
+        let living: Vec<u64> = held.filter(|seen| seen.living).map(|seen| seen.pid.into()).collect();
+        // A tracer that does not hold the exit itself only keeps a zombie.
+        assert!(!living.is_empty() && living.iter().all(|pid| said_left.contains(pid)), "{living:?}: {said}");
     }
     still_held(stack, &holders);
     let_go(stack, "both_killed", holders);

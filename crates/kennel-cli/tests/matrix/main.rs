@@ -119,7 +119,7 @@ cells! {
     both_killed {
         trees: matrix_cgroup matrix_delegated matrix_reaper matrix_pidns matrix_pidns_user; matrix_reaper_root,
         storms: ; matrix_cgroup matrix_delegated matrix_reaper matrix_reaper_root matrix_pidns matrix_pidns_user,
-        held: ; matrix_cgroup matrix_delegated matrix_reaper matrix_reaper_root matrix_pidns matrix_pidns_user,
+        held: matrix_cgroup; matrix_delegated matrix_reaper matrix_reaper_root matrix_pidns matrix_pidns_user,
     }
     client_killed {
         trees: matrix_cgroup matrix_reaper; matrix_delegated matrix_reaper_root matrix_pidns matrix_pidns_user,

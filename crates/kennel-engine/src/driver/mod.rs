@@ -29,7 +29,7 @@ use kennel_sys::cgroup;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, Containment, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, Problem,
-    RunReport, RunRequest, ServiceStatus, SignalReport,
+    RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -154,6 +154,8 @@ pub struct Driver {
     down_since: Option<Instant>,
     /// Scopes of a lost daemon that are not empty yet.
     inherited: HashSet<u64>,
+    /// What an earlier keeper left and what has not ended yet.
+    leftovers: Vec<Survivor>,
     /// Services that were ended with a lost daemon.
     lost: Vec<ServiceStatus>,
 }
@@ -220,6 +222,7 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
         started_at: Timestamp::now(),
         down_since: None,
         inherited: HashSet::new(),
+        leftovers: Vec::new(),
         lost: Vec::new(),
     };
     driver.events.publish(None, None, EventKind::DaemonStarted { pid: std::process::id() });
@@ -274,7 +277,7 @@ impl Driver {
             kennel_sys::crash_point!("daemon.recorded");
             tokio::task::yield_now().await;
         }
-        self.events.publish(None, None, EventKind::ShutdownCompleted { left: 0 });
+        self.events.publish(None, None, EventKind::ShutdownCompleted { left: self.leftovers_left() });
         self.events.flush();
         self.recorder.drain().await;
         let end = if self.keeper_lost { End::WithoutKeeper } else { End::Said };
@@ -368,6 +371,7 @@ impl Driver {
                 // Comes with the report of who is left.
                 KillStage::Stuck => {}
             },
+            proto::Event::Leftovers { survivors } => self.leftovers(survivors),
             proto::Event::Signalled { scope, process, refused } => self.signalled(scope.0, process, refused),
             proto::Event::Escaped { scope, process, path } => self.escaped(scope.0, process, path),
         }

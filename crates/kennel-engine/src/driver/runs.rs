@@ -179,6 +179,20 @@ impl Driver {
         self.note_receipt(&name, &receipt);
     }
 
+    /// Who is left of an earlier keeper, as it is now.
+    pub(super) fn leftovers(&mut self, survivors: Vec<proto::Survivor>) {
+        let pids: Vec<u32> = survivors.iter().map(|one| one.pid).collect();
+        match pids.is_empty() {
+            true => tracing::info!("nothing of an earlier kennel is left any more"),
+            false => tracing::warn!(?pids, "what an earlier kennel left is killed and does not end yet"),
+        }
+        self.leftovers = survivors.into_iter().map(view::wire_survivor).collect();
+    }
+
+    pub(super) fn leftovers_left(&self) -> u32 {
+        u32::try_from(self.leftovers.len()).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn run_event(&mut self, id: u64, event: Event) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let state = std::mem::take(&mut run.state);

@@ -102,7 +102,9 @@ impl Driver {
             }
             WaitsFor::Down { since, reply } => {
                 let duration_ms = millis(since.elapsed());
-                drop(reply.send(DownReport { ok: left == 0, left, receipts, duration_ms }));
+                let leftovers = self.leftovers.clone();
+                let left = left + self.leftovers_left();
+                drop(reply.send(DownReport { ok: left == 0, left, receipts, leftovers, duration_ms }));
             }
         }
     }

@@ -22,6 +22,7 @@ const STUCK: u8 = 7;
 const STAGE: u8 = 8;
 const ESCAPED: u8 = 9;
 const SIGNALLED: u8 = 10;
+const LEFTOVERS: u8 = 11;
 
 const CGROUP: u8 = 1;
 const REAPER: u8 = 2;
@@ -113,6 +114,10 @@ pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
             write_survivor(&mut writer, process);
             writer.bytes(path.as_bytes());
         }
+        Event::Leftovers { survivors } => {
+            writer.u8(LEFTOVERS);
+            writer.list(survivors, write_survivor);
+        }
         Event::Signalled { scope, process, refused } => {
             writer.u8(SIGNALLED);
             writer.scope(*scope);
@@ -166,6 +171,7 @@ pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, Malformed>
         ESCAPED => {
             Event::Escaped { scope: reader.scope()?, process: read_survivor(&mut reader)?, path: reader.text()? }
         }
+        LEFTOVERS => Event::Leftovers { survivors: reader.list(read_survivor)? },
         SIGNALLED => Event::Signalled {
             scope: reader.scope()?,
             process: read_identity(&mut reader)?,

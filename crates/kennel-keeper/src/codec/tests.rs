@@ -165,6 +165,7 @@ fn event() -> impl Strategy<Value = Event> {
             stage: if stuck { KillStage::Stuck } else { KillStage::Sweep },
         }),
         (scope(), survivor(), ".{0,9}").prop_map(|(scope, process, path)| Event::Escaped { scope, process, path }),
+        vec(survivor(), 0..4).prop_map(|survivors| Event::Leftovers { survivors }),
         (scope(), identity(), proptest::option::of(refused())).prop_map(|(scope, process, refused)| Event::Signalled {
             scope,
             process,

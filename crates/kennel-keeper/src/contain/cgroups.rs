@@ -365,6 +365,11 @@ impl Cgroups {
         self.touched.extend(due.map(|(scope, _)| *scope));
     }
 
+    /// Who lives in the groups of an earlier keeper.
+    pub(crate) fn leftovers(&self) -> Vec<u32> {
+        self.stale.iter().flat_map(|(group, _)| group.members()).collect()
+    }
+
     /// What an earlier keeper left does not hold this one back: it stays for the next.
     pub(crate) fn is_empty(&self) -> bool {
         self.live.is_empty() && self.mains.is_empty()

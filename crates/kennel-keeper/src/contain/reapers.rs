@@ -465,7 +465,7 @@ impl Live {
             | Event::Stage { .. }
             | Event::Escaped { .. }
             | Event::Signalled { .. } => out.push(event),
-            Event::Welcome { .. } => {}
+            Event::Welcome { .. } | Event::Leftovers { .. } => {}
         }
     }
 }
