@@ -133,6 +133,24 @@ pub enum EventKind {
         /// Scopes of the lost one, all emptied.
         scopes: u32,
     },
+    /// Recorded events may be missing: the store was damaged, the power failed, or the disk was full for too long.
+    #[serde(rename = "store.recovered")]
+    StoreRecovered {
+        /// Where the damaged store is now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// Events that were taken over or are there still.
+        kept: u64,
+        /// First number whose event is missing; absent if none is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lost_from: Option<u64>,
+        /// Last number that may be missing, or was never given to an event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lost_to: Option<u64>,
+    },
+    /// Something was recorded here that cannot be read: it is damaged, or of a newer kennel.
+    #[serde(rename = "event.unreadable")]
+    Unreadable {},
     /// The keeper was lost; what it held is being emptied.
     #[serde(rename = "keeper.lost")]
     KeeperLost {},

@@ -16,6 +16,7 @@ pub(crate) fn line(event: &Event, paint: Paint) -> String {
         None if let Some(remark) = remark(&event.kind) => (remark, RED),
         Some(Phase::Down(receipt)) => (receipt::one_line(&receipt), DIM),
         Some(phase) => (phase.text(), phase.mark().1),
+        None if matches!(event.kind, EventKind::StoreRecovered { .. }) => (daemon(&event.kind), RED),
         None => (daemon(&event.kind), BOLD),
     };
     let who = event.service.as_deref().unwrap_or("kennel");
@@ -43,6 +44,17 @@ fn daemon(kind: &EventKind) -> String {
     match kind {
         EventKind::DaemonStarted { pid } => format!("daemon started, pid {pid}"),
         EventKind::DaemonRecovered { scopes } => format!("daemon recovered, {scopes} scopes emptied"),
+        EventKind::StoreRecovered { file, kept, lost_from, lost_to } => {
+            let lost = match (lost_from, lost_to) {
+                (Some(from), Some(to)) => format!(", {from} to {to} may be missing"),
+                _ => String::new(),
+            };
+            match file {
+                Some(file) => format!("events recovered from a damaged store: {kept} kept{lost}; it is now {file}"),
+                None => format!("events recovered: {kept} kept{lost}"),
+            }
+        }
+        EventKind::Unreadable {} => "an event that cannot be read".to_owned(),
         EventKind::KeeperLost {} => "keeper lost, everything is being stopped".to_owned(),
         EventKind::ShutdownCompleted { left } => format!("shutdown completed, left {left}"),
         // Everything else is about a service and has a phase.
@@ -79,6 +91,9 @@ mod tests {
         18  2026-01-02T03:04:05.678Z  kennel  keeper lost, everything is being stopped
         19  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0
         20  2026-01-02T03:04:05.678Z  web  process 103 left its cgroup for /: escaped --daemon
+        21  2026-01-02T03:04:05.678Z  kennel  events recovered from a damaged store: 90 kept, 91 to 95 may be missing; it is now /s/store.db.damaged-20260102T030405.000Z
+        22  2026-01-02T03:04:05.678Z  kennel  events recovered: 90 kept
+        23  2026-01-02T03:04:05.678Z  kennel  an event that cannot be read
         ");
     }
 }

@@ -54,6 +54,8 @@ impl Phase {
             EventKind::Escaped { .. }
             | EventKind::DaemonStarted { .. }
             | EventKind::DaemonRecovered { .. }
+            | EventKind::StoreRecovered { .. }
+            | EventKind::Unreadable {}
             | EventKind::KeeperLost {}
             | EventKind::ShutdownCompleted { .. } => return None,
         })

@@ -316,11 +316,21 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::KeeperLost {},
         EventKind::ShutdownCompleted { left: 0 },
         EventKind::Escaped { pid: 103, command: "escaped --daemon".into(), cgroup: "/".into() },
+        EventKind::StoreRecovered {
+            file: Some("/s/store.db.damaged-20260102T030405.000Z".into()),
+            kept: 90,
+            lost_from: Some(91),
+            lost_to: Some(95),
+        },
+        EventKind::StoreRecovered { file: None, kept: 90, lost_from: None, lost_to: None },
+        EventKind::Unreadable {},
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(
             kind,
             EventKind::DaemonStarted { .. }
+                | EventKind::StoreRecovered { .. }
+                | EventKind::Unreadable {}
                 | EventKind::DaemonRecovered { .. }
                 | EventKind::KeeperLost {}
                 | EventKind::ShutdownCompleted { .. }
