@@ -7,6 +7,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("kennel-core", &[]),
     ("kennel-sys", &[]),
     ("kennel-wire", &[]),
+    ("kennel-store", &["kennel-wire"]),
     ("kennel-keeper", &["kennel-sys"]),
     ("kennel-config", &["kennel-core"]),
     ("kennel-engine", &["kennel-core", "kennel-sys", "kennel-keeper", "kennel-wire"]),

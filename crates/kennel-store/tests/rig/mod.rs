@@ -1,0 +1,64 @@
+//! What the tests of the journal have in common.
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
+
+use std::path::Path;
+
+use kennel_store::{Journal, PAGE, Recent};
+use kennel_wire::{Event, EventKind};
+use tempfile::TempDir;
+
+pub(crate) fn open(dir: &Path) -> Journal {
+    Journal::open(dir, "boot").unwrap()
+}
+
+/// Numbers and publishes that many; the number of the last.
+pub(crate) fn say(journal: &mut Journal, count: u64) -> u64 {
+    for _ in 0..count {
+        journal.number(Some("web"), Some(1), EventKind::Stopped {});
+    }
+    journal.flush().unwrap()
+}
+
+/// A copy of all files but for the index, which a kill leaves to nobody: the state of a killed process.
+pub(crate) fn image(dir: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if !entry.file_name().to_string_lossy().ends_with("-shm") {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+/// The stream as a reader gets it who begins at its begin.
+pub(crate) fn all(journal: &Journal) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let since = events.last().map_or(0, |event| event.seq);
+        let page = match journal.after(since, PAGE) {
+            Recent::Events(page) if page.is_empty() => return events,
+            Recent::Events(page) => page,
+            Recent::Older(before) => match journal.history().page(since, before, PAGE).unwrap() {
+                page if !page.is_empty() => page,
+                _ => match journal.after(before - 1, PAGE) {
+                    Recent::Events(page) if page.is_empty() => return events,
+                    Recent::Events(page) => page,
+                    Recent::Older(_) => unreachable!("it is in memory"),
+                },
+            },
+        };
+        events.extend(page);
+    }
+}
+
+pub(crate) fn numbers(journal: &Journal) -> Vec<u64> {
+    all(journal).iter().map(|event| event.seq).collect()
+}
+
+/// Number of the event that tells of a loss, the file that was set aside, what was kept and what is missing.
+pub(crate) fn recovered(journal: &Journal) -> Option<(u64, Option<String>, u64, Option<u64>)> {
+    all(journal).into_iter().rev().find_map(|event| match event.kind {
+        EventKind::StoreRecovered { file, kept, lost_from, .. } => Some((event.seq, file, kept, lost_from)),
+        _ => None,
+    })
+}
