@@ -78,7 +78,7 @@ pub(crate) fn service_stop(stack: &Stack) {
         assert_ne!(said["left"], 0, "{said}");
     }
     says_stuck(stack, &holders);
-    let_go(stack, "service_stop", holders);
+    let_go(stack, "service_stop", "stuck", holders);
 }
 
 pub(crate) fn down(stack: &Stack) {
@@ -88,30 +88,40 @@ pub(crate) fn down(stack: &Stack) {
     assert_ne!(answer.code(), 0, "{said}");
     assert_ne!(said["left"], 0, "{said}");
     says_stuck(stack, &holders);
-    let_go(stack, "down", holders);
+    let_go(stack, "down", "stuck", holders);
 }
 
 pub(crate) fn main_killed(stack: &Stack) {
     let holders = Holders::up(stack);
-    for (_, main) in stack.mains() {
-        send(&main, Signal::KILL);
+    let mains = stack.mains();
+    for (_, main) in &mains {
+        send(main, Signal::KILL);
     }
-    says_stuck(stack, &holders);
-    let_go(stack, "main_killed", holders);
+    // The kernel tells nobody but the tracer of the end of a process that is traced, and who is in an uninterruptible
+    // sleep has not ended yet: there is nothing that kennel could know.
+    for (cell, main) in &mains {
+        wait_for(DEADLINE, &format!("{} is killed and held", cell.name()), || {
+            let seen = holders.held(*cell);
+            let now = seen.iter().find(|seen| seen.pid == main.pid);
+            // One that waits for an answer of the file system may die of it where the kernel lets it.
+            now.is_none_or(|now| matches!(now.state, 'Z' | 't' | 'D')).then_some(())
+        });
+    }
+    let_go(stack, "main_killed", "not known to have ended", holders);
 }
 
 pub(crate) fn daemon_killed(stack: &Stack) {
     let holders = Holders::up(stack);
     send(&stack.scratch.daemon(), Signal::KILL);
     still_held(stack, &holders);
-    let_go(stack, "daemon_killed", holders);
+    let_go(stack, "daemon_killed", "stuck", holders);
 }
 
 pub(crate) fn keeper_killed(stack: &Stack) {
     let holders = Holders::up(stack);
     send(&stack.scratch.keeper(), Signal::KILL);
     still_held(stack, &holders);
-    let_go(stack, "keeper_killed", holders);
+    let_go(stack, "keeper_killed", "stuck", holders);
 }
 
 pub(crate) fn both_killed(stack: &Stack) {
@@ -130,7 +140,7 @@ pub(crate) fn both_killed(stack: &Stack) {
         assert!(!living.is_empty() && living.iter().all(|pid| said_left.contains(pid)), "{living:?}: {said}");
     }
     still_held(stack, &holders);
-    let_go(stack, "both_killed", holders);
+    let_go(stack, "both_killed", "stuck", holders);
 }
 
 /// `stuck` in `ps`, with the tracer or the place in the kernel.
@@ -161,12 +171,12 @@ fn still_held(stack: &Stack, holders: &Holders<'_>) {
 }
 
 /// Nobody holds them any more: then they end, and kennel notices by itself.
-fn let_go(stack: &Stack, exit: &str, mut holders: Holders<'_>) {
+fn let_go(stack: &Stack, exit: &str, how: &str, mut holders: Holders<'_>) {
     holders.let_go();
     let mut verdicts: Vec<Verdict> = stack.end_within(&stack.cells, DEADLINE);
     for verdict in &mut verdicts {
         let who = if verdict.escape == "hung-files" { "file system" } else { "tracer" };
-        verdict.note = format!("stuck until the {who} lets go");
+        verdict.note = format!("{how} until the {who} lets go");
     }
     crate::record::conclude(stack.environment, exit, &verdicts);
     stack.down();

@@ -329,6 +329,10 @@ impl Driver {
                 left = cgroup::remove_tree(root);
             }
         }
+        if let Some(kennel) = root.parent() {
+            // Shared with other kennels: the last one succeeds.
+            let _used = std::fs::remove_dir(kennel);
+        }
         if let Err(error) = left {
             tracing::warn!(%error, "an empty cgroup stays until the next start");
         }

@@ -56,7 +56,7 @@ pub(crate) fn bound(most: u64) {
     // After that, or the limit would hold for what is counted outside.
     os::set_hard_limit(Resource::Nproc, most);
     if is_root {
-        let uid = FIRST_UID + rustix::process::getpid().as_raw_nonzero().get().unsigned_abs() % 1000;
+        let uid = FIRST_UID + own_number();
         // Root of a user namespace that knows no other user is held by the limit as it is.
         if let Err(error) = os::become_user(Uid::from_raw(uid))
             && error.raw_os_error() != Some(libc::EINVAL)
@@ -64,6 +64,12 @@ pub(crate) fn bound(most: u64) {
             os::fail("setresuid", error);
         }
     }
+}
+
+/// That of the cell, or of the process: in a PID namespace each first process has the same.
+fn own_number() -> u32 {
+    let cell = rustix::process::getrlimit(Resource::Locks).current.and_then(|cell| u32::try_from(cell).ok());
+    cell.unwrap_or_else(|| rustix::process::getpid().as_raw_nonzero().get().unsigned_abs()) % 1000
 }
 
 /// Forks for ever; every child does the same.
