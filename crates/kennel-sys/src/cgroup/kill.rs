@@ -12,6 +12,10 @@ use crate::proc;
 
 /// How long the single write has to do it all.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// More than these take longer than that to die, which is no reason for a sweep as long as they become fewer.
+const LARGE: usize = 64;
+/// Nor is that waited for longer than this.
+const DYING: Duration = Duration::from_secs(1);
 /// Longest pause between two sweeps.
 const LONGEST: Duration = Duration::from_millis(500);
 /// After this much time the survivors are worth a report, and again after each such span.
@@ -23,6 +27,10 @@ pub struct Killer {
     pause: Duration,
     next: Instant,
     report: Instant,
+    /// Members at the last look that made no sweep.
+    living: usize,
+    /// Until when such a look is enough.
+    dying: Instant,
     /// Set by the first sweep, until somebody has asked.
     swept: Option<bool>,
 }
@@ -45,7 +53,8 @@ impl Killer {
     /// If even that write fails; the owner may step all the same, which kills one by one.
     pub fn start(group: &Group, now: Instant) -> (Self, io::Result<()>) {
         let result = group.kill();
-        (Self { pause: FIRST_LOOK, next: now + FIRST_LOOK, report: now + PATIENCE, swept: None }, result)
+        let (next, report, dying) = (now + FIRST_LOOK, now + PATIENCE, now + DYING);
+        (Self { pause: FIRST_LOOK, next, report, living: usize::MAX, dying, swept: None }, result)
     }
 
     /// When the next step is due.
@@ -59,7 +68,9 @@ impl Killer {
         if is_removed(group) {
             return Step::Empty;
         }
-        if now >= self.next {
+        if now >= self.next && self.gets_on(|| group.members().len(), now) {
+            self.next = now + FIRST_LOOK;
+        } else if now >= self.next {
             self.swept.get_or_insert(true);
             sweep(group);
             if is_removed(group) {
@@ -73,6 +84,16 @@ impl Killer {
             return Step::Stuck;
         }
         Step::Again
+    }
+
+    /// Whether the single write is still doing its work: so many are left, and they become fewer.
+    fn gets_on(&mut self, living: impl FnOnce() -> usize, now: Instant) -> bool {
+        if self.swept.is_some() || now >= self.dying {
+            return false;
+        }
+        let living = living();
+        let before = std::mem::replace(&mut self.living, living);
+        living > LARGE && living < before
     }
 
     /// Whether the single write was not enough and the first sweep has been made since this was last asked.
@@ -166,4 +187,25 @@ fn stack(pid: u32) -> Vec<String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stack")).unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split_whitespace().nth(1)?.split('+').next());
     names.take(8).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn killer(now: Instant) -> Killer {
+        let (next, report, dying) = (now + FIRST_LOOK, now + PATIENCE, now + DYING);
+        Killer { pause: FIRST_LOOK, next, report, living: usize::MAX, dying, swept: None }
+    }
+
+    #[test]
+    fn a_large_tree_is_swept_once_it_becomes_no_smaller() {
+        let now = Instant::now();
+        let mut it = killer(now);
+        assert!(it.gets_on(|| 1000, now) && it.gets_on(|| 400, now) && !it.gets_on(|| 400, now));
+        assert!(!killer(now).gets_on(|| LARGE, now), "a small one had time enough");
+        assert!(!killer(now).gets_on(|| 1000, now + DYING), "nor for ever");
+        let mut it = Killer { swept: Some(false), ..killer(now) };
+        assert!(!it.gets_on(|| 1000, now), "nor after a sweep");
+    }
 }
