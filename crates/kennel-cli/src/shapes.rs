@@ -366,6 +366,9 @@ fn logs_and_events() {
     {"seq":18,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"keeper.lost"}
     {"seq":19,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0}
     {"seq":20,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.escaped","pid":103,"command":"escaped --daemon","cgroup":"/"}
+    {"seq":21,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"store.recovered","file":"/s/store.db.damaged-20260102T030405.000Z","kept":90,"lost_from":91,"lost_to":95}
+    {"seq":22,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"store.recovered","kept":90}
+    {"seq":23,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"event.unreadable"}
     "#);
 }
 

@@ -66,10 +66,13 @@ pub(crate) fn bound(most: u64) {
     }
 }
 
-/// That of the cell, or of the process: in a PID namespace each first process has the same.
+/// Of both cell and process: in a PID namespace each first process has the same number, and tests that run at the same
+/// time have the same cells.
 fn own_number() -> u32 {
     let cell = rustix::process::getrlimit(Resource::Locks).current.and_then(|cell| u32::try_from(cell).ok());
-    cell.unwrap_or_else(|| rustix::process::getpid().as_raw_nonzero().get().unsigned_abs()) % 1000
+    let pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+    // Primes, so that two that differ in one of them never meet.
+    pid.wrapping_mul(131).wrapping_add(cell.unwrap_or(0).wrapping_mul(7919)) % 30_011
 }
 
 /// Forks for ever; every child does the same.
