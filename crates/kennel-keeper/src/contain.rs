@@ -270,6 +270,14 @@ pub(crate) fn identity(pid: u32, pidfd: &OwnedFd) -> Identity {
     kennel_sys::identity::Identity::read(pid, pidfd).map_or(unknown, Into::into)
 }
 
+/// Most survivors in one report.
+const REPORTED: usize = 64;
+
+/// What is known of these processes, for an event; of many the first.
+pub(crate) fn reported(pids: &[u32]) -> Vec<Survivor> {
+    kennel_sys::cgroup::survivors(pids, REPORTED).into_iter().map(Into::into).collect()
+}
+
 impl From<kennel_sys::cgroup::Survivor> for Survivor {
     fn from(it: kennel_sys::cgroup::Survivor) -> Self {
         Self { pid: it.pid, state: it.state, wchan: it.wchan, stack: it.stack, tracer: it.tracer, command: it.command }

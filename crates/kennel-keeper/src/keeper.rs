@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use kennel_sys::cgroup::survivors;
 use kennel_sys::signal::SignalFd;
 use kennel_sys::spawn::Spawner;
 use kennel_sys::wait::{self, News};
@@ -32,8 +31,6 @@ const BATCH: usize = 64;
 /// Most children reaped before anything else is looked at: a service that makes them faster than they can be reaped
 /// must not keep its own stop from being heard.
 const REAPED: usize = 256;
-/// Most survivors in one report.
-const REPORTED: usize = 64;
 
 /// Everything a running keeper has.
 pub(crate) struct Keeper {
@@ -173,13 +170,18 @@ impl Keeper {
     }
 
     fn on_time(&mut self, now: Instant, out: &mut Vec<Event>) {
-        if self.contain.due().is_some_and(|due| due <= now) {
+        let due = self.contain.due().is_some_and(|due| due <= now);
+        if due {
             self.contain.tick(now, out);
         }
-        if let Some(leftovers) = self.leftovers.take_if(|leftovers| leftovers.due() <= now) {
+        let hunted = self.leftovers.take_if(|leftovers| leftovers.due() <= now);
+        let looked = due || hunted.is_some();
+        if let Some(leftovers) = hunted {
             self.leftovers = leftovers.go_on();
         }
-        self.tell_leftovers(out);
+        if looked {
+            self.tell_leftovers(out);
+        }
         if self.next_start.is_some_and(|due| due <= now) {
             self.next_start = None;
             if let Err(error) = self.start_daemon(None) {
@@ -268,8 +270,7 @@ impl Keeper {
         let left: BTreeSet<u32> = hunted.chain(self.contain.leftovers()).collect();
         if left != self.told_left {
             let pids: Vec<u32> = left.iter().copied().collect();
-            let survivors = survivors(&pids, REPORTED).into_iter().map(Into::into).collect();
-            out.push(Event::Leftovers { survivors });
+            out.push(Event::Leftovers { survivors: contain::reported(&pids) });
             self.told_left = left;
         }
     }

@@ -9,7 +9,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use kennel_sys::cgroup::survivors;
 use kennel_sys::namespace::{Init, Newborn};
 use kennel_sys::process::{self, Nofile};
 use kennel_sys::signal::{self, SignalFd};
@@ -21,7 +20,7 @@ use rustix::process::Signal;
 
 use crate::channel::{Channel, Incoming};
 use crate::codec;
-use crate::contain::usage;
+use crate::contain::{reported, usage};
 use crate::dedicated::Dedicated;
 use crate::hunt::{self, Hunt, Pass};
 use crate::init;
@@ -35,8 +34,6 @@ const HOLD: Duration = Duration::from_secs(1);
 /// Most children reaped before anything else is looked at: a service that makes them faster than they can be reaped
 /// must not keep its own end from being heard and done.
 const REAPED: usize = 256;
-/// Most survivors in one report.
-const REPORTED: usize = 64;
 /// Pauses between two signals to a whole namespace: one is enough, unless somebody puts more into it.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -297,7 +294,7 @@ impl Reaper<'_> {
             };
             if !left.is_empty() {
                 report = now + REPORT;
-                let survivors = survivors(&left, REPORTED).into_iter().map(Into::into).collect();
+                let survivors = reported(&left);
                 tell(&mut self.channel, &Event::Stuck { scope, survivors });
             }
             let _gone = self.channel.flush();

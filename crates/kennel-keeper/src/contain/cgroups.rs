@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use kennel_sys::cgroup::{Group, Killer, Step, survivors};
+use kennel_sys::cgroup::{Group, Killer, Step};
 use kennel_sys::spawn::Spawner;
 use kennel_sys::tag::Tag;
 use kennel_sys::{pidfd, proc, process, signal, wait};
@@ -34,8 +34,6 @@ const INOTIFY: u64 = super::FIRST_TOKEN - 1;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a start waits for the leftovers of an earlier keeper to be gone.
 const SWEEP: Duration = Duration::from_secs(3);
-/// Most survivors in one report.
-const REPORTED: usize = 64;
 
 /// All scopes that live.
 pub(crate) struct Cgroups {
@@ -388,6 +386,5 @@ impl Live {
 }
 
 fn stuck(scope: ScopeId, pids: &[u32]) -> Event {
-    let left = survivors(pids, REPORTED);
-    Event::Stuck { scope, survivors: left.into_iter().map(Into::into).collect() }
+    Event::Stuck { scope, survivors: super::reported(pids) }
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use kennel_sys::cgroup::{Group, Killer, Step, survivors};
+use kennel_sys::cgroup::{Group, Killer, Step};
 use kennel_sys::namespace::{Born, fork_init};
 use kennel_sys::process::{self, Side, fork};
 use kennel_sys::{packet, pidfd, proc, wait};
@@ -24,8 +24,6 @@ use crate::proto::{Event, Exit, Identity, Place, Request, ScopeId, Spawn, SpawnE
 use crate::reaper::{self, Errand};
 use crate::start::{is_plain, note};
 
-/// Most survivors in one report.
-const REPORTED: usize = 64;
 /// A first process that has neither ended its namespace nor said that it cannot after this time is held up itself.
 const SILENCE: Duration = Duration::from_secs(8);
 
@@ -336,8 +334,7 @@ impl Reapers {
         match hunt.pass(|pid| known.contains(&pid)) {
             Pass::Again => return,
             Pass::Stuck(pids) => {
-                let left = survivors(&pids, REPORTED);
-                let left: Vec<_> = left.into_iter().map(Into::into).collect();
+                let left = super::reported(&pids);
                 for lost in &self.lost {
                     out.push(Event::Stuck { scope: lost.scope, survivors: left.clone() });
                 }
@@ -431,7 +428,7 @@ impl Live {
         } else {
             in_group
         };
-        survivors(&pids, REPORTED).into_iter().map(Into::into).collect()
+        super::reported(&pids)
     }
 
     /// Takes hold of the main process; gone already is no harm.

@@ -53,8 +53,18 @@ impl Killer {
     /// If even that write fails; the owner may step all the same, which kills one by one.
     pub fn start(group: &Group, now: Instant) -> (Self, io::Result<()>) {
         let result = group.kill();
-        let (next, report, dying) = (now + FIRST_LOOK, now + PATIENCE, now + DYING);
-        (Self { pause: FIRST_LOOK, next, report, living: usize::MAX, dying, swept: None }, result)
+        (Self::begun(now), result)
+    }
+
+    fn begun(now: Instant) -> Self {
+        Self {
+            pause: FIRST_LOOK,
+            next: now + FIRST_LOOK,
+            report: now + PATIENCE,
+            living: usize::MAX,
+            dying: now + DYING,
+            swept: None,
+        }
     }
 
     /// When the next step is due.
@@ -193,19 +203,14 @@ fn stack(pid: u32) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn killer(now: Instant) -> Killer {
-        let (next, report, dying) = (now + FIRST_LOOK, now + PATIENCE, now + DYING);
-        Killer { pause: FIRST_LOOK, next, report, living: usize::MAX, dying, swept: None }
-    }
-
     #[test]
     fn a_large_tree_is_swept_once_it_becomes_no_smaller() {
         let now = Instant::now();
-        let mut it = killer(now);
+        let mut it = Killer::begun(now);
         assert!(it.gets_on(|| 1000, now) && it.gets_on(|| 400, now) && !it.gets_on(|| 400, now));
-        assert!(!killer(now).gets_on(|| LARGE, now), "a small one had time enough");
-        assert!(!killer(now).gets_on(|| 1000, now + DYING), "nor for ever");
-        let mut it = Killer { swept: Some(false), ..killer(now) };
+        assert!(!Killer::begun(now).gets_on(|| LARGE, now), "a small one had time enough");
+        assert!(!Killer::begun(now).gets_on(|| 1000, now + DYING), "nor for ever");
+        let mut it = Killer { swept: Some(false), ..Killer::begun(now) };
         assert!(!it.gets_on(|| 1000, now), "nor after a sweep");
     }
 }
