@@ -292,13 +292,16 @@ impl Journal {
             self.finish_upkeep();
         }
         let newest = self.newest();
+        let log_is_long = self.since_checkpoint >= CHECKPOINT;
         let half_used = self.numbers.as_ref().is_some_and(|numbers| numbers.is_half_used(newest));
-        if self.upkeep.is_some() || self.failing.is_some() || !(half_used || self.since_checkpoint >= CHECKPOINT) {
+        if self.upkeep.is_some() || self.failing.is_some() || !(half_used || log_is_long) {
             return;
         }
         let raised = self.numbers.as_mut().filter(|_| half_used).and_then(|numbers| numbers.raise(newest).ok());
-        let path = std::mem::take(&mut self.since_checkpoint);
-        let path = (path >= CHECKPOINT).then(|| self.path.clone());
+        let path = log_is_long.then(|| self.path.clone());
+        if log_is_long {
+            self.since_checkpoint = 0;
+        }
         let work = move || {
             let granted = raised.and_then(|(file, reserved)| file.sync_data().is_ok().then_some(reserved));
             if let Some(Err(error)) = path.as_deref().map(checkpoint) {
