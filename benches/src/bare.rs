@@ -28,9 +28,14 @@ pub(crate) fn exec<'a>() -> Exec<'a> {
     }
 }
 
+/// What stands for input and output of those who have none.
+pub(crate) fn null() -> std::fs::File {
+    std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null")
+}
+
 /// Sleepers, started one after the other by vfork-like clone3.
 pub(crate) fn sleepers(count: usize) -> Vec<Child> {
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null");
+    let null = null();
     let text = |text: &str| CString::new(text).expect("no NUL");
     let (argv, env) = ([text("sleep"), text("100000")], [text("PATH=/usr/bin:/bin")]);
     let mut spawner = Spawner::new().expect("a stack");
@@ -53,7 +58,7 @@ pub(crate) fn group(name: &str) -> Group {
 /// The time to start as many sleepers with all that a scope of kennel has: a group of its own and two pipes, and
 /// nobody to talk to about it.
 pub(crate) fn scopes(count: usize) -> Duration {
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null");
+    let null = null();
     let (argv, env) = ([c"sleep".to_owned(), c"100000".to_owned()], [c"PATH=/usr/bin:/bin".to_owned()]);
     let mut spawner = Spawner::new().expect("a stack");
     let parent = group("scopes");

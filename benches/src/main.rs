@@ -89,6 +89,11 @@ pub(crate) fn ms(duration: Duration) -> String {
     format!("{:.2} ms", duration.as_secs_f64() * 1e3)
 }
 
+/// How much of the bare rate is reached.
+pub(crate) fn share(kennel: Duration, bare: Duration) -> String {
+    format!("{:.0} % of the rate", 100.0 * bare.as_secs_f64() / kennel.as_secs_f64())
+}
+
 /// How many times as long.
 pub(crate) fn times(kennel: Duration, bare: Duration) -> String {
     format!("{:.2}×", kennel.as_secs_f64() / bare.as_secs_f64())

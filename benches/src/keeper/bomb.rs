@@ -1,6 +1,6 @@
 //! A fork bomb of 500 that ignores TERM, ended.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,8 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kennel_keeper::Link;
-use kennel_keeper::proto::{Event, Request, ScopeId};
-use kennel_sys::cgroup::Group;
+use kennel_keeper::proto::{Event, Request};
 use kennel_sys::spawn::{Exec, Spawner};
 use kennel_sys::{process, wait};
 
@@ -19,8 +18,6 @@ use crate::{Row, bare, median, ms, times};
 pub(super) const NAME: &str = "bomb";
 const PROCESSES: &CStr = c"500";
 const RUNS: usize = 7;
-
-use std::ffi::CStr;
 
 /// From the request to the word that the scope is empty, all reaped; beside the one write to `cgroup.kill`, until the
 /// kernel says that nobody lives there.
@@ -50,7 +47,7 @@ fn by_keeper(link: &Link, run: usize, program: &str) -> Duration {
     send(link, &Request::Kill { scope });
     while !matches!(receive(link), Event::Emptied { .. }) {}
     let elapsed = begin.elapsed();
-    send(link, &Request::Forget { scope: ScopeId(scope.0) });
+    send(link, &Request::Forget { scope });
     elapsed
 }
 
@@ -59,7 +56,7 @@ fn alone(program: &str) -> Duration {
     process::become_subreaper().expect("it is allowed");
     let group = bare::group("bomb");
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
-    let null = File::options().read(true).write(true).open("/dev/null").expect("/dev/null");
+    let null = bare::null();
     let argv = argv(program);
     let exec = Exec {
         argv: &argv,
@@ -79,12 +76,8 @@ fn alone(program: &str) -> Duration {
     while let Ok(Some((pid, _))) = wait::peek(false) {
         wait::reap(pid, true).expect("it is ours");
     }
-    remove(&group);
-    elapsed
-}
-
-fn remove(group: &Group) {
     group.remove().expect("it is empty");
+    elapsed
 }
 
 /// The pipe does not block where the keeper made it.
