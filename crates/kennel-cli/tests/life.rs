@@ -50,8 +50,7 @@ services:
     scratch.ok(&["up", "-d"]);
     assert_eq!(scratch.ps("web")["pid"], before);
     scratch.ok(&["down"]);
-    let recorded = std::fs::read_to_string(scratch.instance_dir().join("events.ndjson")).unwrap();
-    let recorded: Vec<serde_json::Value> = recorded.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let recorded = scratch.recorded();
     let at = |service: &str, event: &str| {
         let found = recorded.iter().rposition(|e| e["service"] == service && e["event"] == event);
         found.unwrap_or_else(|| panic!("no {event} of {service}"))

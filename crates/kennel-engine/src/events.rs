@@ -1,87 +1,55 @@
-//! The one ordered stream of what happened: numbered, appended to a file, then published.
+//! The one ordered stream of what happened: numbered, committed to the store, then published.
 
-use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use kennel_store::{Journal, Recent, StoreError};
 use kennel_wire::{Event, EventKind};
 use tokio::sync::watch;
 
-/// The file is set aside as `events.1.ndjson` beyond this size, and the one before it is dropped.
-const MAX_FILE_BYTES: u64 = 8 << 20;
-/// Recent events are answered from memory.
-const RECENT: usize = 4096;
-
-/// The stream. Cloning it gives another hand on the same one.
+/// The stream. Cloning it gives another hand on the same one; only the driver's writes.
 #[derive(Debug, Clone)]
 pub struct Events {
-    shared: Arc<Mutex<Shared>>,
+    journal: Arc<Mutex<Journal>>,
     newest: watch::Sender<u64>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    dir: PathBuf,
-    file: File,
-    bytes: u64,
-    next: u64,
-    /// Numbered, neither recorded nor published yet.
-    pending: Vec<Event>,
-    recent: VecDeque<Event>,
-}
-
 impl Events {
-    /// Opens the stream in the state directory and goes on where the last daemon ended.
-    ///
-    /// A torn last line, left by a crash in the middle of a write, is closed off and skipped by readers.
+    /// Opens the stream in the state directory and goes on where the last daemon ended. `boot_id` is the kernel's.
     ///
     /// # Errors
-    /// What the file system says, naming the file.
-    pub fn open(dir: &Path) -> io::Result<Self> {
-        let path = current(dir);
-        let last = read_file(&path)?.last().map(|event| event.seq);
-        let last = match last {
-            Some(seq) => seq,
-            None => read_file(&older(dir))?.last().map_or(0, |event| event.seq),
-        };
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-        let bytes = file.metadata()?.len();
-        if bytes > 0 && !fs::read(&path)?.ends_with(b"\n") {
-            file.write_all(b"\n")?;
-        }
-        let shared =
-            Shared { dir: dir.to_owned(), file, bytes, next: last + 1, pending: Vec::new(), recent: VecDeque::new() };
-        Ok(Self { shared: Arc::new(Mutex::new(shared)), newest: watch::Sender::new(last) })
+    /// The store is of a newer kennel or another user, or the file system does not let us write.
+    pub(crate) fn open(state_dir: &Path, boot_id: &str) -> io::Result<Self> {
+        let mut journal = Journal::open(state_dir, boot_id).map_err(in_one_line)?;
+        // What the opening has to tell comes before everything else.
+        journal.flush();
+        let newest = watch::Sender::new(journal.newest());
+        Ok(Self { journal: Arc::new(Mutex::new(journal)), newest })
     }
 
     /// Numbers an event; [`Events::flush`] records and publishes it, with all that came before.
-    pub fn publish(&self, service: Option<&str>, instance: Option<u64>, kind: EventKind) -> u64 {
-        let mut shared = self.lock();
-        let seq = shared.next;
-        shared.next += 1;
-        let service = service.map(str::to_owned);
-        shared.pending.push(Event { seq, time: Timestamp::now(), service, instance, kind });
-        seq
+    pub(crate) fn publish(&self, service: Option<&str>, instance: Option<u64>, kind: EventKind) -> u64 {
+        self.lock().number(service, instance, kind)
     }
 
-    /// Records in one write what is pending, then publishes it. A full disk loses the file's lines, never the events
-    /// for those who listen.
-    pub fn flush(&self) {
-        let mut shared = self.lock();
-        let pending = std::mem::take(&mut shared.pending);
-        let Some(newest) = pending.last().map(|event| event.seq) else { return };
-        if let Err(error) = shared.append(&pending) {
-            tracing::warn!(%error, "cannot write the event file");
+    /// Commits what is pending, then publishes it. Waits for no disk.
+    pub(crate) fn flush(&self) {
+        let newest = self.lock().flush();
+        if let Some(newest) = newest {
+            self.newest.send_replace(newest);
         }
-        shared.recent.extend(pending);
-        let surplus = shared.recent.len().saturating_sub(RECENT);
-        shared.recent.drain(..surplus);
-        drop(shared);
-        self.newest.send_replace(newest);
+    }
+
+    /// Commits and publishes what is pending and brings all of it to the disk; then nothing is recorded any more.
+    pub(crate) fn close(&self) {
+        let newest = {
+            let mut journal = self.lock();
+            journal.close();
+            journal.newest()
+        };
+        self.newest.send_if_modified(|known| std::mem::replace(known, newest) != newest);
     }
 
     /// Number of the newest event; 0 before the first.
@@ -96,92 +64,112 @@ impl Events {
         self.newest.subscribe()
     }
 
-    /// All events after number `since`, oldest first: from memory where that suffices, else from the files.
-    #[must_use]
-    pub fn after(&self, since: u64) -> Vec<Event> {
-        let shared = self.lock();
-        let unseen = shared.pending.first().map_or(shared.next, |event| event.seq);
-        let first = shared.recent.front().map_or(unseen, |event| event.seq);
-        let from_memory = shared.recent.iter().filter(|event| event.seq > since).cloned();
-        if since + 1 >= first {
-            return from_memory.collect();
+    /// Events after number `since`, oldest first, `limit` at most: from memory where that suffices, else read from the
+    /// store by another thread. None if there is nothing newer.
+    ///
+    /// Where the store cannot be read, an `event.unreadable` stands for all that is only there.
+    pub async fn after(&self, since: u64, limit: usize) -> Vec<Event> {
+        let mut since = since;
+        loop {
+            let (recent, history) = {
+                let journal = self.lock();
+                (journal.after(since, limit), journal.history())
+            };
+            let before = match recent {
+                Recent::Events(events) => return events,
+                Recent::Older(before) => before,
+            };
+            let read = tokio::task::spawn_blocking(move || history.page(since, before, limit)).await;
+            match read.map_err(io::Error::other).and_then(|page| page.map_err(in_one_line)) {
+                Ok(page) if page.is_empty() => since = before - 1,
+                Ok(page) => return page,
+                Err(error) => {
+                    tracing::warn!(%error, since, before, "cannot read recorded events");
+                    let (time, kind) = (Timestamp::now(), EventKind::Unreadable {});
+                    return vec![Event { seq: before - 1, time, service: None, instance: None, kind }];
+                }
+            }
         }
-        let dir = shared.dir.clone();
-        let recent: Vec<Event> = from_memory.collect();
-        drop(shared);
-        let mut events: Vec<Event> = [older(&dir), current(&dir)]
-            .iter()
-            .flat_map(|path| read_file(path).unwrap_or_default())
-            .filter(|event| event.seq > since && event.seq < first)
-            .collect();
-        events.extend(recent);
-        events
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shared {
-    fn append(&mut self, events: &[Event]) -> io::Result<()> {
-        if self.bytes > MAX_FILE_BYTES {
-            fs::rename(current(&self.dir), older(&self.dir))?;
-            self.file = OpenOptions::new().create(true).append(true).mode(0o600).open(current(&self.dir))?;
-            self.bytes = 0;
-        }
-        let mut lines = Vec::new();
-        for event in events {
-            serde_json::to_writer(&mut lines, event)?;
-            lines.push(b'\n');
-        }
-        self.file.write_all(&lines)?;
-        self.bytes += lines.len() as u64;
-        Ok(())
+    fn lock(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn current(dir: &Path) -> PathBuf {
-    dir.join("events.ndjson")
-}
-
-fn older(dir: &Path) -> PathBuf {
-    dir.join("events.1.ndjson")
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<Event>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
-    Ok(lines.filter_map(|line| serde_json::from_slice(&line).ok()).collect())
+/// With its cause, for a front end that prints one line.
+fn in_one_line(error: StoreError) -> io::Error {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    io::Error::other(format!("{error}{}", cause.unwrap_or_default()))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
     use super::*;
 
-    fn say(events: &Events, name: &str) -> u64 {
-        let seq = events.publish(Some(name), Some(1), EventKind::Stopped {});
+    fn say(events: &Events, count: u64) -> u64 {
+        let mut seq = 0;
+        for _ in 0..count {
+            seq = events.publish(Some("web"), Some(1), EventKind::Stopped {});
+        }
         events.flush();
         seq
     }
 
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    /// The numbers as a follower gets them who begins after `since`.
+    fn numbers(events: &Events, mut since: u64) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        loop {
+            let page = run(events.after(since, 500));
+            assert!(page.len() <= 500);
+            let Some(last) = page.last() else { return numbers };
+            since = last.seq;
+            numbers.extend(page.iter().map(|event| event.seq));
+        }
+    }
+
     #[test]
-    fn numbers_go_on_after_a_crash_in_the_middle_of_a_line() {
+    fn a_follower_reads_from_any_number_without_a_gap_and_so_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let events = Events::open(dir.path()).unwrap();
-        assert_eq!((say(&events, "a"), say(&events, "b")), (1, 2));
-        let mut file = OpenOptions::new().append(true).open(current(dir.path())).unwrap();
-        file.write_all(b"{\"seq\":3,\"ti").unwrap();
-        let events = Events::open(dir.path()).unwrap();
-        assert_eq!(say(&events, "c"), 3);
-        let names: Vec<_> = events.after(0).into_iter().filter_map(|event| event.service).collect();
-        assert_eq!(names, ["a", "b", "c"]);
-        assert_eq!(events.after(2).len(), 1);
-        assert!(events.after(u64::MAX - 1).is_empty());
+        let events = Events::open(dir.path(), "boot").unwrap();
+        let watch = events.watch();
+        assert_eq!(say(&events, 6000), 6000);
+        assert_eq!(*watch.borrow(), 6000);
+        assert_eq!(numbers(&events, 0), (1..=6000).collect::<Vec<_>>());
+        assert_eq!(numbers(&events, 1700), (1701..=6000).collect::<Vec<_>>(), "from the store, then from memory");
+        assert!(numbers(&events, u64::MAX - 1).is_empty());
+        events.publish(None, None, EventKind::KeeperLost {});
+        assert_eq!(events.newest(), 6000, "nothing is published before it is recorded");
+        events.close();
+        assert_eq!((events.newest(), *watch.borrow()), (6001, 6001), "the end publishes what was pending");
+        let events = Events::open(dir.path(), "boot").unwrap();
+        assert_eq!(events.newest(), 6001);
+        assert_eq!(say(&events, 1), 6002);
+        assert_eq!(numbers(&events, 5990), (5991..=6002).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_and_the_stream_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = Events::open(dir.path(), "boot").unwrap();
+        say(&events, 5000);
+        std::fs::rename(dir.path().join("store.db"), dir.path().join("away")).unwrap();
+        let page = run(events.after(0, 500));
+        assert_eq!((page.len(), &page[0].kind), (1, &EventKind::Unreadable {}));
+        assert_eq!(numbers(&events, page[0].seq).last(), Some(&5000));
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_opened_says_why_in_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("store.seq"), "").unwrap();
+        std::fs::create_dir_all(dir.path().join("in")).unwrap();
+        let error = Events::open(&dir.path().join("in/nowhere"), "boot").unwrap_err().to_string();
+        assert!(error.contains("in/nowhere/store.db") && error.contains("No such file"), "{error}");
     }
 }

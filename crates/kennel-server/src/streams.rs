@@ -7,7 +7,6 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use kennel_engine::{Handle, Lease, Query, Reader};
-use kennel_wire::Event;
 use serde::{Deserialize, Serialize};
 
 use crate::reply::{Refusal, bad_request};
@@ -32,7 +31,7 @@ pub(crate) async fn events(State(engine): State<Handle>, routes::Query(query): r
     let watch = engine.events().watch();
     lines(stream::unfold((engine, watch, seen, true), move |(engine, mut watch, seen, first)| async move {
         loop {
-            let events: Vec<Event> = engine.events().after(seen).into_iter().take(BATCH).collect();
+            let events = engine.events().after(seen, BATCH).await;
             if let Some(last) = events.last().map(|event| event.seq) {
                 return Some((to_lines(&events), (engine, watch, last, false)));
             }

@@ -38,6 +38,10 @@ impl History {
             let connection = Connection::open_with_flags(&self.path, flags)?;
             connection.busy_timeout(std::time::Duration::from_secs(5))?;
             connection.execute_batch("PRAGMA cache_size = -128; PRAGMA mmap_size = 0")?;
+            // One whose first daemon was killed before it had made the tables has recorded nothing.
+            if connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0 {
+                return Ok(Vec::new());
+            }
             table::page(&connection, since, before, limit)
         };
         read().map_err(|source| StoreError::Database { path: self.path.clone(), source })

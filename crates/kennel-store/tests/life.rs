@@ -129,6 +129,17 @@ fn a_newer_store_is_refused_and_left_alone() {
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
+/// A daemon that is killed in its very first moment leaves a file without tables.
+#[test]
+fn a_store_without_tables_has_no_history() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("store.db"), "").unwrap();
+    assert_eq!(History::of(dir.path()).page(0, 9, 9).unwrap(), []);
+    let made = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    made.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    assert_eq!(History::of(dir.path()).page(0, 9, 9).unwrap(), []);
+}
+
 /// Makes the fixture of the version of today, in the directory that `FIXTURE` names.
 #[test]
 #[ignore = "run by hand when a version is released, see CONTRIBUTING.md"]

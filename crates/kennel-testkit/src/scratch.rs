@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kennel_store::History;
 use tempfile::TempDir;
 
 pub(crate) use self::left::list;
@@ -218,6 +219,21 @@ impl Scratch {
         let mut dirs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         assert_eq!(dirs.len(), 1, "{dirs:?}");
         dirs.remove(0)
+    }
+
+    /// Every event that is recorded, oldest first, in its JSON form; read from the store, with or without a daemon.
+    /// None before there is a store.
+    ///
+    /// # Panics
+    /// If there is a store and it cannot be read.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<serde_json::Value> {
+        let dir = self.instance_dir();
+        if !dir.join("store.db").exists() {
+            return Vec::new();
+        }
+        let events = History::of(&dir).page(0, u64::MAX >> 1, usize::MAX >> 1).expect("the store can be read");
+        events.iter().map(|event| serde_json::to_value(event).expect("an event has a JSON form")).collect()
     }
 }
 

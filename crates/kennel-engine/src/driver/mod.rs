@@ -168,7 +168,8 @@ const HELPERS: u64 = 1 << 62;
 /// # Errors
 /// The state directory cannot be used, the keeper does not answer or speaks another version.
 pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> {
-    let events = Events::open(&home.state_dir)?;
+    let boot_id = kennel_sys::identity::boot_id()?;
+    let events = Events::open(&home.state_dir, &boot_id)?;
     let recorder = Recorder::start(home.logs_dir())?;
     let mut link = AsyncLink::new(Link::new(keeper)?)?;
     link.send(Request::Hello { version: proto::VERSION });
@@ -212,7 +213,7 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
         waiters: Vec::new(),
         stdio: HashMap::new(),
         signals: Vec::new(),
-        boot_id: kennel_sys::identity::boot_id()?,
+        boot_id,
         keeper_pid: pid,
         keeper_lost: false,
         swept: false,
@@ -278,7 +279,7 @@ impl Driver {
             tokio::task::yield_now().await;
         }
         self.events.publish(None, None, EventKind::ShutdownCompleted { left: self.leftovers_left() });
-        self.events.flush();
+        self.events.close();
         self.recorder.drain().await;
         let end = if self.keeper_lost { End::WithoutKeeper } else { End::Said };
         if self.keeper_lost {

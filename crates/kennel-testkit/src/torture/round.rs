@@ -171,13 +171,16 @@ impl Round<'_> {
 
     /// Whether a daemon other than this one has said that it started.
     fn followed(&self, lost: u32) -> bool {
-        let own = format!("\"pid\":{lost}}}");
-        events(self.scratch).lines().any(|line| line.contains("\"daemon.started\"") && !line.ends_with(&own))
+        let recorded = self.scratch.recorded();
+        recorded.iter().any(|event| event["event"] == "daemon.started" && event["pid"] != lost)
     }
 
     fn history(&self, seen: &[Seen]) -> String {
         let mut text = format!("right after the strike:\n{}", list(seen));
-        let _never_fails = writeln!(text, "events:\n{}", events(self.scratch));
+        text.push_str("events:\n");
+        for event in self.scratch.recorded() {
+            let _never_fails = writeln!(text, "{event}");
+        }
         text
     }
 }
@@ -208,9 +211,5 @@ fn describe(left: &[Seen]) -> String {
 
 /// How many starts the events tell of.
 fn started(scratch: &Scratch) -> usize {
-    events(scratch).lines().filter(|line| line.contains("\"instance.started\"")).count()
-}
-
-fn events(scratch: &Scratch) -> String {
-    std::fs::read_to_string(scratch.instance_dir().join("events.ndjson")).unwrap_or_default()
+    scratch.recorded().iter().filter(|event| event["event"] == "instance.started").count()
 }
