@@ -103,6 +103,8 @@ fn plan(number: usize, argv: Vec<CString>) -> Request {
         privileges: Privileges::default(),
         kill_escaped: true,
         stdio: Stdio::Capture,
+        keep: false,
+        note: Vec::new(),
     }))
 }
 

@@ -2,9 +2,15 @@
 //!
 //! A list is its length (`u32`) and its elements; text and bytes are lists of bytes; a choice is a number (`u8`)
 //! and what belongs to it. Descriptors travel beside the bytes, in the order of their fields.
+//!
+//! A keeper speaks its own version alone. A daemon also takes and makes the messages of an older keeper: what that does
+//! not tell is filled in, and what it could not do is not sent ([`Unsupported`]).
 
+mod backend;
 mod event;
+mod known;
 mod request;
+mod spawn;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use self::event::{decode_event, encode_event};
 pub use self::request::{decode_request, encode_request};
-use crate::proto::ScopeId;
+use crate::proto::{ScopeId, VERSION};
 
 /// Why a message is none of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +37,8 @@ pub enum Malformed {
     Number,
     /// More or fewer descriptors than it names.
     Descriptors,
+    /// A keeper of a version that this one does not speak.
+    Version(u16),
 }
 
 impl fmt::Display for Malformed {
@@ -44,6 +52,9 @@ impl fmt::Display for Malformed {
             Self::Text => f.write_str("the message holds text that is none"),
             Self::Number => f.write_str("the message holds a number out of range"),
             Self::Descriptors => f.write_str("the message and its descriptors do not match"),
+            Self::Version(version) => {
+                write!(f, "the keeper speaks version {version} of the protocol, this is version {VERSION}")
+            }
         }
     }
 }
@@ -56,14 +67,42 @@ impl From<Malformed> for std::io::Error {
     }
 }
 
+/// The keeper is of a version that knows no such request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsupported {
+    /// What it does not know.
+    pub what: &'static str,
+    /// The version that it speaks.
+    pub version: u16,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the keeper that runs speaks version {} of the protocol, which has no {}", self.version, self.what)
+    }
+}
+
+impl std::error::Error for Unsupported {}
+
+impl From<Unsupported> for std::io::Error {
+    fn from(unsupported: Unsupported) -> Self {
+        Self::new(std::io::ErrorKind::Unsupported, unsupported)
+    }
+}
+
 /// Builds a message.
-#[derive(Default)]
 struct Writer<'fd> {
     bytes: Vec<u8>,
     fds: Vec<BorrowedFd<'fd>>,
+    /// Of the one who is to read it.
+    version: u16,
 }
 
 impl<'fd> Writer<'fd> {
+    fn new(version: u16) -> Self {
+        Self { bytes: Vec::new(), fds: Vec::new(), version }
+    }
+
     fn u8(&mut self, value: u8) {
         self.bytes.push(value);
     }
@@ -86,6 +125,10 @@ impl<'fd> Writer<'fd> {
 
     fn u64(&mut self, value: u64) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn two(&mut self, values: [u64; 2]) {
+        values.into_iter().for_each(|value| self.u64(value));
     }
 
     fn scope(&mut self, scope: ScopeId) {
@@ -116,6 +159,10 @@ impl<'fd> Writer<'fd> {
         }
     }
 
+    fn fd(&mut self, fd: &'fd OwnedFd) {
+        self.fds.push(fd.as_fd());
+    }
+
     fn fds(&mut self, fds: &'fd [OwnedFd]) {
         self.fds.extend(fds.iter().map(AsFd::as_fd));
     }
@@ -125,11 +172,13 @@ impl<'fd> Writer<'fd> {
 struct Reader<'a> {
     rest: &'a [u8],
     fds: std::vec::IntoIter<OwnedFd>,
+    /// Of the one who wrote it.
+    version: u16,
 }
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], fds: Vec<OwnedFd>) -> Self {
-        Self { rest: bytes, fds: fds.into_iter() }
+    fn new(bytes: &'a [u8], fds: Vec<OwnedFd>, version: u16) -> Self {
+        Self { rest: bytes, fds: fds.into_iter(), version }
     }
 
     fn finish<T>(mut self, value: T) -> Result<T, Malformed> {
@@ -184,6 +233,10 @@ impl<'a> Reader<'a> {
         Ok(ScopeId(self.u64()?))
     }
 
+    fn two(&mut self) -> Result<[u64; 2], Malformed> {
+        Ok([self.u64()?, self.u64()?])
+    }
+
     fn length(&mut self) -> Result<usize, Malformed> {
         usize::try_from(self.u32()?).map_err(|_| Malformed::Number)
     }
@@ -217,6 +270,10 @@ impl<'a> Reader<'a> {
 
     fn option<T>(&mut self, each: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<Option<T>, Malformed> {
         Ok(if self.bool()? { Some(each(self)?) } else { None })
+    }
+
+    fn fd(&mut self) -> Result<OwnedFd, Malformed> {
+        self.fds.next().ok_or(Malformed::Descriptors)
     }
 
     fn fds<const N: usize>(&mut self) -> Result<[OwnedFd; N], Malformed> {

@@ -1,5 +1,7 @@
 //! The loop: what the daemon asks, what the kernel tells, what is due.
 
+mod records;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,10 +15,11 @@ use kennel_sys::wait::{self, News};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::process::Signal;
 
+use self::records::Records;
 use crate::channel::Incoming;
 use crate::contain::{Contain, Tools};
 use crate::daemon::{Daemon, Losses};
-use crate::proto::{Event, Exit, Known, Request, ScopeId, VERSION};
+use crate::proto::{AdoptError, Backend, Event, Follows, Request, Successor, VERSION};
 use crate::start::{Options, Setup, note};
 use crate::tag::{Leftovers, Tags};
 use crate::{codec, contain};
@@ -41,9 +44,9 @@ pub(crate) struct Keeper {
     spawner: Spawner,
     contain: Contain,
     /// Every scope that the daemon has not forgotten.
-    records: BTreeMap<ScopeId, Record>,
-    /// Chosen for scopes that have not answered yet.
-    names: BTreeMap<ScopeId, String>,
+    records: Records,
+    /// What the daemon gave to keep for the next one, by its name for it.
+    held: BTreeMap<String, OwnedFd>,
     daemon: Option<Daemon>,
     losses: Losses,
     /// What an earlier keeper left and what could not be ended at the start.
@@ -55,15 +58,6 @@ pub(crate) struct Keeper {
     unreaped: bool,
     /// Set by a goodbye, or when the daemon cannot be kept alive: nothing is started any more.
     leaving: Option<Instant>,
-}
-
-/// What the daemon will want to know of a scope if it has to ask again.
-struct Record {
-    name: String,
-    pid: u32,
-    exit: Option<Exit>,
-    empty: bool,
-    pipes: Option<[OwnedFd; 2]>,
 }
 
 impl Keeper {
@@ -87,8 +81,8 @@ impl Keeper {
             signals,
             spawner: Spawner::new()?,
             contain,
-            records: BTreeMap::new(),
-            names: BTreeMap::new(),
+            records: Records::default(),
+            held: BTreeMap::new(),
             daemon: None,
             losses: Losses::default(),
             leftovers: leftovers.flatten(),
@@ -242,7 +236,7 @@ impl Keeper {
                 kennel_sys::crash_point!("start.welcomed");
             }
             Request::Spawn(spawn) => {
-                self.names.insert(spawn.scope, spawn.name.clone());
+                self.records.begin(&spawn);
                 self.contain.spawn(spawn, out);
             }
             Request::Signal { scope, signal, everyone } => {
@@ -252,9 +246,33 @@ impl Keeper {
             Request::SignalProcess { scope, process, signal } => {
                 self.contain.signal_process(scope, process, signal, out);
             }
-            Request::Kill { scope } => self.contain.kill(scope, out),
-            Request::Forget { scope } => {
-                self.records.remove(&scope);
+            Request::Kill { scope } => {
+                self.records.ending(scope);
+                self.contain.kill(scope, out);
+            }
+            Request::Forget { scope } => self.records.forget(scope),
+            Request::Hold { name, fd } => {
+                self.held.insert(name, fd);
+            }
+            Request::Release { name } => {
+                self.held.remove(&name);
+            }
+            Request::Adopt(adopt) => {
+                let error = match self.contain.backend() {
+                    Backend::Cgroup { .. } => AdoptError::Gone,
+                    Backend::Reaper { .. } => AdoptError::NoCgroups,
+                };
+                out.push(Event::AdoptRefused { scope: adopt.scope, error });
+            }
+            Request::Settled => out.push(Event::Strays { strays: Vec::new() }),
+            Request::KillStray { leaf } => out.push(Event::StrayEnded { leaf }),
+            Request::Succeed { .. } | Request::HandOver => {
+                let why = "this keeper cannot start a second daemon".to_owned();
+                out.push(Event::Successor(Successor::Failed { why }));
+            }
+            Request::Exec { .. } => {
+                let refused = Some("this keeper cannot replace itself".to_owned());
+                out.push(Event::Executed { version: VERSION, refused });
             }
             Request::Bye => {
                 self.leaving = Some(Instant::now() + GOODBYE);
@@ -276,64 +294,37 @@ impl Keeper {
     }
 
     fn welcome(&mut self) {
-        let known = self.records.iter().map(|(scope, record)| Known {
-            scope: *scope,
-            name: record.name.clone(),
-            pid: record.pid,
-            exit: record.exit,
-            empty: record.empty,
-            pipes: record.pipes.as_ref().and_then(cloned),
-        });
         let event = Event::Welcome {
             version: VERSION,
             pid: std::process::id(),
             backend: self.contain.backend(),
-            known: known.collect(),
+            follows: if self.losses.is_none() { Follows::Fresh } else { Follows::Loss },
+            known: self.records.known(),
         };
         if let Some(daemon) = &mut self.daemon {
             daemon.greeted = true;
         }
         self.send(&event);
+        // Sent as they are and not duplicated: the channel does that for those that cannot go at once.
+        for (name, fd) in std::mem::take(&mut self.held) {
+            let event = Event::Held { name, fd };
+            self.send(&event);
+            if let Event::Held { name, fd } = event {
+                self.held.insert(name, fd);
+            }
+        }
     }
 
     /// Keeps what an event says, and tells it to the daemon.
     fn publish(&mut self, events: Vec<Event>) {
         for event in events {
             self.send(&event);
-            self.keep(event);
+            if let Event::Stuck { scope, survivors } = &event {
+                note!("scope {} will not empty: {survivors:?}", scope.0);
+            }
+            self.records.keep(event);
         }
         self.flush();
-    }
-
-    fn keep(&mut self, event: Event) {
-        match event {
-            Event::Spawned { scope, pid, pipes, .. } => {
-                let name = self.names.remove(&scope).unwrap_or_default();
-                self.records.insert(scope, Record { name, pid, exit: None, empty: false, pipes });
-                kennel_sys::crash_point!("spawn.recorded");
-            }
-            Event::SpawnFailed { scope, .. } => {
-                self.names.remove(&scope);
-            }
-            Event::MainExited { scope, exit, .. } => {
-                if let Some(record) = self.records.get_mut(&scope) {
-                    record.exit = Some(exit);
-                }
-            }
-            Event::Emptied { scope } => {
-                if let Some(record) = self.records.get_mut(&scope) {
-                    record.empty = true;
-                }
-                kennel_sys::crash_point!("stop.emptied");
-            }
-            Event::Stuck { scope, survivors } => note!("scope {} will not empty: {survivors:?}", scope.0),
-            Event::Welcome { .. }
-            | Event::Leftovers { .. }
-            | Event::Reaped { .. }
-            | Event::Stage { .. }
-            | Event::Escaped { .. }
-            | Event::Signalled { .. } => {}
-        }
     }
 
     fn send(&mut self, event: &Event) {
@@ -476,11 +467,6 @@ impl Keeper {
         self.next_start = None;
         self.contain.kill_all(out);
     }
-}
-
-fn cloned(pipes: &[OwnedFd; 2]) -> Option<[OwnedFd; 2]> {
-    let [out, err] = pipes;
-    Some([out.try_clone().ok()?, err.try_clone().ok()?])
 }
 
 /// Opens what every containment shares.

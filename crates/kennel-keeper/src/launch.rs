@@ -102,6 +102,12 @@ impl Pipes {
     }
 }
 
+/// By which the read ends are found again; both ends of a pipe have the same.
+pub(crate) fn inodes(pipes: &[OwnedFd; 2]) -> Option<[u64; 2]> {
+    let [out, err] = pipes;
+    Some([rustix::fs::fstat(out).ok()?.st_ino, rustix::fs::fstat(err).ok()?.st_ino])
+}
+
 /// The three descriptors of a new process.
 pub(crate) fn stdio<'a>(spawn: &'a Spawn, pipes: Option<&'a Pipes>, null: &'a OwnedFd) -> [BorrowedFd<'a>; 3] {
     match (&spawn.stdio, pipes) {

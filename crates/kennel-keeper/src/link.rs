@@ -2,11 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::channel::{Incoming, receive, send_now};
 use crate::codec;
-use crate::proto::{Event, Request};
+use crate::proto::{Event, Request, VERSION};
 
 /// The daemon's end of the channel to its keeper. Never blocks; made to stand in an event loop.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Link {
     socket: OwnedFd,
     /// Descriptors that came ahead of their message. Locked only while receiving, which one task does.
     early: Mutex<Vec<OwnedFd>>,
+    /// What the keeper speaks, ours until it has said so.
+    version: AtomicU16,
 }
 
 impl Link {
@@ -24,16 +27,24 @@ impl Link {
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self { socket, early: Mutex::default() })
+        Ok(Self { socket, early: Mutex::default(), version: AtomicU16::new(VERSION) })
+    }
+
+    /// Version of the protocol that the keeper speaks, known from its welcome on: [`OLDEST`](crate::proto::OLDEST) to
+    /// [`VERSION`].
+    #[must_use]
+    pub fn version(&self) -> u16 {
+        self.version.load(Ordering::Relaxed)
     }
 
     /// Sends a request, whole or not at all. The descriptors in it are duplicated on the way and stay the caller's.
     ///
     /// # Errors
     /// `WouldBlock`: try again when the descriptor is writable. `BrokenPipe` or `ConnectionReset`: the keeper is
-    /// gone. `InvalidInput`: longer than [`kennel_sys::packet::MAX`].
+    /// gone. `InvalidInput`: longer than [`kennel_sys::packet::MAX`]. `Unsupported`, with a [`codec::Unsupported`]: the
+    /// keeper is older than the request.
     pub fn try_send(&self, request: &Request) -> io::Result<()> {
-        let (bytes, fds) = codec::encode_request(request);
+        let (bytes, fds) = codec::encode_request(request, self.version())?;
         send_now(&self.socket, &bytes, &fds)
     }
 
@@ -46,7 +57,13 @@ impl Link {
         let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
         match receive(&self.socket, &mut early)? {
             Incoming::Closed => Ok(None),
-            Incoming::Message(bytes, fds) => Ok(Some(codec::decode_event(&bytes, fds)?)),
+            Incoming::Message(bytes, fds) => {
+                let event = codec::decode_event(&bytes, fds, self.version())?;
+                if let Event::Welcome { version, .. } = &event {
+                    self.version.store(*version, Ordering::Relaxed);
+                }
+                Ok(Some(event))
+            }
         }
     }
 }

@@ -122,7 +122,7 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
     };
     // Where the members are is what the keeper knows better.
     let place = Place::Reaper(std::process::id());
-    tell(&mut channel, &Event::Spawned { scope, pid: identity.pid, identity, place, pipes: None });
+    tell(&mut channel, &Event::Spawned { scope, pid: identity.pid, identity, place, pipes: None, inodes: None });
     kennel_sys::crash_point!("reaper.told");
     // The service alone has its ends from here on: a reader must see the end when the service closes them.
     let outside = init.as_ref().map_or(channel.as_fd(), AsFd::as_fd);

@@ -7,7 +7,7 @@ mod rig;
 use std::io::Read;
 use std::time::Duration;
 
-use kennel_keeper::proto::{Exit, Place, Request, ScopeId};
+use kennel_keeper::proto::{Exit, Follows, Place, Request, ScopeId};
 use kennel_sys::cgroup::{Group, Killer};
 use kennel_sys::wait;
 use kennel_testkit::Shown;
@@ -38,18 +38,22 @@ fn a_lost_daemon_takes_its_scopes_along_and_is_replaced() {
         assert_ne!(rig.daemon, before);
         rig.no_service_is_left();
 
+        assert_eq!(rig.follows, Follows::Loss);
         let scopes: Vec<ScopeId> = rig.known.iter().map(|known| known.scope).collect();
         assert_eq!(scopes, [scope, short]);
         let known = rig.known.iter_mut().find(|known| known.scope == short).unwrap();
-        assert_eq!((known.exit, known.empty, known.name.as_str()), (Some(Exit::Code(3)), true, "case.2"));
-        let [stdout, _] = known.pipes.take().unwrap();
+        assert_eq!(known.name, "case.2");
+        let started = known.started.as_mut().unwrap();
+        assert_eq!((started.exit, started.empty), (Some(Exit::Code(3)), true));
+        let [stdout, _] = started.pipes.take().unwrap();
         let mut text = String::new();
         std::fs::File::from(stdout).read_to_string(&mut text).unwrap();
         assert_eq!(text, "last words\n");
 
         // What was not over at the welcome is told after it.
         let known = rig.known.iter().find(|known| known.scope == scope).unwrap();
-        let (exit, empty) = (known.exit, known.empty);
+        let started = known.started.as_ref().unwrap();
+        let (exit, empty) = (started.exit, started.empty);
         let exit = exit.unwrap_or_else(|| rig.until("exit", |seen| seen.exited.get(&scope).copied()));
         assert_eq!(exit, Exit::Signal(9));
         if !empty {

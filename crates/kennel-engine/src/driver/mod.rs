@@ -177,7 +177,7 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
     link.receive(&mut received).await?;
     kennel_sys::crash_point!("daemon.connected");
     let mut received = received.into_iter();
-    let Some(proto::Event::Welcome { version, pid, backend, known }) = received.next() else {
+    let Some(proto::Event::Welcome { version, pid, backend, known, .. }) = received.next() else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the keeper did not answer the greeting"));
     };
     if version != proto::VERSION {
@@ -379,6 +379,14 @@ impl Driver {
             proto::Event::Leftovers { survivors } => self.leftovers(survivors),
             proto::Event::Signalled { scope, process, refused } => self.signalled(scope.0, process, refused),
             proto::Event::Escaped { scope, process, path } => self.escaped(scope.0, process, path),
+            // Nothing that these answer is asked for yet.
+            proto::Event::Held { .. }
+            | proto::Event::Adopted { .. }
+            | proto::Event::AdoptRefused { .. }
+            | proto::Event::Strays { .. }
+            | proto::Event::StrayEnded { .. }
+            | proto::Event::Successor(_)
+            | proto::Event::Executed { .. } => {}
         }
     }
 

@@ -184,19 +184,24 @@ impl Driver {
         for scope in known {
             let name = scope.name.rsplit_once('.').map_or(scope.name.as_str(), |(name, _)| name).to_owned();
             let id = scope.scope.0;
-            if let Some(pipes) = scope.pipes {
+            // Still being started: it fails or is ended, and that is told.
+            let Some(started) = scope.started else {
+                self.inherited.insert(id);
+                continue;
+            };
+            if let Some(pipes) = started.pipes {
                 self.recorder.attach(&name, pipes, None);
             }
             if id < super::HELPERS {
                 self.next_instance = self.next_instance.max(id + 1);
-                let exit = scope.exit.map(|exit| wire_exit(super::spawn::model_exit(exit)));
+                let exit = started.exit.map(|exit| wire_exit(super::spawn::model_exit(exit)));
                 if let Some(exit) = exit {
-                    let kind = EventKind::Exited { pid: scope.pid, exit };
+                    let kind = EventKind::Exited { pid: started.identity.pid, exit };
                     self.events.publish(Some(&name), Some(id), kind);
                 }
                 self.lost.push(super::view::lost(&name, id, exit, &self.backend));
             }
-            if scope.empty {
+            if started.empty {
                 self.link.send(Request::Forget { scope: scope.scope });
             } else {
                 self.inherited.insert(id);

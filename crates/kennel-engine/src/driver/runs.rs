@@ -126,6 +126,8 @@ impl Driver {
     }
 
     pub(super) fn spawn_failed(&mut self, id: u64, error: &proto::SpawnError) {
+        // A start that was under way when the daemon was lost: the keeper has no record of it any more.
+        self.inherited.remove(&id);
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.refused = Some(error.kind);
         let transient = error.kind == proto::SpawnErrorKind::Resources;

@@ -179,6 +179,8 @@ fn request(id: u64, service: &Service, launch: Launch) -> Result<Spawn, String> 
         privileges: privileges::wanted(&service.privileges)?,
         kill_escaped: service.on_escape == OnEscape::Kill,
         stdio: launch.stdio.map_or(Stdio::Capture, Stdio::Passed),
+        keep: false,
+        note: Vec::new(),
     })
 }
 

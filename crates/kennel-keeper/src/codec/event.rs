@@ -1,15 +1,14 @@
 //! What the keeper sends.
 
-use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
 
+use super::backend::{read_backend, read_place, write_backend, write_place};
+use super::known::{follows_of, read_follows, read_known, write_follows, write_known};
 use super::request::{read_identity, write_identity};
 use super::{Malformed, Reader, Writer};
 use crate::proto::{
-    Backend, Event, Exit, KillStage, Known, Place, Reason, Setting, SignalRefused, SpawnError, SpawnErrorKind,
-    Survivor, Usage,
+    AdoptError, Event, Exit, KillStage, OLDEST, Setting, SignalRefused, SpawnError, SpawnErrorKind, Stray, Successor,
+    Survivor, Usage, VERSION,
 };
 
 const WELCOME: u8 = 1;
@@ -23,9 +22,14 @@ const STAGE: u8 = 8;
 const ESCAPED: u8 = 9;
 const SIGNALLED: u8 = 10;
 const LEFTOVERS: u8 = 11;
-
-const CGROUP: u8 = 1;
-const REAPER: u8 = 2;
+// Since version 4.
+const HELD: u8 = 12;
+const ADOPTED: u8 = 13;
+const ADOPT_REFUSED: u8 = 14;
+const STRAYS: u8 = 15;
+const STRAY_ENDED: u8 = 16;
+const SUCCESSOR: u8 = 17;
+const EXECUTED: u8 = 18;
 
 const CODE: u8 = 1;
 const SIGNAL: u8 = 2;
@@ -53,22 +57,24 @@ const KINDS: [SpawnErrorKind; 15] = [
 /// The bytes of an event, and the descriptors that go with them: any number with `Welcome`.
 #[must_use]
 pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
-    let mut writer = Writer::default();
+    let mut writer = Writer::new(VERSION);
     match event {
-        Event::Welcome { version, pid, backend, known } => {
+        Event::Welcome { version, pid, backend, follows, known } => {
             writer.u8(WELCOME);
             writer.u16(*version);
             writer.u32(*pid);
             write_backend(&mut writer, backend);
+            write_follows(&mut writer, *follows);
             writer.list(known, write_known);
         }
-        Event::Spawned { scope, pid, identity, place, pipes } => {
+        Event::Spawned { scope, pid, identity, place, pipes, inodes } => {
             writer.u8(SPAWNED);
             writer.scope(*scope);
             writer.u32(*pid);
             write_identity(&mut writer, identity);
             write_place(&mut writer, place);
             writer.option(pipes.as_ref(), |writer, pipes| writer.fds(pipes));
+            writer.option(inodes.as_ref(), |writer, inodes| writer.two(*inodes));
         }
         Event::SpawnFailed { scope, error } => {
             writer.u8(SPAWN_FAILED);
@@ -124,29 +130,63 @@ pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
             write_identity(&mut writer, process);
             writer.option(refused.as_ref(), write_refused);
         }
+        Event::Held { name, fd } => {
+            writer.u8(HELD);
+            writer.bytes(name.as_bytes());
+            writer.fd(fd);
+        }
+        Event::Adopted { scope, place, pipes, main_alive } => {
+            writer.u8(ADOPTED);
+            writer.scope(*scope);
+            write_place(&mut writer, place);
+            writer.option(pipes.as_ref(), |writer, pipes| writer.fds(pipes));
+            writer.bool(*main_alive);
+        }
+        Event::AdoptRefused { scope, error } => {
+            writer.u8(ADOPT_REFUSED);
+            writer.scope(*scope);
+            write_adopt_error(&mut writer, error);
+        }
+        Event::Strays { strays } => {
+            writer.u8(STRAYS);
+            writer.list(strays, |writer, Stray { leaf, processes }| {
+                writer.bytes(leaf.as_bytes());
+                writer.list(processes, write_survivor);
+            });
+        }
+        Event::StrayEnded { leaf } => {
+            writer.u8(STRAY_ENDED);
+            writer.bytes(leaf.as_bytes());
+        }
+        Event::Successor(news) => {
+            writer.u8(SUCCESSOR);
+            write_successor(&mut writer, news);
+        }
+        Event::Executed { version, refused } => {
+            writer.u8(EXECUTED);
+            writer.u16(*version);
+            writer.option(refused.as_ref(), |writer, why| writer.bytes(why.as_bytes()));
+        }
     }
     (writer.bytes, writer.fds)
 }
 
-/// The event that these bytes and descriptors are.
+/// The event that these bytes and descriptors are, from a keeper of this version. A welcome tells its own.
 ///
 /// # Errors
-/// [`Malformed`] for everything that [`encode_event`] does not make.
-pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, Malformed> {
-    let mut reader = Reader::new(bytes, fds);
+/// [`Malformed`] for everything that [`encode_event`] of that version does not make. Of a keeper of another version the
+/// welcome as well, as far as its layout is not known: then it is [`Malformed::Version`].
+pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>, version: u16) -> Result<Event, Malformed> {
+    let mut reader = Reader::new(bytes, fds, version);
     let event = match reader.u8()? {
-        WELCOME => Event::Welcome {
-            version: reader.u16()?,
-            pid: reader.u32()?,
-            backend: read_backend(&mut reader)?,
-            known: reader.list(read_known)?,
-        },
+        WELCOME => read_welcome(&mut reader)?,
         SPAWNED => Event::Spawned {
             scope: reader.scope()?,
             pid: reader.u32()?,
             identity: read_identity(&mut reader)?,
             place: read_place(&mut reader)?,
             pipes: reader.option(Reader::fds)?,
+            inodes: if reader.version < 4 { None } else { reader.option(Reader::two)? },
         },
         SPAWN_FAILED => Event::SpawnFailed {
             scope: reader.scope()?,
@@ -177,9 +217,78 @@ pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Event, Malformed>
             process: read_identity(&mut reader)?,
             refused: reader.option(read_refused)?,
         },
+        HELD => Event::Held { name: reader.text()?, fd: reader.fd()? },
+        ADOPTED => Event::Adopted {
+            scope: reader.scope()?,
+            place: read_place(&mut reader)?,
+            pipes: reader.option(Reader::fds)?,
+            main_alive: reader.bool()?,
+        },
+        ADOPT_REFUSED => Event::AdoptRefused { scope: reader.scope()?, error: read_adopt_error(&mut reader)? },
+        STRAYS => Event::Strays {
+            strays: reader.list(|reader| Ok(Stray { leaf: reader.text()?, processes: reader.list(read_survivor)? }))?,
+        },
+        STRAY_ENDED => Event::StrayEnded { leaf: reader.text()? },
+        SUCCESSOR => Event::Successor(read_successor(&mut reader)?),
+        EXECUTED => Event::Executed { version: reader.u16()?, refused: reader.option(Reader::text)? },
         other => return Err(Malformed::Unknown("event", other)),
     };
     reader.finish(event)
+}
+
+fn read_welcome(reader: &mut Reader<'_>) -> Result<Event, Malformed> {
+    let version = reader.u16()?;
+    if !(OLDEST..=VERSION).contains(&version) {
+        return Err(Malformed::Version(version));
+    }
+    reader.version = version;
+    let (pid, backend) = (reader.u32()?, read_backend(reader)?);
+    let told = if version < 4 { None } else { Some(read_follows(reader)?) };
+    let known = reader.list(read_known)?;
+    let follows = told.unwrap_or_else(|| follows_of(&known));
+    Ok(Event::Welcome { version, pid, backend, follows, known })
+}
+
+fn write_adopt_error(writer: &mut Writer<'_>, error: &AdoptError) {
+    match error {
+        AdoptError::Gone => writer.u8(1),
+        AdoptError::NoCgroups => writer.u8(2),
+        AdoptError::Taken => writer.u8(3),
+        AdoptError::Os(errno) => {
+            writer.u8(4);
+            writer.i32(*errno);
+        }
+    }
+}
+
+fn read_adopt_error(reader: &mut Reader<'_>) -> Result<AdoptError, Malformed> {
+    match reader.u8()? {
+        1 => Ok(AdoptError::Gone),
+        2 => Ok(AdoptError::NoCgroups),
+        3 => Ok(AdoptError::Taken),
+        4 => Ok(AdoptError::Os(reader.i32()?)),
+        other => Err(Malformed::Unknown("refusal", other)),
+    }
+}
+
+fn write_successor(writer: &mut Writer<'_>, news: &Successor) {
+    match news {
+        Successor::Ready => writer.u8(1),
+        Successor::Failed { why } => {
+            writer.u8(2);
+            writer.bytes(why.as_bytes());
+        }
+        Successor::Done => writer.u8(3),
+    }
+}
+
+fn read_successor(reader: &mut Reader<'_>) -> Result<Successor, Malformed> {
+    match reader.u8()? {
+        1 => Ok(Successor::Ready),
+        2 => Ok(Successor::Failed { why: reader.text()? }),
+        3 => Ok(Successor::Done),
+        other => Err(Malformed::Unknown("news of a successor", other)),
+    }
 }
 
 fn write_survivor<'a>(writer: &mut Writer<'a>, survivor: &'a Survivor) {
@@ -224,77 +333,7 @@ fn read_refused(reader: &mut Reader<'_>) -> Result<SignalRefused, Malformed> {
     }
 }
 
-fn write_known<'a>(writer: &mut Writer<'a>, known: &'a Known) {
-    writer.scope(known.scope);
-    writer.bytes(known.name.as_bytes());
-    writer.u32(known.pid);
-    writer.option(known.exit.as_ref(), write_exit);
-    writer.bool(known.empty);
-    writer.option(known.pipes.as_ref(), |writer, pipes| writer.fds(pipes));
-}
-
-fn read_known(reader: &mut Reader<'_>) -> Result<Known, Malformed> {
-    Ok(Known {
-        scope: reader.scope()?,
-        name: reader.text()?,
-        pid: reader.u32()?,
-        exit: reader.option(read_exit)?,
-        empty: reader.bool()?,
-        pipes: reader.option(Reader::fds)?,
-    })
-}
-
-fn write_backend(writer: &mut Writer<'_>, backend: &Backend) {
-    match backend {
-        Backend::Cgroup { root } => {
-            writer.u8(CGROUP);
-            write_path(writer, root);
-        }
-        Backend::Reaper { reason, because } => {
-            writer.u8(REAPER);
-            let index = Reason::ALL.iter().position(|it| it == reason).unwrap_or(Reason::ALL.len());
-            writer.u8(u8::try_from(index + 1).unwrap_or(u8::MAX));
-            writer.bytes(because.as_bytes());
-        }
-    }
-}
-
-fn read_backend(reader: &mut Reader<'_>) -> Result<Backend, Malformed> {
-    match reader.u8()? {
-        CGROUP => Ok(Backend::Cgroup { root: read_path(reader)? }),
-        REAPER => Ok(Backend::Reaper { reason: read_reason(reader)?, because: reader.text()? }),
-        other => Err(Malformed::Unknown("back end", other)),
-    }
-}
-
-fn read_reason(reader: &mut Reader<'_>) -> Result<Reason, Malformed> {
-    let number = reader.u8()?;
-    let index = usize::from(number).checked_sub(1);
-    index.and_then(|index| Reason::ALL.get(index)).copied().ok_or(Malformed::Unknown("reason", number))
-}
-
-fn write_place(writer: &mut Writer<'_>, place: &Place) {
-    match place {
-        Place::Cgroup(path) => {
-            writer.u8(CGROUP);
-            write_path(writer, path);
-        }
-        Place::Reaper(pid) => {
-            writer.u8(REAPER);
-            writer.u32(*pid);
-        }
-    }
-}
-
-fn read_place(reader: &mut Reader<'_>) -> Result<Place, Malformed> {
-    match reader.u8()? {
-        CGROUP => Ok(Place::Cgroup(read_path(reader)?)),
-        REAPER => Ok(Place::Reaper(reader.u32()?)),
-        other => Err(Malformed::Unknown("place", other)),
-    }
-}
-
-fn write_exit(writer: &mut Writer<'_>, exit: &Exit) {
+pub(super) fn write_exit(writer: &mut Writer<'_>, exit: &Exit) {
     match exit {
         Exit::Code(code) => {
             writer.u8(CODE);
@@ -308,7 +347,7 @@ fn write_exit(writer: &mut Writer<'_>, exit: &Exit) {
     }
 }
 
-fn read_exit(reader: &mut Reader<'_>) -> Result<Exit, Malformed> {
+pub(super) fn read_exit(reader: &mut Reader<'_>) -> Result<Exit, Malformed> {
     match reader.u8()? {
         CODE => Ok(Exit::Code(reader.i32()?)),
         SIGNAL => Ok(Exit::Signal(reader.i32()?)),
@@ -321,12 +360,4 @@ fn read_kind(reader: &mut Reader<'_>) -> Result<SpawnErrorKind, Malformed> {
     let number = reader.u8()?;
     let index = usize::from(number).checked_sub(1);
     index.and_then(|index| KINDS.get(index)).copied().ok_or(Malformed::Unknown("spawn error", number))
-}
-
-fn write_path(writer: &mut Writer<'_>, path: &Path) {
-    writer.bytes(path.as_os_str().as_bytes());
-}
-
-fn read_path(reader: &mut Reader<'_>) -> Result<PathBuf, Malformed> {
-    Ok(OsString::from_vec(reader.bytes()?.to_vec()).into())
 }

@@ -2,8 +2,9 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::{Malformed, Reader, Writer};
-use crate::proto::{Identity, Ids, Isolation, Limit, Privileges, Request, Spawn, Stdio};
+use super::spawn::{read_spawn, write_spawn};
+use super::{Malformed, Reader, Unsupported, Writer};
+use crate::proto::{Adopt, Identity, Request, VERSION};
 
 const HELLO: u8 = 1;
 const SPAWN: u8 = 2;
@@ -12,14 +13,27 @@ const KILL: u8 = 4;
 const FORGET: u8 = 5;
 const BYE: u8 = 6;
 const SIGNAL_PROCESS: u8 = 7;
+// Since version 4.
+const HOLD: u8 = 8;
+const RELEASE: u8 = 9;
+const ADOPT: u8 = 10;
+const SETTLED: u8 = 11;
+const KILL_STRAY: u8 = 12;
+const SUCCEED: u8 = 13;
+const HAND_OVER: u8 = 14;
+const EXEC: u8 = 15;
 
-const CAPTURE: u8 = 1;
-const PASSED: u8 = 2;
-
-/// The bytes of a request, and the descriptors that go with them.
-#[must_use]
-pub fn encode_request(request: &Request) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
-    let mut writer = Writer::default();
+/// The bytes of a request to a keeper of this version, and the descriptors that go with them.
+///
+/// # Errors
+/// [`Unsupported`] for what that version cannot be asked for.
+pub fn encode_request(request: &Request, version: u16) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>), Unsupported> {
+    if let (4.., what) = since(request)
+        && version < 4
+    {
+        return Err(Unsupported { what, version });
+    }
+    let mut writer = Writer::new(version);
     match request {
         Request::Hello { version } => {
             writer.u8(HELLO);
@@ -50,16 +64,61 @@ pub fn encode_request(request: &Request) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
             writer.scope(*scope);
         }
         Request::Bye => writer.u8(BYE),
+        Request::Hold { name, fd } => {
+            writer.u8(HOLD);
+            writer.bytes(name.as_bytes());
+            writer.fd(fd);
+        }
+        Request::Release { name } => {
+            writer.u8(RELEASE);
+            writer.bytes(name.as_bytes());
+        }
+        Request::Adopt(adopt) => {
+            writer.u8(ADOPT);
+            write_adopt(&mut writer, adopt);
+        }
+        Request::Settled => writer.u8(SETTLED),
+        Request::KillStray { leaf } => {
+            writer.u8(KILL_STRAY);
+            writer.bytes(leaf.as_bytes());
+        }
+        Request::Succeed { program } => {
+            writer.u8(SUCCEED);
+            writer.option(program.as_ref(), Writer::fd);
+        }
+        Request::HandOver => writer.u8(HAND_OVER),
+        Request::Exec { program } => {
+            writer.u8(EXEC);
+            writer.fd(program);
+        }
     }
-    (writer.bytes, writer.fds)
+    Ok((writer.bytes, writer.fds))
+}
+
+/// The version that a request is known since, and what it is for a human.
+fn since(request: &Request) -> (u16, &'static str) {
+    match request {
+        Request::Spawn(spawn) if spawn.keep => (4, "`on_daemon_loss: keep`"),
+        Request::Hello { .. }
+        | Request::Spawn(_)
+        | Request::Signal { .. }
+        | Request::Kill { .. }
+        | Request::SignalProcess { .. }
+        | Request::Forget { .. }
+        | Request::Bye => (3, "basic requests"),
+        Request::Hold { .. } | Request::Release { .. } => (4, "held descriptors"),
+        Request::Adopt(_) | Request::Settled | Request::KillStray { .. } => (4, "adoption"),
+        Request::Succeed { .. } | Request::HandOver => (4, "hand-over between daemons"),
+        Request::Exec { .. } => (4, "upgrade of the keeper"),
+    }
 }
 
 /// The request that these bytes and descriptors are.
 ///
 /// # Errors
-/// [`Malformed`] for everything that [`encode_request`] does not make.
+/// [`Malformed`] for everything that [`encode_request`] of this version does not make.
 pub fn decode_request(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, Malformed> {
-    let mut reader = Reader::new(bytes, fds);
+    let mut reader = Reader::new(bytes, fds, VERSION);
     let request = match reader.u8()? {
         HELLO => Request::Hello { version: reader.u16()? },
         SPAWN => Request::Spawn(Box::new(read_spawn(&mut reader)?)),
@@ -72,92 +131,37 @@ pub fn decode_request(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, Malfor
             process: read_identity(&mut reader)?,
             signal: reader.i32()?,
         },
+        HOLD => Request::Hold { name: reader.text()?, fd: reader.fd()? },
+        RELEASE => Request::Release { name: reader.text()? },
+        ADOPT => Request::Adopt(Box::new(read_adopt(&mut reader)?)),
+        SETTLED => Request::Settled,
+        KILL_STRAY => Request::KillStray { leaf: reader.text()? },
+        SUCCEED => Request::Succeed { program: reader.option(Reader::fd)? },
+        HAND_OVER => Request::HandOver,
+        EXEC => Request::Exec { program: reader.fd()? },
         other => return Err(Malformed::Unknown("request", other)),
     };
     reader.finish(request)
 }
 
-fn write_spawn<'a>(writer: &mut Writer<'a>, spawn: &'a Spawn) {
-    writer.scope(spawn.scope);
-    writer.bytes(spawn.name.as_bytes());
-    writer.list(&spawn.argv, |writer, arg| writer.bytes(arg.to_bytes()));
-    writer.list(&spawn.env, |writer, entry| writer.bytes(entry.to_bytes()));
-    writer.bytes(spawn.cwd.to_bytes());
-    writer.option(spawn.user.as_ref(), |writer, ids| {
-        writer.u32(ids.uid);
-        writer.u32(ids.gid);
-        writer.list(&ids.groups, |writer, group| writer.u32(*group));
-    });
-    writer.option(spawn.umask.as_ref(), |writer, mask| writer.u32(*mask));
-    let Isolation { pid, proc, tmp, network } = spawn.isolation;
-    for part in [pid, proc, tmp, network] {
-        writer.bool(part);
-    }
-    write_privileges(writer, &spawn.privileges);
-    writer.bool(spawn.kill_escaped);
-    match &spawn.stdio {
-        Stdio::Capture => writer.u8(CAPTURE),
-        Stdio::Passed(fds) => {
-            writer.u8(PASSED);
-            writer.fds(fds);
-        }
-    }
+fn write_adopt(writer: &mut Writer<'_>, adopt: &Adopt) {
+    writer.scope(adopt.scope);
+    writer.bytes(adopt.leaf.as_bytes());
+    write_identity(writer, &adopt.process);
+    writer.bool(adopt.kill_escaped);
+    writer.bytes(&adopt.note);
+    writer.bool(adopt.pipes.is_some());
+    adopt.pipes.into_iter().for_each(|inodes| writer.two(inodes));
 }
 
-fn read_spawn(reader: &mut Reader<'_>) -> Result<Spawn, Malformed> {
-    Ok(Spawn {
+fn read_adopt(reader: &mut Reader<'_>) -> Result<Adopt, Malformed> {
+    Ok(Adopt {
         scope: reader.scope()?,
-        name: reader.text()?,
-        argv: reader.list(Reader::c_string)?,
-        env: reader.list(Reader::c_string)?,
-        cwd: reader.c_string()?,
-        user: reader
-            .option(|reader| Ok(Ids { uid: reader.u32()?, gid: reader.u32()?, groups: reader.list(Reader::u32)? }))?,
-        umask: reader.option(Reader::u32)?,
-        isolation: Isolation {
-            pid: reader.bool()?,
-            proc: reader.bool()?,
-            tmp: reader.bool()?,
-            network: reader.bool()?,
-        },
-        privileges: read_privileges(reader)?,
+        leaf: reader.text()?,
+        process: read_identity(reader)?,
         kill_escaped: reader.bool()?,
-        stdio: match reader.u8()? {
-            CAPTURE => Stdio::Capture,
-            PASSED => Stdio::Passed(reader.fds()?),
-            other => return Err(Malformed::Unknown("way of input and output", other)),
-        },
-    })
-}
-
-fn write_privileges<'a>(writer: &mut Writer<'a>, privileges: &'a Privileges) {
-    writer.bool(privileges.no_new_privs);
-    writer.option(privileges.capabilities.as_ref(), |writer, mask| writer.u64(*mask));
-    writer.u64(privileges.added_capabilities);
-    writer.list(&privileges.limits, |writer, limit| {
-        writer.u32(limit.resource);
-        writer.u64(limit.soft);
-        writer.u64(limit.hard);
-    });
-    writer.option(privileges.nice.as_ref(), |writer, nice| writer.i32(*nice));
-    writer.list(&privileges.cpus, |writer, cpu| writer.u32(*cpu));
-    writer.option(privileges.io_priority.as_ref(), |writer, priority| writer.u32(*priority));
-    writer.option(privileges.oom_score_adj.as_ref(), |writer, score| writer.i32(*score));
-    writer.bool(privileges.dedicated_user);
-}
-
-fn read_privileges(reader: &mut Reader<'_>) -> Result<Privileges, Malformed> {
-    Ok(Privileges {
-        no_new_privs: reader.bool()?,
-        capabilities: reader.option(Reader::u64)?,
-        added_capabilities: reader.u64()?,
-        limits: reader
-            .list(|reader| Ok(Limit { resource: reader.u32()?, soft: reader.u64()?, hard: reader.u64()? }))?,
-        nice: reader.option(Reader::i32)?,
-        cpus: reader.list(Reader::u32)?,
-        io_priority: reader.option(Reader::u32)?,
-        oom_score_adj: reader.option(Reader::i32)?,
-        dedicated_user: reader.bool()?,
+        note: reader.bytes()?.to_vec(),
+        pipes: reader.option(Reader::two)?,
     })
 }
 

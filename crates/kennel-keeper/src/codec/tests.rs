@@ -26,23 +26,28 @@ fn spawn() -> impl Strategy<Value = Request> {
     let head = (scope(), "[a-z.]{1,9}", vec(c_string(), 0..5), vec(c_string(), 0..5), c_string());
     let tail = (proptest::option::of(ids), proptest::option::of(any::<u32>()), any::<bool>());
     let bounds = (isolation(), privileges(), any::<bool>());
-    (head, tail, bounds).prop_map(|(head, (user, umask, capture), (isolation, privileges, kill_escaped))| {
-        let (scope, name, argv, env, cwd) = head;
-        let stdio = if capture { Stdio::Capture } else { Stdio::Passed([null(), null(), null()]) };
-        Request::Spawn(Box::new(Spawn {
-            scope,
-            name,
-            argv,
-            env,
-            cwd,
-            user,
-            umask,
-            isolation,
-            privileges,
-            kill_escaped,
-            stdio,
-        }))
-    })
+    let life = (any::<bool>(), vec(any::<u8>(), 0..20));
+    (head, tail, bounds, life).prop_map(
+        |(head, (user, umask, capture), (isolation, privileges, kill_escaped), (keep, note))| {
+            let (scope, name, argv, env, cwd) = head;
+            let stdio = if capture { Stdio::Capture } else { Stdio::Passed([null(), null(), null()]) };
+            Request::Spawn(Box::new(Spawn {
+                scope,
+                name,
+                argv,
+                env,
+                cwd,
+                user,
+                umask,
+                isolation,
+                privileges,
+                kill_escaped,
+                stdio,
+                keep,
+                note,
+            }))
+        },
+    )
 }
 
 fn isolation() -> impl Strategy<Value = Isolation> {
@@ -100,6 +105,14 @@ fn request() -> impl Strategy<Value = Request> {
             signal
         }),
         Just(()).prop_map(|()| Request::Bye),
+        ".{0,9}".prop_map(|name| Request::Hold { name, fd: null() }),
+        ".{0,9}".prop_map(|name| Request::Release { name }),
+        adopt().prop_map(|adopt| Request::Adopt(Box::new(adopt))),
+        Just(()).prop_map(|()| Request::Settled),
+        ".{0,9}".prop_map(|leaf| Request::KillStray { leaf }),
+        any::<bool>().prop_map(|own| Request::Succeed { program: own.then(null) }),
+        Just(()).prop_map(|()| Request::HandOver),
+        Just(()).prop_map(|()| Request::Exec { program: null() }),
     ]
 }
 
@@ -111,9 +124,51 @@ fn pipes() -> impl Strategy<Value = Option<[OwnedFd; 2]>> {
     any::<bool>().prop_map(|some| some.then(|| [null(), null()]))
 }
 
+fn adopt() -> impl Strategy<Value = Adopt> {
+    let pipes = proptest::option::of(any::<[u64; 2]>());
+    (scope(), ".{0,9}", identity(), any::<bool>(), vec(any::<u8>(), 0..20), pipes).prop_map(
+        |(scope, leaf, process, kill_escaped, note, pipes)| Adopt { scope, leaf, process, kill_escaped, note, pipes },
+    )
+}
+
+fn follows() -> impl Strategy<Value = Follows> {
+    proptest::sample::select(vec![Follows::Fresh, Follows::Loss, Follows::HandOver])
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![".{0,9}".prop_map(|path| Place::Cgroup(path.into())), any::<u32>().prop_map(Place::Reaper)]
+}
+
 fn known() -> impl Strategy<Value = Known> {
-    (scope(), ".{0,9}", any::<u32>(), proptest::option::of(exit()), any::<bool>(), pipes())
-        .prop_map(|(scope, name, pid, exit, empty, pipes)| Known { scope, name, pid, exit, empty, pipes })
+    let started =
+        (identity(), proptest::option::of(place()), pipes(), proptest::option::of(exit()), any::<[bool; 2]>())
+            .prop_map(|(identity, place, pipes, exit, [ending, empty])| Started {
+                identity,
+                place,
+                pipes,
+                exit,
+                ending,
+                empty,
+            });
+    (scope(), ".{0,9}", any::<bool>(), vec(any::<u8>(), 0..20), proptest::option::of(started))
+        .prop_map(|(scope, name, keep, note, started)| Known { scope, name, keep, note, started })
+}
+
+fn adopt_error() -> impl Strategy<Value = AdoptError> {
+    prop_oneof![
+        Just(AdoptError::Gone),
+        Just(AdoptError::NoCgroups),
+        Just(AdoptError::Taken),
+        any::<i32>().prop_map(AdoptError::Os)
+    ]
+}
+
+fn successor() -> impl Strategy<Value = Successor> {
+    prop_oneof![Just(Successor::Ready), ".{0,9}".prop_map(|why| Successor::Failed { why }), Just(Successor::Done)]
+}
+
+fn stray() -> impl Strategy<Value = Stray> {
+    (".{0,9}", vec(survivor(), 0..3)).prop_map(|(leaf, processes)| Stray { leaf, processes })
 }
 
 fn survivor() -> impl Strategy<Value = Survivor> {
@@ -127,7 +182,6 @@ fn event() -> impl Strategy<Value = Event> {
         (proptest::sample::select(Reason::ALL.to_vec()), ".{0,9}")
             .prop_map(|(reason, because)| Backend::Reaper { reason, because }),
     ];
-    let place = prop_oneof![".{0,9}".prop_map(|path| Place::Cgroup(path.into())), any::<u32>().prop_map(Place::Reaper)];
     let kind = proptest::sample::select(vec![
         SpawnErrorKind::NotFound,
         SpawnErrorKind::NotExecutable,
@@ -146,11 +200,14 @@ fn event() -> impl Strategy<Value = Event> {
         SpawnErrorKind::Isolation,
     ]);
     prop_oneof![
-        (any::<u16>(), any::<u32>(), backend, vec(known(), 0..4))
-            .prop_map(|(version, pid, backend, known)| Event::Welcome { version, pid, backend, known }),
-        (scope(), identity(), place, pipes()).prop_map(|(scope, identity, place, pipes)| {
-            Event::Spawned { scope, pid: identity.pid, identity, place, pipes }
+        (any::<u32>(), backend, follows(), vec(known(), 0..4)).prop_map(|(pid, backend, follows, known)| {
+            Event::Welcome { version: VERSION, pid, backend, follows, known }
         }),
+        (scope(), identity(), place(), pipes(), proptest::option::of(any::<[u64; 2]>())).prop_map(
+            |(scope, identity, place, pipes, inodes)| {
+                Event::Spawned { scope, pid: identity.pid, identity, place, pipes, inodes }
+            }
+        ),
         (scope(), kind, any::<i32>(), ".{0,9}").prop_map(|(scope, kind, errno, subject)| {
             Event::SpawnFailed { scope, error: SpawnError { kind, errno, subject } }
         }),
@@ -171,6 +228,19 @@ fn event() -> impl Strategy<Value = Event> {
             process,
             refused
         }),
+        ".{0,9}".prop_map(|name| Event::Held { name, fd: null() }),
+        (scope(), place(), pipes(), any::<bool>()).prop_map(|(scope, place, pipes, main_alive)| Event::Adopted {
+            scope,
+            place,
+            pipes,
+            main_alive
+        }),
+        (scope(), adopt_error()).prop_map(|(scope, error)| Event::AdoptRefused { scope, error }),
+        vec(stray(), 0..4).prop_map(|strays| Event::Strays { strays }),
+        ".{0,9}".prop_map(|leaf| Event::StrayEnded { leaf }),
+        successor().prop_map(Event::Successor),
+        (any::<u16>(), proptest::option::of(".{0,9}"))
+            .prop_map(|(version, refused)| Event::Executed { version, refused }),
     ]
 }
 
@@ -193,7 +263,7 @@ fn shown(value: &impl std::fmt::Debug) -> String {
 proptest! {
     #[test]
     fn a_request_survives_the_way(request in request()) {
-        let (bytes, fds) = encode_request(&request);
+        let (bytes, fds) = encode_request(&request, VERSION).unwrap();
         let decoded = decode_request(&bytes, owned(&fds)).unwrap();
         prop_assert_eq!(shown(&decoded), shown(&request));
     }
@@ -201,27 +271,27 @@ proptest! {
     #[test]
     fn an_event_survives_the_way(event in event()) {
         let (bytes, fds) = encode_event(&event);
-        let decoded = decode_event(&bytes, owned(&fds)).unwrap();
+        let decoded = decode_event(&bytes, owned(&fds), VERSION).unwrap();
         prop_assert_eq!(shown(&decoded), shown(&event));
     }
 
     #[test]
-    fn garbage_is_an_error_or_a_message_but_never_a_panic(bytes in vec(any::<u8>(), 0..200), kind in 0..9_u8) {
+    fn garbage_is_an_error_or_a_message_but_never_a_panic(bytes in vec(any::<u8>(), 0..200), kind in 0..20_u8) {
         let _any = decode_request(&bytes, Vec::new());
-        let _any = decode_event(&bytes, Vec::new());
+        let _any = decode_event(&bytes, Vec::new(), VERSION);
         let mut bytes = bytes;
         bytes.insert(0, kind);
         let _any = decode_request(&bytes, vec![null()]);
-        let _any = decode_event(&bytes, vec![null()]);
+        let _any = decode_event(&bytes, vec![null()], VERSION);
     }
 
     #[test]
     fn a_cut_or_lengthened_message_is_refused(event in event(), request in request(), at in any::<prop::sample::Index>()) {
         let (bytes, fds) = encode_event(&event);
-        prop_assert!(decode_event(&bytes[..at.index(bytes.len())], owned(&fds)).is_err());
+        prop_assert!(decode_event(&bytes[..at.index(bytes.len())], owned(&fds), VERSION).is_err());
         let longer: Vec<u8> = bytes.iter().copied().chain([0]).collect();
-        prop_assert_eq!(decode_event(&longer, owned(&fds)).unwrap_err(), Malformed::Long);
-        let (bytes, fds) = encode_request(&request);
+        prop_assert_eq!(decode_event(&longer, owned(&fds), VERSION).unwrap_err(), Malformed::Long);
+        let (bytes, fds) = encode_request(&request, VERSION).unwrap();
         prop_assert!(decode_request(&bytes[..at.index(bytes.len())], owned(&fds)).is_err());
         let mut more = owned(&fds);
         more.push(null());
@@ -237,4 +307,69 @@ fn an_announced_length_reserves_nothing() {
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(&[0xff; 4]);
     assert_eq!(decode_request(&bytes, Vec::new()).unwrap_err(), Malformed::Short);
+}
+
+/// A welcome as a keeper of version 3 writes it.
+fn welcome_of_3(known: &[(u64, &str, u32, bool)]) -> Vec<u8> {
+    let mut writer = Writer::new(3);
+    writer.u8(1);
+    writer.u16(3);
+    writer.u32(17);
+    writer.u8(1);
+    writer.bytes(b"/root");
+    writer.list(known, |writer, (scope, name, pid, empty)| {
+        writer.u64(*scope);
+        writer.bytes(name.as_bytes());
+        writer.u32(*pid);
+        writer.bool(false);
+        writer.bool(*empty);
+        writer.bool(true);
+    });
+    writer.bytes
+}
+
+#[test]
+fn a_keeper_of_version_3_is_understood() {
+    let bytes = welcome_of_3(&[(5, "web.5", 99, true)]);
+    let event = decode_event(&bytes, vec![null(), null()], VERSION).unwrap();
+    let Event::Welcome { version: 3, pid: 17, follows: Follows::Loss, known, .. } = event else { panic!("{event:?}") };
+    let [Known { scope: ScopeId(5), name, keep: false, note, started: Some(started) }] = known.as_slice() else {
+        panic!("{known:?}")
+    };
+    assert_eq!((name.as_str(), note.len()), ("web.5", 0));
+    assert_eq!((started.identity.pid, started.empty, started.pipes.is_some()), (99, true, true));
+    let event = decode_event(&welcome_of_3(&[]), Vec::new(), VERSION).unwrap();
+    assert!(matches!(event, Event::Welcome { follows: Follows::Fresh, .. }), "{event:?}");
+}
+
+#[test]
+fn a_keeper_of_version_3_is_asked_for_nothing_else() {
+    let (bytes, _) = encode_request(&Request::Hello { version: VERSION }, 3).unwrap();
+    assert_eq!(bytes, [1, 4, 0]);
+    let refused = encode_request(&Request::Settled, 3).unwrap_err();
+    assert_eq!(refused.to_string(), "the keeper that runs speaks version 3 of the protocol, which has no adoption");
+}
+
+proptest! {
+    /// What version 4 appended is left away, and a scope that is to be kept is refused instead of being lost later.
+    #[test]
+    fn a_start_is_written_as_version_3_knows_it(request in spawn()) {
+        let Request::Spawn(spawn) = &request else { unreachable!() };
+        let (now, _) = encode_request(&request, VERSION).unwrap();
+        match encode_request(&request, 3) {
+            Err(refused) => prop_assert!(spawn.keep && refused.version == 3),
+            Ok((then, _)) => {
+                prop_assert!(!spawn.keep);
+                let appended = 1 + 4 + spawn.note.len();
+                prop_assert_eq!(&then[..], &now[..now.len() - appended]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_keeper_of_an_unknown_version_is_refused_by_name(version: u16, rest in vec(any::<u8>(), 0..40)) {
+        prop_assume!(!(OLDEST..=VERSION).contains(&version));
+        let bytes: Vec<u8> = [1].into_iter().chain(version.to_le_bytes()).chain(rest).collect();
+        prop_assert_eq!(decode_event(&bytes, Vec::new(), VERSION).unwrap_err(), Malformed::Version(version));
+    }
 }

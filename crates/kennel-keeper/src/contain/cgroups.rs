@@ -23,7 +23,7 @@ use self::escapes::Escapes;
 use self::look::Pace;
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
 use crate::hunt::Hunt;
-use crate::launch::{Launch, Pipes, no_scope, stdio};
+use crate::launch::{Launch, Pipes, inodes, no_scope, stdio};
 use crate::place::Place;
 use crate::proto::{Backend, Event, ScopeId, Spawn, SpawnError, Stdio};
 use crate::start::{is_plain, note};
@@ -199,13 +199,10 @@ impl Cgroups {
             removed: None,
         };
         self.live.insert(scope, live);
-        Ok(Event::Spawned {
-            scope,
-            pid: child.pid,
-            identity,
-            place: crate::proto::Place::Cgroup(directory),
-            pipes: pipes.map(|pipes| pipes.read),
-        })
+        let pipes = pipes.map(|pipes| pipes.read);
+        let inodes = pipes.as_ref().and_then(inodes);
+        let place = crate::proto::Place::Cgroup(directory);
+        Ok(Event::Spawned { scope, pid: child.pid, identity, place, pipes, inodes })
     }
 
     fn start_in(

@@ -19,8 +19,8 @@ use crate::channel::{Channel, Incoming, send_now};
 use crate::codec;
 use crate::hunt::{Hunt, Pass};
 use crate::init;
-use crate::launch::{Pipes, no_scope};
-use crate::proto::{Event, Exit, Identity, Place, Request, ScopeId, Spawn, SpawnError, Stdio, Usage};
+use crate::launch::{Pipes, inodes, no_scope};
+use crate::proto::{Event, Exit, Identity, Place, Request, ScopeId, Spawn, SpawnError, Stdio, Usage, VERSION};
 use crate::reaper::{self, Errand};
 use crate::start::{is_plain, note};
 
@@ -214,7 +214,7 @@ impl Reapers {
         let Some(live) = self.live.get_mut(&scope) else { return };
         loop {
             match live.channel.receive() {
-                Ok(Incoming::Message(bytes, fds)) => match codec::decode_event(&bytes, fds) {
+                Ok(Incoming::Message(bytes, fds)) => match codec::decode_event(&bytes, fds, VERSION) {
                     Ok(event) => live.hear(event, out),
                     Err(error) => note!("the reaper of {} cannot be understood: {error}", live.name),
                 },
@@ -376,7 +376,7 @@ impl Reapers {
 
 impl Live {
     fn ask(&self, request: &Request) -> io::Result<()> {
-        let (bytes, fds) = codec::encode_request(request);
+        let (bytes, fds) = codec::encode_request(request, VERSION)?;
         send_now(self.channel.socket(), &bytes, &fds)
     }
 
@@ -446,7 +446,8 @@ impl Live {
                     self.hold_main(identity);
                 }
                 let (place, pipes) = (self.place(), self.pipes.take());
-                out.push(Event::Spawned { scope, pid, identity, place, pipes });
+                let inodes = pipes.as_ref().and_then(inodes);
+                out.push(Event::Spawned { scope, pid, identity, place, pipes, inodes });
             }
             Event::Stuck { scope, .. } if self.is_init => {
                 self.silent = Some(Instant::now() + SILENCE);
@@ -462,7 +463,15 @@ impl Live {
             | Event::Stage { .. }
             | Event::Escaped { .. }
             | Event::Signalled { .. } => out.push(event),
-            Event::Welcome { .. } | Event::Leftovers { .. } => {}
+            Event::Welcome { .. }
+            | Event::Leftovers { .. }
+            | Event::Held { .. }
+            | Event::Adopted { .. }
+            | Event::AdoptRefused { .. }
+            | Event::Strays { .. }
+            | Event::StrayEnded { .. }
+            | Event::Successor(_)
+            | Event::Executed { .. } => {}
         }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kennel_keeper::Link;
-use kennel_keeper::proto::{Backend, Event, Ids, Isolation, Known, Reason, Request, VERSION};
+use kennel_keeper::proto::{Backend, Event, Follows, Ids, Isolation, Known, Reason, Request, VERSION};
 use kennel_sys::spawn::Child;
 use kennel_sys::{pidfd, unix, wait};
 
@@ -49,6 +49,7 @@ pub struct Rig {
     pub daemon: u32,
     pub backend: Backend,
     pub known: Vec<Known>,
+    pub follows: Follows,
     listener: UnixListener,
     /// A limit that everything below this keeper inherits and nothing else has.
     mark: u64,
@@ -129,6 +130,7 @@ impl Rig {
             daemon,
             backend: Backend::Reaper { reason: Reason::Other, because: String::new() },
             known: Vec::new(),
+            follows: Follows::Fresh,
             listener,
             mark,
             next: 1,
@@ -153,10 +155,11 @@ impl Rig {
         self.known.clear();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Event::Welcome { version, pid, backend, known } = self.receive(deadline) {
+            if let Event::Welcome { version, pid, backend, follows, known } = self.receive(deadline) {
                 assert_eq!((version, pid), (VERSION, self.keeper.pid));
                 self.backend = backend;
                 self.known = known;
+                self.follows = follows;
                 return;
             }
         }

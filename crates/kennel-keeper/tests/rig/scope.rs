@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use kennel_keeper::Link;
 use kennel_keeper::proto::{
-    Event, Exit, Identity, KillStage, Place, Privileges, Request, ScopeId, SignalRefused, Spawn, SpawnError, Stdio,
-    Survivor,
+    AdoptError, Event, Exit, Identity, KillStage, Place, Privileges, Request, ScopeId, SignalRefused, Spawn,
+    SpawnError, Stdio, Stray, Successor, Survivor,
 };
 use kennel_sys::unix;
 use rustix::event::PollFlags;
@@ -33,6 +33,14 @@ pub struct Seen {
     pub signalled: Vec<(Identity, Option<SignalRefused>)>,
     /// Process ids and cgroups.
     pub escaped: HashMap<ScopeId, Vec<(u32, String)>>,
+    pub held: HashMap<String, OwnedFd>,
+    pub adopted: HashMap<ScopeId, (Place, Option<[OwnedFd; 2]>, bool)>,
+    pub adopt_refused: HashMap<ScopeId, AdoptError>,
+    pub strays: Option<Vec<Stray>>,
+    pub strays_ended: HashSet<String>,
+    pub successor: Vec<Successor>,
+    /// Version and refusal.
+    pub executed: Vec<(u16, Option<String>)>,
 }
 
 impl Rig {
@@ -46,7 +54,7 @@ impl Rig {
             assert!(Instant::now() < deadline, "no {what}: {}", self.log());
             match self.receive(deadline) {
                 Event::Welcome { .. } => panic!("a second welcome"),
-                Event::Spawned { scope, pid, identity, place, pipes } => {
+                Event::Spawned { scope, pid, identity, place, pipes, .. } => {
                     self.seen.identities.insert(scope, identity);
                     self.seen.spawned.insert(scope, (pid, place, pipes));
                 }
@@ -65,6 +73,19 @@ impl Rig {
                 Event::Leftovers { .. } => {}
                 Event::Stage { scope, stage } => self.seen.stages.push((scope, stage)),
                 Event::Signalled { process, refused, .. } => self.seen.signalled.push((process, refused)),
+                Event::Held { name, fd } => {
+                    self.seen.held.insert(name, fd);
+                }
+                Event::Adopted { scope, place, pipes, main_alive } => {
+                    self.seen.adopted.insert(scope, (place, pipes, main_alive));
+                }
+                Event::AdoptRefused { scope, error } => {
+                    self.seen.adopt_refused.insert(scope, error);
+                }
+                Event::Strays { strays } => self.seen.strays = Some(strays),
+                Event::StrayEnded { leaf } => assert!(self.seen.strays_ended.insert(leaf), "a stray ended twice"),
+                Event::Successor(news) => self.seen.successor.push(news),
+                Event::Executed { version, refused } => self.seen.executed.push((version, refused)),
                 Event::Escaped { scope, process, path } => {
                     assert!(!self.seen.emptied.contains(&scope), "{process:?} escaped from an empty scope");
                     self.seen.escaped.entry(scope).or_default().push((process.pid, path));
@@ -88,6 +109,8 @@ impl Rig {
             privileges: Privileges::default(),
             kill_escaped: true,
             stdio: Stdio::Capture,
+            keep: false,
+            note: Vec::new(),
         }
     }
 

@@ -1,0 +1,121 @@
+//! What the daemon, or the one after it, will want to know of a scope if it has to ask again.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use crate::proto::{Event, Exit, Identity, Known, Place, ScopeId, Spawn, Started};
+
+/// Every scope that the daemon has not forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Records(BTreeMap<ScopeId, Record>);
+
+#[derive(Debug)]
+struct Record {
+    name: String,
+    keep: bool,
+    note: Vec<u8>,
+    /// None as long as the start is under way.
+    run: Option<Run>,
+    ending: bool,
+}
+
+#[derive(Debug)]
+struct Run {
+    identity: Identity,
+    place: Place,
+    pipes: Option<[OwnedFd; 2]>,
+    exit: Option<Exit>,
+    empty: bool,
+}
+
+impl Records {
+    /// A start was asked for. A number that is in use keeps its record: that start fails.
+    pub(super) fn begin(&mut self, spawn: &Spawn) {
+        let Spawn { name, keep, note, .. } = spawn;
+        let record = || Record { name: name.clone(), keep: *keep, note: note.clone(), run: None, ending: false };
+        self.0.entry(spawn.scope).or_insert_with(record);
+    }
+
+    /// A kill was asked for.
+    pub(super) fn ending(&mut self, scope: ScopeId) {
+        if let Some(record) = self.0.get_mut(&scope) {
+            record.ending = true;
+        }
+    }
+
+    /// The daemon has recorded the end. One whose start is under way is needed until that is answered.
+    pub(super) fn forget(&mut self, scope: ScopeId) {
+        self.0.remove(&scope);
+    }
+
+    /// Keeps what an event says.
+    pub(super) fn keep(&mut self, event: Event) {
+        match event {
+            Event::Spawned { scope, identity, place, pipes, .. } => {
+                if let Some(record) = self.0.get_mut(&scope) {
+                    record.run = Some(Run { identity, place, pipes, exit: None, empty: false });
+                }
+                kennel_sys::crash_point!("spawn.recorded");
+            }
+            Event::SpawnFailed { scope, .. } => {
+                // Not that of another start with the same number, which is what failed this one.
+                if self.0.get(&scope).is_some_and(|record| record.run.is_none()) {
+                    self.0.remove(&scope);
+                }
+            }
+            Event::MainExited { scope, exit, .. } => {
+                if let Some(run) = self.run_mut(scope) {
+                    run.exit = Some(exit);
+                }
+            }
+            Event::Emptied { scope } => {
+                if let Some(run) = self.run_mut(scope) {
+                    run.empty = true;
+                }
+                kennel_sys::crash_point!("stop.emptied");
+            }
+            Event::Welcome { .. }
+            | Event::Held { .. }
+            | Event::Leftovers { .. }
+            | Event::Reaped { .. }
+            | Event::Stuck { .. }
+            | Event::Stage { .. }
+            | Event::Escaped { .. }
+            | Event::Adopted { .. }
+            | Event::AdoptRefused { .. }
+            | Event::Strays { .. }
+            | Event::StrayEnded { .. }
+            | Event::Successor(_)
+            | Event::Executed { .. }
+            | Event::Signalled { .. } => {}
+        }
+    }
+
+    /// For a welcome; the pipes are duplicated.
+    pub(super) fn known(&self) -> Vec<Known> {
+        self.0.iter().map(|(scope, record)| record.known(*scope)).collect()
+    }
+
+    fn run_mut(&mut self, scope: ScopeId) -> Option<&mut Run> {
+        self.0.get_mut(&scope)?.run.as_mut()
+    }
+}
+
+impl Record {
+    fn known(&self, scope: ScopeId) -> Known {
+        let started = self.run.as_ref().map(|run| Started {
+            identity: run.identity,
+            place: Some(run.place.clone()),
+            pipes: run.pipes.as_ref().and_then(cloned),
+            exit: run.exit,
+            ending: self.ending && !run.empty,
+            empty: run.empty,
+        });
+        Known { scope, name: self.name.clone(), keep: self.keep, note: self.note.clone(), started }
+    }
+}
+
+fn cloned(pipes: &[OwnedFd; 2]) -> Option<[OwnedFd; 2]> {
+    let [out, err] = pipes;
+    Some([out.try_clone().ok()?, err.try_clone().ok()?])
+}
