@@ -369,6 +369,8 @@ fn logs_and_events() {
     {"seq":21,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"store.recovered","file":"/s/store.db.damaged-20260102T030405.000Z","kept":90,"lost_from":91,"lost_to":95}
     {"seq":22,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"store.recovered","kept":90}
     {"seq":23,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"event.unreadable"}
+    {"seq":24,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"orphan.found","orphan":{"pid":100,"start_ticks":123456,"inode":5000100,"command":"node server.js","user":"deploy","since":"2026-01-02T03:04:05.678Z","instance":"shop-1234abcd","service":"web","run":1,"scope":"web.1","known_by":["scope"],"sure":"certain","why":"it is in the cgroup of web.1","on_stop":"ended","on_start":"adopted"}}
+    {"seq":25,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"orphan.killed","process":{"pid":100,"start_ticks":123456,"inode":5000100,"command":"node server.js","exit":{"kind":"signal","signal":9},"stage":"KILL","main":false}}
     "#);
 }
 

@@ -24,6 +24,8 @@ mod init;
 mod reaper;
 pub mod tag;
 
+pub mod orphans;
+
 mod advice;
 mod probe;
 mod promise;

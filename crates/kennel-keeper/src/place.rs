@@ -199,6 +199,11 @@ fn is_in_scope(path: &Path) -> bool {
     parts.windows(4).any(|four| matches!(four, [kennel, _, svc, _] if ours(kennel) && *svc == "svc"))
 }
 
+/// Whether a group of this name may have groups of keepers in it.
+pub(crate) fn is_parent(name: &str) -> bool {
+    PARENTS.contains(&name)
+}
+
 /// Tries the parents in turn until one does not kill what is born below it.
 fn first_alive<T>(mut try_out: impl FnMut(&str) -> Result<T, Refused>) -> Result<T, Refused> {
     let mut result = try_out(PARENTS[0]);

@@ -38,6 +38,7 @@ pub mod wait;
 pub mod cgroup;
 pub mod proc;
 
+pub mod lock;
 pub mod packet;
 pub mod unix;
 

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Identity, Receipt, StopReason};
+use crate::{EndedProcess, Exit, Identity, Orphan, Receipt, StopReason};
 
 /// Something that happened. Numbered without gaps in the order it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,6 +151,18 @@ pub enum EventKind {
     /// Something was recorded here that cannot be read: it is damaged, or of a newer kennel.
     #[serde(rename = "event.unreadable")]
     Unreadable {},
+    /// A process of this kennel runs that nobody tracks.
+    #[serde(rename = "orphan.found")]
+    OrphanFound {
+        /// Who, and how that is known.
+        orphan: Box<Orphan>,
+    },
+    /// Such a process was ended.
+    #[serde(rename = "orphan.killed")]
+    OrphanKilled {
+        /// Who, and how it ended.
+        process: EndedProcess,
+    },
     /// The keeper was lost; what it held is being emptied.
     #[serde(rename = "keeper.lost")]
     KeeperLost {},

@@ -6,6 +6,7 @@ mod doctor;
 mod error;
 mod event;
 mod identity;
+mod orphan;
 mod receipt;
 mod request;
 mod status;
@@ -14,6 +15,7 @@ pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind
 pub use error::{Code, Diagnostic, Problem};
 pub use event::{Event, EventKind};
 pub use identity::{Identity, SignalReport};
+pub use orphan::{Fate, InstanceOrphans, InstanceState, KnownBy, Orphan, OrphanReport, OrphanStopRequest, Sure};
 pub use receipt::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
 pub use request::{
     ActionReport, ActionRequest, DownReport, DownRequest, LogLine, LogStream, Outcome, OutcomeKind, RunReport,

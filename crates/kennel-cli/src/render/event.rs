@@ -1,6 +1,6 @@
 //! One line for each event.
 
-use kennel_wire::{Event, EventKind};
+use kennel_wire::{Event, EventKind, Orphan};
 
 use super::paint::{BOLD, DIM, Paint, RED};
 use super::phase::Phase;
@@ -35,6 +35,15 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
     match kind {
         EventKind::Escaped { pid, command, cgroup } => {
             Some(format!("process {pid} left its cgroup for {cgroup}: {}", cut(command, COMMAND)))
+        }
+        EventKind::OrphanFound { orphan } => {
+            let Orphan { pid, command, why, .. } = &**orphan;
+            Some(format!("orphan found, pid {pid} ({}): {why}", cut(command, COMMAND)))
+        }
+        EventKind::OrphanKilled { process } => {
+            let command = cut(process.command.as_deref().unwrap_or("no command"), COMMAND);
+            let exit = process.exit.map_or_else(String::new, |exit| format!(": {exit}"));
+            Some(format!("orphan ended, pid {} ({command}){exit}", process.pid))
         }
         _ => None,
     }
@@ -94,6 +103,8 @@ mod tests {
         21  2026-01-02T03:04:05.678Z  kennel  events recovered from a damaged store: 90 kept, 91 to 95 may be missing; it is now /s/store.db.damaged-20260102T030405.000Z
         22  2026-01-02T03:04:05.678Z  kennel  events recovered: 90 kept
         23  2026-01-02T03:04:05.678Z  kennel  an event that cannot be read
+        24  2026-01-02T03:04:05.678Z  web  orphan found, pid 100 (node server.js): it is in the cgroup of web.1
+        25  2026-01-02T03:04:05.678Z  web  orphan ended, pid 100 (node server.js): SIGKILL
         ");
     }
 }

@@ -52,6 +52,8 @@ impl Phase {
             EventKind::Stopped {} => Self::Stopped,
             // Of one process, and not of where the service stands.
             EventKind::Escaped { .. }
+            | EventKind::OrphanFound { .. }
+            | EventKind::OrphanKilled { .. }
             | EventKind::DaemonStarted { .. }
             | EventKind::DaemonRecovered { .. }
             | EventKind::StoreRecovered { .. }

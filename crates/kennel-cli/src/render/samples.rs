@@ -5,9 +5,9 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
-    Advice, Containment, DaemonInfo, Doctor, EndedProcess, Event, EventKind, Exit, Feature, FeatureCounts, Finding,
-    Health, Identity, Leftover, LeftoverKind, LogLine, LogStream, Process, Receipt, ServiceStatus, SignalReport, Stage,
-    State, StopReason, Survivor, Works, ZombieParent,
+    Advice, Containment, DaemonInfo, Doctor, EndedProcess, Event, EventKind, Exit, Fate, Feature, FeatureCounts,
+    Finding, Health, Identity, KnownBy, Leftover, LeftoverKind, LogLine, LogStream, Orphan, Process, Receipt,
+    ServiceStatus, SignalReport, Stage, State, StopReason, Sure, Survivor, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -288,6 +288,42 @@ pub(crate) fn info() -> DaemonInfo {
     }
 }
 
+/// `KnownBy::Stamp`: one that has left everything else behind, and runs as somebody else.
+pub(crate) fn orphan(pid: u32, known_by: KnownBy) -> Orphan {
+    let in_scope = known_by == KnownBy::Scope;
+    let sure = if in_scope { Sure::Certain } else { Sure::Likely };
+    Orphan {
+        pid,
+        start_ticks: 123_456,
+        inode: Some(5_000_000 + u64::from(pid)),
+        command: if in_scope { "node server.js" } else { "sleep 600" }.into(),
+        user: if in_scope { "deploy" } else { "root" }.into(),
+        since: Some(time()),
+        instance: "shop-1234abcd".into(),
+        service: in_scope.then(|| "web".into()),
+        run: in_scope.then_some(1),
+        scope: in_scope.then(|| "web.1".into()),
+        known_by: vec![known_by],
+        sure,
+        why: if in_scope { "it is in the cgroup of web.1" } else { "it carries the tag of this kennel" }.into(),
+        on_stop: if in_scope { Fate::Ended } else { Fate::Refused },
+        on_start: if in_scope { Fate::Adopted } else { Fate::Refused },
+    }
+}
+
+pub(crate) fn ended(pid: u32) -> EndedProcess {
+    EndedProcess {
+        pid,
+        start_ticks: Some(123_456),
+        inode: Some(5_000_000 + u64::from(pid)),
+        command: Some("node server.js".into()),
+        exit: Some(Exit::Signal { signal: 9 }),
+        stage: Some("KILL".into()),
+        main: false,
+        escaped_to: None,
+    }
+}
+
 pub(crate) fn event(seq: u64, kind: EventKind) -> Event {
     Event { seq, time: time(), service: Some("web".into()), instance: Some(1), kind }
 }
@@ -324,6 +360,8 @@ pub(crate) fn events() -> Vec<Event> {
         },
         EventKind::StoreRecovered { file: None, kept: 90, lost_from: None, lost_to: None },
         EventKind::Unreadable {},
+        EventKind::OrphanFound { orphan: Box::new(orphan(100, KnownBy::Scope)) },
+        EventKind::OrphanKilled { process: ended(100) },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use kennel_sys::identity::Identity;
 use kennel_sys::proc::{self, Stat};
 use kennel_sys::tag::{self, Tag};
 use kennel_sys::{pidfd, process};
@@ -15,6 +16,8 @@ pub(crate) enum Quarry<'a> {
     /// Whoever carries one of these tags, with all descendants, which may carry another: a kennel inside of a
     /// service marks what it starts itself. Never this process.
     Tagged(&'a dyn Fn(Tag) -> bool),
+    /// These very processes with all their descendants, whoever has started them. Never this process.
+    These(&'a [Identity]),
 }
 
 /// A living process as it was seen.
@@ -82,6 +85,7 @@ impl<'a> Members<'a> {
             Quarry::Below(_) => descendants(own),
             Quarry::From(children) => with_descendants(children.to_vec()),
             Quarry::Tagged(wanted) => with_descendants(tag::carriers(wanted)),
+            Quarry::These(known) => with_descendants(known.iter().filter(|it| is_there(it)).map(|it| it.pid).collect()),
         };
         for member in found {
             let stat = &member.stat;
@@ -90,7 +94,7 @@ impl<'a> Members<'a> {
                 Quarry::Below(_) => pids.contains(&stat.ppid),
                 // The number of a child that was reaped meanwhile may be anybody's.
                 Quarry::From(_) => stat.ppid == own || pids.contains(&stat.ppid),
-                Quarry::Tagged(_) => stat.pid != own,
+                Quarry::Tagged(_) | Quarry::These(_) => stat.pid != own,
             };
             if ours && pids.insert(stat.pid) && !proc::has_ended(stat) {
                 living.push(member);
@@ -108,7 +112,7 @@ impl<'a> Members<'a> {
         let send = |(at, member): &(usize, &Member)| wanted(*at) && self.signal_one(&member.stat, signal);
         match self.quarry {
             Quarry::Below(_) | Quarry::From(_) => all.filter(send).count(),
-            Quarry::Tagged(_) => all.rev().filter(send).count(),
+            Quarry::Tagged(_) | Quarry::These(_) => all.rev().filter(send).count(),
         }
     }
 
@@ -126,8 +130,14 @@ impl<'a> Members<'a> {
         match self.quarry {
             Quarry::Below(_) | Quarry::From(_) => stat.ppid == std::process::id(),
             Quarry::Tagged(wanted) => Tag::of(stat.pid).is_some_and(wanted),
+            Quarry::These(known) => known.iter().any(|it| it.pid == stat.pid && is_there(it)),
         }
     }
+}
+
+/// Whether the number still is that process's own.
+fn is_there(it: &Identity) -> bool {
+    it.open().is_ok()
 }
 
 /// All descendants, parents before their children. By the kernel's lists of children, for that costs as much as the

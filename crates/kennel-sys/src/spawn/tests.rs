@@ -82,6 +82,12 @@ pub(crate) fn start(argv: &[&str]) -> Result<Child, Failure> {
     start_tagged(argv, None)
 }
 
+/// A child whose standard input is this file.
+pub(crate) fn start_on(argv: &[&str], input: &File) -> Result<Child, Failure> {
+    let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+    Case::new(argv).start_with(&[input.as_fd(), null.as_fd(), null.as_fd()])
+}
+
 pub(crate) fn start_tagged(argv: &[&str], tag: Option<Tag>) -> Result<Child, Failure> {
     Case { tag, ..Case::new(argv) }.start()
 }
