@@ -263,7 +263,7 @@ fn up() {
 fn stop_and_down() {
     let receipts = vec![samples::stuck("db")];
     let action = ActionReport { ok: false, left: 1, receipts: receipts.clone(), started: Vec::new() };
-    let down = DownReport { ok: false, left: 1, receipts, leftovers: Vec::new(), duration_ms: 20_000 };
+    let down = DownReport { ok: false, left: 1, receipts, leftovers: Vec::new(), duration_ms: 20_000, shutdown: None };
     insta::assert_snapshot!(pretty(&action), @r#"
     {
       "ok": false,
@@ -371,6 +371,12 @@ fn logs_and_events() {
     {"seq":23,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"event.unreadable"}
     {"seq":24,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"orphan.found","orphan":{"pid":100,"start_ticks":123456,"inode":5000100,"command":"node server.js","user":"deploy","since":"2026-01-02T03:04:05.678Z","instance":"shop-1234abcd","service":"web","run":1,"scope":"web.1","known_by":["scope"],"sure":"certain","why":"it is in the cgroup of web.1","on_stop":"ended","on_start":"adopted"}}
     {"seq":25,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"orphan.killed","process":{"pid":100,"start_ticks":123456,"inode":5000100,"command":"node server.js","exit":{"kind":"signal","signal":9},"stage":"KILL","main":false}}
+    {"seq":26,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.terminated","pid":19,"started_at":"2026-01-02T03:04:05.678Z"}
+    {"seq":27,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.terminated","pid":19,"started_at":"2026-01-02T03:04:05.678Z","during":"SIGTERM"}
+    {"seq":28,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.panicked","message":"index out of bounds","place":"driver/runs.rs:12"}
+    {"seq":29,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"config.reloaded","added":["a","b"],"removed":[],"changed":["web"]}
+    {"seq":30,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"config.reloaded","added":[],"removed":[],"changed":[]}
+    {"seq":31,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0,"report":{"timestamp":"2026-01-02T03:04:05.678Z","reason":"SIGTERM","ok":false,"left":0,"duration_ms":1320,"cleanups":[{"name":"state","phase":"persist","outcome":"ok","duration_ms":2},{"name":"services","phase":"cleanup","outcome":"ok","duration_ms":310},{"name":"logs","phase":"drain","outcome":"timed_out","duration_ms":1000},{"name":"keeper","phase":"end","outcome":"failed","error":"broken pipe","duration_ms":1}]}}
     "#);
 }
 

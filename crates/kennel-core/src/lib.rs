@@ -9,4 +9,5 @@ pub mod graph;
 pub mod instance;
 pub mod probe;
 pub mod restart;
+pub mod shutdown;
 pub mod slot;

@@ -10,8 +10,10 @@ mod held;
 mod logs;
 mod lost;
 mod notify;
+pub mod panics;
 mod probe;
 mod receipt;
+pub mod shutdown;
 mod timers;
 
 pub use driver::{Driver, End, start};

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EndedProcess, Exit, Identity, Orphan, Receipt, StopReason};
+use crate::{EndedProcess, Exit, Identity, Orphan, Receipt, ShutdownReport, StopReason};
 
 /// Something that happened. Numbered without gaps in the order it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,6 +133,35 @@ pub enum EventKind {
         /// Scopes of the lost one, all emptied.
         scopes: u32,
     },
+    /// An earlier daemon was ended by force: it could not say goodbye. What it left is cleaned up or taken over.
+    #[serde(rename = "daemon.terminated")]
+    DaemonTerminated {
+        /// Its process id.
+        pid: u32,
+        /// When it began.
+        started_at: Timestamp,
+        /// Why it was shutting down, if it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        during: Option<String>,
+    },
+    /// A defect of the daemon: it ends itself at once, and the keeper starts another.
+    #[serde(rename = "daemon.panicked")]
+    DaemonPanicked {
+        /// What it said.
+        message: String,
+        /// Where, for example `driver/runs.rs:12`.
+        place: String,
+    },
+    /// The configuration was loaded again.
+    #[serde(rename = "config.reloaded")]
+    ConfigReloaded {
+        /// Services that are new.
+        added: Vec<String>,
+        /// Services that are gone.
+        removed: Vec<String>,
+        /// Services that are declared differently.
+        changed: Vec<String>,
+    },
     /// Recorded events may be missing: the store was damaged, the power failed, or the disk was full for too long.
     #[serde(rename = "store.recovered")]
     StoreRecovered {
@@ -171,5 +200,8 @@ pub enum EventKind {
     ShutdownCompleted {
         /// Living processes left; 0 is the promise.
         left: u32,
+        /// What it did; absent in records of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<Box<ShutdownReport>>,
     },
 }

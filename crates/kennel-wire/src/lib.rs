@@ -9,6 +9,7 @@ mod identity;
 mod orphan;
 mod receipt;
 mod request;
+mod shutdown;
 mod status;
 
 pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind, Works, ZombieParent};
@@ -21,4 +22,5 @@ pub use request::{
     ActionReport, ActionRequest, DownReport, DownRequest, LogLine, LogStream, Outcome, OutcomeKind, RunReport,
     RunRequest, UpReport, UpRequest, Urgency,
 };
+pub use shutdown::{CleanupOutcome, CleanupPhase, CleanupReport, ShutdownReport, ShutdownState};
 pub use status::{Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};

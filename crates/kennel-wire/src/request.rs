@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Receipt, Survivor};
+use crate::{Exit, Receipt, ShutdownReport, Survivor};
 
 /// `POST /v1/up`: load the configuration and start services in dependency order.
 /// Answered by [`UpReport`] once each is ready, completed or failed.
@@ -133,6 +133,9 @@ pub struct DownReport {
     pub leftovers: Vec<Survivor>,
     /// Of the whole.
     pub duration_ms: u64,
+    /// Everything that the shutdown did. Absent while it cannot come to its end because something is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown: Option<ShutdownReport>,
 }
 
 /// `POST /v1/run`: run one command in a scope of its own on descriptors that the client handed over.

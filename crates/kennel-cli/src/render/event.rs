@@ -5,6 +5,7 @@ use kennel_wire::{Event, EventKind, Orphan};
 use super::paint::{BOLD, DIM, Paint, RED};
 use super::phase::Phase;
 use super::receipt;
+use super::shutdown;
 use super::table::cut;
 
 /// Longest command that is shown, characters.
@@ -65,7 +66,24 @@ fn daemon(kind: &EventKind) -> String {
         }
         EventKind::Unreadable {} => "an event that cannot be read".to_owned(),
         EventKind::KeeperLost {} => "keeper lost, everything is being stopped".to_owned(),
-        EventKind::ShutdownCompleted { left } => format!("shutdown completed, left {left}"),
+        EventKind::DaemonTerminated { pid, during, .. } => {
+            let during = during.as_ref().map_or_else(String::new, |why| format!(" while it was shutting down ({why})"));
+            format!("daemon {pid} was ended by force{during}; what it left is being seen to")
+        }
+        EventKind::DaemonPanicked { message, place } => format!("daemon panicked: {message} ({place})"),
+        EventKind::ConfigReloaded { added, removed, changed } => {
+            let part =
+                |word: &str, names: &[String]| (!names.is_empty()).then(|| format!("{word} {}", names.join(", ")));
+            let parts = [part("added", added), part("removed", removed), part("changed", changed)];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            let what = if parts.is_empty() { "nothing changed".to_owned() } else { parts.join("; ") };
+            format!("configuration reloaded: {what}")
+        }
+        EventKind::ShutdownCompleted { left, report } => {
+            let failed = report.as_ref().map(|report| shutdown::failures(report)).unwrap_or_default();
+            let failed: String = failed.iter().map(|text| format!("; {text}")).collect();
+            format!("shutdown completed, left {left}{failed}")
+        }
         // Everything else is about a service and has a phase.
         _ => String::new(),
     }
@@ -105,6 +123,12 @@ mod tests {
         23  2026-01-02T03:04:05.678Z  kennel  an event that cannot be read
         24  2026-01-02T03:04:05.678Z  web  orphan found, pid 100 (node server.js): it is in the cgroup of web.1
         25  2026-01-02T03:04:05.678Z  web  orphan ended, pid 100 (node server.js): SIGKILL
+        26  2026-01-02T03:04:05.678Z  kennel  daemon 19 was ended by force; what it left is being seen to
+        27  2026-01-02T03:04:05.678Z  kennel  daemon 19 was ended by force while it was shutting down (SIGTERM); what it left is being seen to
+        28  2026-01-02T03:04:05.678Z  kennel  daemon panicked: index out of bounds (driver/runs.rs:12)
+        29  2026-01-02T03:04:05.678Z  kennel  configuration reloaded: added a, b; changed web
+        30  2026-01-02T03:04:05.678Z  kennel  configuration reloaded: nothing changed
+        31  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0; cleanup `logs` was given up after 1.0 s; cleanup `keeper` failed: broken pipe
         ");
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod outcome;
 pub(crate) mod phase;
 pub(crate) mod ps;
 pub(crate) mod receipt;
+pub(crate) mod shutdown;
 pub(crate) mod status;
 
 #[cfg(test)]

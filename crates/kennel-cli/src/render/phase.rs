@@ -59,6 +59,9 @@ impl Phase {
             | EventKind::StoreRecovered { .. }
             | EventKind::Unreadable {}
             | EventKind::KeeperLost {}
+            | EventKind::DaemonTerminated { .. }
+            | EventKind::DaemonPanicked { .. }
+            | EventKind::ConfigReloaded { .. }
             | EventKind::ShutdownCompleted { .. } => return None,
         })
     }

@@ -5,9 +5,10 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
-    Advice, Containment, DaemonInfo, Doctor, EndedProcess, Event, EventKind, Exit, Fate, Feature, FeatureCounts,
-    Finding, Health, Identity, KnownBy, Leftover, LeftoverKind, LogLine, LogStream, Orphan, Process, Receipt,
-    ServiceStatus, SignalReport, Stage, State, StopReason, Sure, Survivor, Works, ZombieParent,
+    Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Doctor, EndedProcess, Event,
+    EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover, LeftoverKind, LogLine,
+    LogStream, Orphan, Process, Receipt, ServiceStatus, ShutdownReport, SignalReport, Stage, State, StopReason, Sure,
+    Survivor, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -328,6 +329,25 @@ pub(crate) fn event(seq: u64, kind: EventKind) -> Event {
     Event { seq, time: time(), service: Some("web".into()), instance: Some(1), kind }
 }
 
+/// A shutdown in which not everything went well.
+pub(crate) fn shutdown_report() -> ShutdownReport {
+    let one =
+        |name: &str, phase, outcome, duration_ms| CleanupReport { name: name.into(), phase, outcome, duration_ms };
+    ShutdownReport {
+        timestamp: time(),
+        reason: "SIGTERM".into(),
+        ok: false,
+        left: 0,
+        duration_ms: 1320,
+        cleanups: vec![
+            one("state", CleanupPhase::Persist, CleanupOutcome::Ok, 2),
+            one("services", CleanupPhase::Cleanup, CleanupOutcome::Ok, 310),
+            one("logs", CleanupPhase::Drain, CleanupOutcome::TimedOut, 1000),
+            one("keeper", CleanupPhase::End, CleanupOutcome::Failed { error: "broken pipe".into() }, 1),
+        ],
+    }
+}
+
 /// One of every kind.
 pub(crate) fn events() -> Vec<Event> {
     let exit = Exit::Code { code: 1 };
@@ -350,7 +370,7 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::Stopped {},
         EventKind::DaemonRecovered { scopes: 3 },
         EventKind::KeeperLost {},
-        EventKind::ShutdownCompleted { left: 0 },
+        EventKind::ShutdownCompleted { left: 0, report: None },
         EventKind::Escaped { pid: 103, command: "escaped --daemon".into(), cgroup: "/".into() },
         EventKind::StoreRecovered {
             file: Some("/s/store.db.damaged-20260102T030405.000Z".into()),
@@ -362,6 +382,12 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::Unreadable {},
         EventKind::OrphanFound { orphan: Box::new(orphan(100, KnownBy::Scope)) },
         EventKind::OrphanKilled { process: ended(100) },
+        EventKind::DaemonTerminated { pid: 19, started_at: time(), during: None },
+        EventKind::DaemonTerminated { pid: 19, started_at: time(), during: Some("SIGTERM".into()) },
+        EventKind::DaemonPanicked { message: "index out of bounds".into(), place: "driver/runs.rs:12".into() },
+        EventKind::ConfigReloaded { added: vec!["a".into(), "b".into()], removed: vec![], changed: vec!["web".into()] },
+        EventKind::ConfigReloaded { added: vec![], removed: vec![], changed: vec![] },
+        EventKind::ShutdownCompleted { left: 0, report: Some(Box::new(shutdown_report())) },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(
@@ -370,6 +396,9 @@ pub(crate) fn events() -> Vec<Event> {
                 | EventKind::StoreRecovered { .. }
                 | EventKind::Unreadable {}
                 | EventKind::DaemonRecovered { .. }
+                | EventKind::DaemonTerminated { .. }
+                | EventKind::DaemonPanicked { .. }
+                | EventKind::ConfigReloaded { .. }
                 | EventKind::KeeperLost {}
                 | EventKind::ShutdownCompleted { .. }
         )

@@ -278,7 +278,7 @@ impl Driver {
             kennel_sys::crash_point!("daemon.recorded");
             tokio::task::yield_now().await;
         }
-        self.events.publish(None, None, EventKind::ShutdownCompleted { left: self.leftovers_left() });
+        self.events.publish(None, None, EventKind::ShutdownCompleted { left: self.leftovers_left(), report: None });
         self.events.close();
         self.recorder.drain().await;
         let end = if self.keeper_lost { End::WithoutKeeper } else { End::Said };

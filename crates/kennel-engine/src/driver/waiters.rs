@@ -104,7 +104,7 @@ impl Driver {
                 let duration_ms = millis(since.elapsed());
                 let leftovers = self.leftovers.clone();
                 let left = left + self.leftovers_left();
-                drop(reply.send(DownReport { ok: left == 0, left, receipts, leftovers, duration_ms }));
+                drop(reply.send(DownReport { ok: left == 0, left, receipts, leftovers, duration_ms, shutdown: None }));
             }
         }
     }
