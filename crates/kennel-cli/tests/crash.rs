@@ -64,6 +64,8 @@ impl World {
             "Any" => true,
             "Cgroup" => self.user == User::Root && !self.isolated,
             "Holder" => self.user == User::Plain || self.isolated,
+            // No command asks for it.
+            "Asked" => false,
             other => panic!("where is {other}?"),
         };
         let lines = String::from_utf8(printed).unwrap();

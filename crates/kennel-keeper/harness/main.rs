@@ -40,21 +40,25 @@ fn mark(number: &OsStr) -> Option<()> {
 fn daemon(args: &[OsString]) -> ExitCode {
     let at = args.iter().position(|arg| arg == "--runtime-dir").map(|at| at + 1);
     let Some(runtime_dir) = at.and_then(|at| args.get(at)).map(PathBuf::from) else { return ExitCode::from(2) };
-    let recovered = args.iter().any(|arg| arg == "--recovered");
-    match lend(&runtime_dir, recovered) {
+    let manner = args.last().and_then(|arg| arg.to_str()).filter(|arg| arg.starts_with("--"));
+    match lend(&runtime_dir, manner) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn lend(runtime_dir: &Path, recovered: bool) -> std::io::Result<()> {
+fn lend(runtime_dir: &Path, manner: Option<&str>) -> std::io::Result<()> {
     let channel = kennel_sys::process::inherited(3)?;
     let ready = kennel_sys::process::inherited(4)?;
     let lock = kennel_sys::process::inherited(5)?;
     rustix::io::write(&ready, b"ready\n")?;
     drop(ready);
     let mut test = kennel_sys::unix::connect(&runtime_dir.join("test.sock"))?;
-    let greeting = if recovered { b"recovered" } else { b"first one" };
+    let greeting = match manner {
+        Some("--recovered") => b"recovered",
+        Some("--successor") => b"successor",
+        _ => b"first one",
+    };
     kennel_sys::unix::send_fds(&test, greeting, &[channel.as_fd()])?;
     drop(channel);
     // The end of the connection is the test's permission to exit.

@@ -7,7 +7,7 @@ mod cgroups;
 mod reapers;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
@@ -93,18 +93,23 @@ impl Contain {
 
     /// Begins to empty every scope.
     pub(crate) fn kill_all(&mut self, out: &mut Vec<Event>) {
-        self.reapers.kill_all(out);
+        self.kill_all_but(&BTreeSet::new(), out);
+    }
+
+    /// Begins to empty every scope but these.
+    pub(crate) fn kill_all_but(&mut self, kept: &BTreeSet<ScopeId>, out: &mut Vec<Event>) {
+        self.reapers.kill_all_but(kept, out);
         if let Ok(cgroups) = &mut self.cgroups {
-            cgroups.kill_all();
+            cgroups.kill_all_but(kept);
         }
     }
 
-    /// Which child is the daemon.
-    pub(crate) fn set_daemon(&mut self, daemon: Option<u32>) {
+    /// Which children are daemons.
+    pub(crate) fn set_daemons(&mut self, daemons: Vec<u32>) {
         if let Ok(cgroups) = &mut self.cgroups {
-            cgroups.set_daemon(daemon);
+            cgroups.set_daemons(daemons.clone());
         }
-        self.reapers.set_daemon(daemon);
+        self.reapers.set_daemons(daemons);
     }
 
     /// Whether it wants to know of children that were stopped.

@@ -1,56 +1,81 @@
-//! The daemon as the keeper's child: start, loss, start again.
+//! A daemon as the keeper's child: how it is started, and how it is spoken to.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kennel_sys::spawn::{Exec, Spawner};
 use kennel_sys::{packet, pidfd};
+use rustix::event::epoll::{self, EventFlags};
 
 use crate::channel::Channel;
-use crate::start::{Options, Setup};
+use crate::codec;
+use crate::contain::Tools;
+use crate::proto::Event;
+use crate::start::{Options, Setup, note};
 
-/// First pause before a lost daemon is started again; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// So many losses …
-const LOSSES: usize = 5;
-/// … within this time, and it is given up.
-const WINDOW: Duration = Duration::from_secs(60);
+/// As what a daemon is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Manner<'a> {
+    /// The first one; it reports to this descriptor.
+    First(&'a OwnedFd),
+    /// After the loss of one, or of a successor.
+    Again,
+    /// Beside one that hands over to it; this program, or that of the keeper.
+    Successor(Option<&'a OwnedFd>),
+}
 
 /// A daemon that runs.
+#[derive(Debug)]
 pub(crate) struct Daemon {
     pub(crate) pid: u32,
-    pub(crate) pidfd: OwnedFd,
+    pidfd: OwnedFd,
     pub(crate) channel: Channel,
-    /// It has said hello: from then on it is told what happens.
-    pub(crate) greeted: bool,
+    /// Of its channel, in the keeper's epoll.
+    pub(crate) token: u64,
+    pub(crate) begun: Instant,
+    /// It was welcomed once.
+    pub(crate) was_welcomed: bool,
+    /// It is told what happens: from its welcome on, until the connection is of no use any more.
+    pub(crate) listens: bool,
     /// It does not take its events as fast as they come.
-    pub(crate) is_behind: bool,
+    is_behind: bool,
 }
 
 impl Daemon {
-    /// Starts the program that we are ourselves. `ready` is what it reports to, with the first one.
+    /// Starts the program that we are ourselves, or the one that is to succeed it.
     pub(crate) fn start(
         options: &Options,
         setup: &Setup,
         spawner: &mut Spawner,
-        ready: Option<&OwnedFd>,
+        manner: Manner<'_>,
+        token: u64,
     ) -> io::Result<Self> {
         let (ours, theirs) = packet::pair()?;
         let null = setup.null.as_fd();
         // 2 stays the log; 3, 4 and 5 by contract.
         let errors = rustix::stdio::stderr();
-        let ready_fd = ready.map_or(null, AsFd::as_fd);
+        let ready_fd = match manner {
+            Manner::First(ready) => ready.as_fd(),
+            Manner::Again | Manner::Successor(_) => null,
+        };
         let fds = [null, null, errors, theirs.as_fd(), ready_fd, setup.lock.as_fd()];
-        let argv = arguments(options, ready.is_none())?;
+        let argv = arguments(options, manner)?;
         let env = environment()?;
         let exec = Exec { nofile: setup.nofile, ..Exec::new(&argv, &env, &fds) };
         let child = spawner.spawn(&exec).map_err(|failure| io::Error::from_raw_os_error(failure.errno))?;
-        Ok(Self { pid: child.pid, pidfd: child.pidfd, channel: Channel::new(ours), greeted: false, is_behind: false })
+        Ok(Self {
+            pid: child.pid,
+            pidfd: child.pidfd,
+            channel: Channel::new(ours),
+            token,
+            begun: Instant::now(),
+            was_welcomed: false,
+            listens: false,
+            is_behind: false,
+        })
     }
 
     /// Ends it; its exit is reported like any other.
@@ -62,12 +87,53 @@ impl Daemon {
         // It may have ended already, which is what this is for.
         let _gone = pidfd::send_signal(&self.pidfd, signal);
     }
+
+    /// Puts an event into its queue, if it is told any.
+    pub(crate) fn tell(&mut self, event: &Event) {
+        if !self.listens {
+            return;
+        }
+        let (bytes, fds) = codec::encode_event(event);
+        if let Err(error) = self.channel.queue(&bytes, &fds) {
+            // Out of descriptors: one that misses an event is worse than one that starts anew and asks.
+            note!("cannot tell the daemon what happened: {error}");
+            self.kill();
+        }
+    }
+
+    /// Sends what is queued, and asks to be woken if it does not take it all.
+    pub(crate) fn flush(&mut self, tools: &Tools) {
+        let waiting = match self.channel.flush() {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+                    note!("cannot tell the daemon what happened: {error}");
+                    self.kill();
+                }
+                // Else it is gone, or about to be: reported when it is reaped.
+                self.listens = false;
+                return;
+            }
+        };
+        if std::mem::replace(&mut self.is_behind, waiting) == waiting {
+            return;
+        }
+        let flags = if waiting { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+        let data = epoll::EventData::new_u64(self.token);
+        // Fails only after it was taken out of the set, because the connection is closed.
+        let _closed = epoll::modify(&tools.epoll, &self.channel, data, flags);
+    }
 }
 
-fn arguments(options: &Options, recovered: bool) -> io::Result<Vec<CString>> {
-    // The program file itself, whatever its name is by now: an upgrade replaces the name.
+fn arguments(options: &Options, manner: Manner<'_>) -> io::Result<Vec<CString>> {
+    let program = match manner {
+        // By our own entry, for the new process has no descriptor of that number; and a script's interpreter opens it.
+        Manner::Successor(Some(program)) => format!("/proc/{}/fd/{}", std::process::id(), program.as_raw_fd()),
+        // The program file itself, whatever its name is by now: an upgrade replaces the name.
+        Manner::First(_) | Manner::Again | Manner::Successor(None) => "/proc/self/exe".to_owned(),
+    };
     let words: [&OsStr; 8] = [
-        OsStr::new("/proc/self/exe"),
+        OsStr::new(&program),
         OsStr::new("__daemon"),
         OsStr::new("--name"),
         &options.name,
@@ -76,8 +142,12 @@ fn arguments(options: &Options, recovered: bool) -> io::Result<Vec<CString>> {
         OsStr::new("--runtime-dir"),
         options.runtime_dir.as_os_str(),
     ];
-    let recovered = recovered.then_some(OsStr::new("--recovered"));
-    words.into_iter().chain(recovered).map(|word| Ok(CString::new(word.as_bytes())?)).collect()
+    let manner = match manner {
+        Manner::First(_) => None,
+        Manner::Again => Some(OsStr::new("--recovered")),
+        Manner::Successor(_) => Some(OsStr::new("--successor")),
+    };
+    words.into_iter().chain(manner).map(|word| Ok(CString::new(word.as_bytes())?)).collect()
 }
 
 /// Ours, as `KEY=value` entries.
@@ -89,51 +159,4 @@ pub(crate) fn environment() -> io::Result<Vec<CString>> {
             Ok(CString::new(entry.into_vec())?)
         })
         .collect()
-}
-
-/// When to start a lost daemon again.
-#[derive(Debug, Default)]
-pub(crate) struct Losses(Vec<Instant>);
-
-impl Losses {
-    /// Whether there was none.
-    pub(crate) fn is_none(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Notes a loss; answers with the time of the next start, or with `None` to give up.
-    pub(crate) fn note(&mut self, now: Instant) -> Option<Instant> {
-        self.0.retain(|loss| now.duration_since(*loss) < WINDOW);
-        self.0.push(now);
-        if self.0.len() > LOSSES {
-            return None;
-        }
-        let doublings = u32::try_from(self.0.len().saturating_sub(1)).unwrap_or(0);
-        Some(now + (FIRST_PAUSE * 2_u32.saturating_pow(doublings)).min(LONGEST_PAUSE))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_until_it_is_given_up() {
-        let mut losses = Losses::default();
-        let now = Instant::now();
-        let pauses: Vec<Option<Duration>> =
-            (0..6).map(|_| losses.note(now).map(|next| next.duration_since(now))).collect();
-        let ms = |ms| Some(Duration::from_millis(ms));
-        assert_eq!(pauses, [ms(100), ms(200), ms(400), ms(800), ms(1600), None]);
-    }
-
-    #[test]
-    fn rare_losses_are_always_made_good() {
-        let mut losses = Losses::default();
-        let begin = Instant::now();
-        for minute in 0..100 {
-            let now = begin + Duration::from_secs(61 * minute);
-            assert_eq!(losses.note(now), Some(now + FIRST_PAUSE));
-        }
-    }
 }

@@ -127,7 +127,7 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
     kennel_sys::crash_point!("start.placed");
     let mut keeper = Keeper::new(options, setup, tools, signals, contain)
         .map_err(|error| format!("cannot make an event loop: {error}"))?;
-    match keeper.start_daemon(Some(ready)) {
+    match keeper.start(ready) {
         Ok(()) => {
             kennel_sys::crash_point!("start.daemon-started");
             Ok(Some((keeper, lock)))

@@ -21,8 +21,8 @@ use crate::{descriptors, idle, routes};
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves one kennel instance until it is down. `args` are those after the verb:
-/// `--name NAME --state-dir DIR --runtime-dir DIR [--recovered]`; descriptor 3 is the keeper's channel, 4 takes
-/// `ready` or `error: …`, 5 is the locked file, held by being open.
+/// `--name NAME --state-dir DIR --runtime-dir DIR [--recovered | --successor]`; descriptor 3 is the keeper's channel,
+/// 4 takes `ready` or `error: …`, 5 is the locked file, held by being open.
 #[must_use]
 pub fn daemon_main(args: Vec<OsString>) -> ExitCode {
     // Executed as `/proc/self/exe`, it would be called `exe` in every process list.
@@ -133,7 +133,7 @@ fn parse(args: Vec<OsString>) -> io::Result<Home> {
             Some("--name") => name = args.next().and_then(|name| name.into_string().ok()),
             Some("--state-dir") => state_dir = args.next().map(PathBuf::from),
             Some("--runtime-dir") => runtime_dir = args.next().map(PathBuf::from),
-            Some("--recovered") => {}
+            Some("--recovered" | "--successor") => {}
             _ => {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown argument {}", arg.display())));
             }

@@ -21,6 +21,8 @@ pub enum Where {
     Cgroup,
     /// With a process that holds each scope together: a reaper, or the first of a PID namespace.
     Holder,
+    /// Only when a daemon asks for it: the keeper's own tests play such a one.
+    Asked,
 }
 
 /// Every step there is, in the order in which a stack meets them.
@@ -66,6 +68,11 @@ pub const POINTS: &[(&str, Where)] = &[
     ("restart.lost", Where::Any),
     ("restart.started", Where::Any),
     ("daemon.inherited", Where::Any),
+    // A daemon hands over to its successor.
+    ("handover.successor-started", Where::Asked),
+    ("handover.told", Where::Asked),
+    ("handover.released", Where::Asked),
+    ("handover.settled", Where::Asked),
     // The keeper is lost.
     ("daemon.keeper-lost", Where::Any),
     ("daemon.swept", Where::Any),

@@ -3,7 +3,7 @@
 mod escapes;
 mod look;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -46,7 +46,7 @@ pub(crate) struct Cgroups {
     leaves: HashMap<PathBuf, ScopeId>,
     watches: HashMap<i32, ScopeId>,
     tags: HashMap<Tag, ScopeId>,
-    daemon: Option<u32>,
+    daemons: Vec<u32>,
     /// Scopes that something has happened to since they were last looked at.
     touched: Vec<ScopeId>,
     pace: Pace,
@@ -118,7 +118,7 @@ impl Cgroups {
             leaves: HashMap::new(),
             watches: HashMap::new(),
             tags: HashMap::new(),
-            daemon: None,
+            daemons: Vec::new(),
             touched: Vec::new(),
             pace: Pace::default(),
             stale,
@@ -138,9 +138,9 @@ impl Cgroups {
         self.place.leaf(&spawn.name, |leaf| self.leaves.contains_key(leaf)).map_err(fail)
     }
 
-    /// Which child is the daemon, for it is in no scope.
-    pub(crate) fn set_daemon(&mut self, daemon: Option<u32>) {
-        self.daemon = daemon;
+    /// Which children are daemons, for they are in no scope.
+    pub(crate) fn set_daemons(&mut self, daemons: Vec<u32>) {
+        self.daemons = daemons;
     }
 
     pub(crate) fn spawn(&mut self, spawn: &Spawn, out: &mut Vec<Event>) {
@@ -286,8 +286,8 @@ impl Cgroups {
         live.group.contains(pid, fd) || has_left()
     }
 
-    pub(crate) fn kill_all(&mut self) {
-        let scopes: Vec<ScopeId> = self.live.keys().copied().collect();
+    pub(crate) fn kill_all_but(&mut self, kept: &BTreeSet<ScopeId>) {
+        let scopes: Vec<ScopeId> = self.live.keys().copied().filter(|scope| !kept.contains(scope)).collect();
         for scope in scopes {
             self.kill(scope);
         }

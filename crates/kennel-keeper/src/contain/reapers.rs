@@ -1,7 +1,7 @@
 //! A small process of its own for a scope: for every one where there is no usable cgroup, and as the first process
 //! of its PID namespace for one that has such, whose members are then in a cgroup all the same if there are any.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -33,7 +33,7 @@ pub(crate) struct Reapers {
     own_pidfd: OwnedFd,
     live: HashMap<ScopeId, Live>,
     reapers: HashMap<u32, ScopeId>,
-    daemon: Option<u32>,
+    daemons: Vec<u32>,
     /// Scopes whose reaper was killed: their members are children of the keeper now.
     lost: Vec<Lost>,
     hunt: Option<Hunt>,
@@ -83,7 +83,7 @@ impl Reapers {
             own_pidfd,
             live: HashMap::new(),
             reapers: HashMap::new(),
-            daemon: None,
+            daemons: Vec::new(),
             lost: Vec::new(),
             hunt: None,
             closing: Vec::new(),
@@ -105,9 +105,9 @@ impl Reapers {
         !self.reapers.is_empty()
     }
 
-    /// Which child is the daemon, for it is none of the orphans.
-    pub(crate) fn set_daemon(&mut self, daemon: Option<u32>) {
-        self.daemon = daemon;
+    /// Which children are daemons, for they are none of the orphans.
+    pub(crate) fn set_daemons(&mut self, daemons: Vec<u32>) {
+        self.daemons = daemons;
     }
 
     /// Starts a process in a scope held by one of its own. `group` is where its members go.
@@ -198,8 +198,8 @@ impl Reapers {
         }
     }
 
-    pub(crate) fn kill_all(&mut self, _out: &mut Vec<Event>) {
-        for (scope, live) in &mut self.live {
+    pub(crate) fn kill_all_but(&mut self, kept: &BTreeSet<ScopeId>, _out: &mut Vec<Event>) {
+        for (scope, live) in self.live.iter_mut().filter(|(scope, _)| !kept.contains(scope)) {
             live.kill(*scope);
         }
     }
@@ -325,7 +325,7 @@ impl Reapers {
             self.hunt = None;
             return;
         }
-        let known: HashSet<u32> = self.reapers.keys().copied().chain(self.daemon).collect();
+        let known: HashSet<u32> = self.reapers.keys().chain(&self.daemons).copied().collect();
         let now = Instant::now();
         let hunt = self.hunt.get_or_insert_with(|| Hunt::new(now));
         if hunt.due() > now {

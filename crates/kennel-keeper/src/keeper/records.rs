@@ -1,9 +1,12 @@
 //! What the daemon, or the one after it, will want to know of a scope if it has to ask again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 use crate::proto::{Event, Exit, Identity, Known, Place, ScopeId, Spawn, Started};
+
+/// How much output a pipe takes while there is no daemon, bytes: what an ordinary user may ask for by default.
+const PIPE: usize = 1 << 20;
 
 /// Every scope that the daemon has not forgotten.
 #[derive(Debug, Default)]
@@ -40,6 +43,27 @@ impl Records {
     pub(super) fn ending(&mut self, scope: ScopeId) {
         if let Some(record) = self.0.get_mut(&scope) {
             record.ending = true;
+        }
+    }
+
+    /// Everything is being killed but these.
+    pub(super) fn ending_all_but(&mut self, kept: &BTreeSet<ScopeId>) {
+        self.0.iter_mut().filter(|(scope, _)| !kept.contains(scope)).for_each(|(_, record)| record.ending = true);
+    }
+
+    /// What is not empty, or still being started, and is to outlive the daemon.
+    pub(super) fn kept(&self) -> BTreeSet<ScopeId> {
+        let lives = |record: &Record| record.run.as_ref().is_none_or(|run| !run.empty);
+        self.0.iter().filter(|(_, record)| record.keep && lives(record)).map(|(scope, _)| *scope).collect()
+    }
+
+    /// Makes room for output while nobody reads it. A pipe that may not be larger stays as it is.
+    pub(super) fn enlarge_pipes(&self) {
+        let running = self.0.values().filter_map(|record| record.run.as_ref()).filter(|run| !run.empty);
+        for pipe in running.flat_map(|run| run.pipes.iter().flatten()) {
+            if rustix::pipe::fcntl_getpipe_size(pipe).is_ok_and(|size| size < PIPE) {
+                let _refused = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);
+            }
         }
     }
 

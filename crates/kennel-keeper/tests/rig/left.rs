@@ -30,7 +30,12 @@ impl Rig {
         let is_init = |pid: u32| {
             kennel_sys::proc::stat(pid).is_some_and(|it| it.comm == "kennel-init" && it.ppid == self.keeper.pid)
         };
-        let own = |pid: &u32| [self.keeper.pid, self.daemon].contains(pid) || reapers.contains(pid) || is_init(*pid);
+        let own = |pid: &u32| {
+            [self.keeper.pid, self.daemon].contains(pid)
+                || self.others.contains(pid)
+                || reapers.contains(pid)
+                || is_init(*pid)
+        };
         self.marked().into_iter().filter(|pid| !own(pid)).collect()
     }
 

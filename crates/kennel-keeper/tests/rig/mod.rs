@@ -27,7 +27,7 @@ use self::process::{Delegation, launch};
 pub use self::process::{WRITING, World, start_piped};
 pub use self::scope::Seen;
 use self::talk::meet;
-pub use self::talk::{receive, send, wait_until};
+pub use self::talk::{Peer, receive, send, wait_until};
 
 /// Longest wait for anything; not a measurement.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +47,8 @@ pub struct Rig {
     /// What lets the daemon go when it is dropped.
     pub leash: Option<UnixStream>,
     pub daemon: u32,
+    /// Daemons before and beside that one.
+    pub others: Vec<u32>,
     pub backend: Backend,
     pub known: Vec<Known>,
     pub follows: Follows,
@@ -117,8 +119,8 @@ impl Rig {
         let (keeper, line) = launch(world, &root, &name, mark, delegation.as_ref(), fence);
         let log = || std::fs::read_to_string(root.join("s/kennel.log")).unwrap_or_default();
         assert_eq!(line, "ready\n", "{}", log());
-        let (link, leash, daemon, recovered) = meet(&listener);
-        assert!(!recovered);
+        let Peer { link, leash, pid: daemon, manner } = meet(&listener);
+        assert_eq!(manner, "first one");
         let mut rig = Self {
             world,
             name,
@@ -126,8 +128,9 @@ impl Rig {
             dir,
             keeper,
             link,
-            leash: Some(leash),
+            leash,
             daemon,
+            others: Vec::new(),
             backend: Backend::Reaper { reason: Reason::Other, because: String::new() },
             known: Vec::new(),
             follows: Follows::Fresh,
@@ -152,6 +155,10 @@ impl Rig {
 
     fn hello(&mut self) {
         self.send(&Request::Hello { version: VERSION });
+        self.await_welcome();
+    }
+
+    fn await_welcome(&mut self) {
         self.known.clear();
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -196,11 +203,58 @@ impl Rig {
     /// Meets the daemon that the keeper starts after the loss of one.
     pub fn meet_next(&mut self) {
         // The test holds the old end of the channel as well.
-        let (link, leash, daemon, recovered) = meet(&self.listener);
-        assert!(recovered);
-        (self.link, self.leash, self.daemon) = (link, Some(leash), daemon);
-        self.seen = Seen::default();
+        let next = self.meet_recovered();
+        let _old = self.replace(next);
         self.hello();
+        self.inherit();
+    }
+
+    /// The same, and leaves it to the test to greet.
+    pub fn meet_recovered(&mut self) -> Peer {
+        let next = meet(&self.listener);
+        assert_eq!(next.manner, "recovered", "{}", self.log());
+        next
+    }
+
+    /// Meets the daemon that the keeper starts beside the one there is.
+    pub fn meet_successor(&mut self) -> Peer {
+        let successor = meet(&self.listener);
+        assert_eq!(successor.manner, "successor", "{}", self.log());
+        self.others.push(successor.pid);
+        successor
+    }
+
+    /// From here on the test plays this daemon; answers with the other one.
+    pub fn replace(&mut self, next: Peer) -> Peer {
+        let link = std::mem::replace(&mut self.link, next.link);
+        let leash = std::mem::replace(&mut self.leash, next.leash);
+        let pid = std::mem::replace(&mut self.daemon, next.pid);
+        self.others.push(pid);
+        self.seen = Seen::default();
+        Peer { link, leash, pid, manner: "old".to_owned() }
+    }
+
+    /// Waits for the welcome, for a daemon whose greeting is said.
+    pub fn welcomed(&mut self) {
+        self.await_welcome();
+        self.inherit();
+    }
+
+    /// Takes what the welcome told as if it had been told one by one.
+    fn inherit(&mut self) {
+        for known in &mut self.known {
+            let Some(started) = &mut known.started else { continue };
+            let place = started.place.clone().unwrap();
+            self.seen.identities.insert(known.scope, started.identity);
+            let pipes = started.pipes.as_ref().map(|[out, err]| [out.try_clone().unwrap(), err.try_clone().unwrap()]);
+            self.seen.spawned.insert(known.scope, (started.identity.pid, place, pipes));
+            if let Some(exit) = started.exit {
+                self.seen.exited.insert(known.scope, exit);
+            }
+            if started.empty {
+                self.seen.emptied.insert(known.scope);
+            }
+        }
     }
 
     pub fn cgroup_root(&self) -> PathBuf {

@@ -146,6 +146,15 @@ impl Rig {
         scope
     }
 
+    /// The same, to be kept when the daemon is lost.
+    pub fn keep(&mut self, text: &str) -> (ScopeId, u32) {
+        let plan = self.plan(&["sh", "-c", text]);
+        let note = format!("note of {}", plan.scope.0).into_bytes();
+        let (scope, pid) = self.run_plan(Spawn { keep: true, note, ..plan });
+        self.wait_for_output(scope, "up\n");
+        (scope, pid)
+    }
+
     /// Reads the scope's stdout until it ends in `wanted`.
     pub fn wait_for_output(&mut self, scope: ScopeId, wanted: &str) -> String {
         let (_, _, pipes) = self.seen.spawned.get(&scope).unwrap();
@@ -211,8 +220,8 @@ impl Rig {
         );
         let (scope, _) = self.run(&["sh", "-c", &script]);
         self.wait_for_output(scope, "ready\n");
-        let (link, leash, ..) = meet(&listener);
-        (scope, link, leash)
+        let daemon = meet(&listener);
+        (scope, daemon.link, daemon.leash.unwrap())
     }
 
     /// Known by this keeper's own, so that tests that run side by side do not share a cgroup.

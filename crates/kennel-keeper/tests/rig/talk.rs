@@ -37,15 +37,38 @@ pub fn receive(link: &Link, deadline: Instant) -> Result<Event, String> {
     }
 }
 
+/// A daemon whose part the test plays.
+pub struct Peer {
+    pub link: Link,
+    /// What lets it go when it is dropped.
+    pub leash: Option<UnixStream>,
+    pub pid: u32,
+    /// As what it was started: `first one`, `recovered` or `successor`.
+    pub manner: String,
+}
+
+impl Peer {
+    /// The next event, which has to come.
+    pub fn receive(&self) -> Event {
+        receive(&self.link, Instant::now() + PATIENCE).unwrap()
+    }
+
+    /// What has come until now.
+    pub fn received(&self) -> Vec<Event> {
+        std::iter::from_fn(|| self.link.try_recv().ok().flatten()).collect()
+    }
+}
+
 /// Takes the connection of a daemon that was started, and its end of the channel.
-pub(super) fn meet(listener: &UnixListener) -> (Link, UnixStream, u32, bool) {
+pub(super) fn meet(listener: &UnixListener) -> Peer {
     assert!(poll(listener, PollFlags::IN, Instant::now() + PATIENCE), "no daemon came");
     let (stream, _) = listener.accept().unwrap();
-    let daemon = unix::peer(&stream).unwrap().pid;
+    let pid = unix::peer(&stream).unwrap().pid;
     let mut greeting = [0; 9];
     let (length, mut fds) = unix::recv_fds(&stream, &mut greeting).unwrap();
     assert_eq!(length, greeting.len());
-    (Link::new(fds.remove(0)).unwrap(), stream, daemon, &greeting == b"recovered")
+    let manner = String::from_utf8(greeting.to_vec()).unwrap();
+    Peer { link: Link::new(fds.remove(0)).unwrap(), leash: Some(stream), pid, manner }
 }
 
 pub fn poll(fd: &impl AsFd, flags: PollFlags, deadline: Instant) -> bool {

@@ -57,7 +57,7 @@ impl Cgroups {
         let mut found = Children::default();
         let reapers = self.tools.reapers.borrow();
         for pid in kennel_sys::process::children().unwrap_or_default() {
-            if self.mains.contains_key(&pid) || self.daemon == Some(pid) || reapers.contains(&pid) {
+            if self.mains.contains_key(&pid) || self.daemons.contains(&pid) || reapers.contains(&pid) {
                 continue;
             }
             let leaf = self.place.leaf_of(pid);
