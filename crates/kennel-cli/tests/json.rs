@@ -30,7 +30,8 @@ services:
 }
 
 /// What differs from run to run or from machine to machine.
-const VARIES: [&str; 25] = [
+const VARIES: [&str; 26] = [
+    "timestamp",
     "pid",
     "ppid",
     "keeper_pid",
@@ -323,7 +324,40 @@ fn down() {
           "left": 0
         }
       ],
-      "duration_ms": "[number]"
+      "duration_ms": "[number]",
+      "shutdown": {
+        "timestamp": "[text]",
+        "reason": "requested",
+        "ok": true,
+        "left": 0,
+        "duration_ms": "[number]",
+        "cleanups": [
+          {
+            "name": "state",
+            "phase": "persist",
+            "outcome": "ok",
+            "duration_ms": "[number]"
+          },
+          {
+            "name": "services",
+            "phase": "cleanup",
+            "outcome": "ok",
+            "duration_ms": "[number]"
+          },
+          {
+            "name": "logs",
+            "phase": "drain",
+            "outcome": "ok",
+            "duration_ms": "[number]"
+          },
+          {
+            "name": "keeper",
+            "phase": "end",
+            "outcome": "ok",
+            "duration_ms": "[number]"
+          }
+        ]
+      }
     }
     "#);
     scratch.expect_nothing(DEADLINE);

@@ -2,12 +2,16 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kennel_store::{Journal, Recent, StoreError};
 use kennel_wire::{Event, EventKind};
 use tokio::sync::watch;
+
+/// How long the last word of a dying process may wait for the stream.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// The stream. Cloning it gives another hand on the same one; only the driver's writes.
 #[derive(Debug, Clone)]
@@ -50,6 +54,29 @@ impl Events {
             journal.newest()
         };
         self.newest.send_if_modified(|known| std::mem::replace(known, newest) != newest);
+    }
+
+    /// Records an event, with all that is pending, from a process that is about to abort. Answers whether it did: whoever
+    /// held the stream a moment ago may never let go of it again, and is not waited for longer than that.
+    pub fn last_word(&self, kind: EventKind) -> bool {
+        let end = Instant::now() + LAST_WORD;
+        loop {
+            let journal = match self.journal.try_lock() {
+                Ok(journal) => Some(journal),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= end => return false,
+                Err(TryLockError::WouldBlock) => None,
+            };
+            match journal {
+                Some(mut journal) => {
+                    journal.number(None, None, kind);
+                    // Not closed: that would say that this was an end as it should be.
+                    journal.flush();
+                    return true;
+                }
+                None => kennel_sys::process::pause(Duration::from_millis(1)),
+            }
+        }
     }
 
     /// Number of the newest event; 0 before the first.

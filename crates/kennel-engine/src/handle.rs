@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kennel_core::instance::Reason;
 use kennel_core::model::Project;
 use kennel_wire::{
-    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, Outcome, OutcomeKind, Problem, RunReport,
-    RunRequest, ServiceStatus, SignalReport, UpReport,
+    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, OutcomeKind, Problem,
+    RunReport, RunRequest, ServiceStatus, SignalReport, UpReport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -102,18 +103,49 @@ impl Handle {
         Ok(report)
     }
 
-    /// Stops everything; when nothing is left, the engine ends.
+    /// Stops everything; when nothing is left, the engine ends. The request is made by the call itself, in the order of
+    /// the calls; the future only waits for the answer.
     ///
     /// # Errors
-    /// `shutting_down`.
-    pub async fn down(&self, request: DownRequest) -> Result<DownReport, Problem> {
-        self.ask(|reply| Input::Down(request, reply)).await
+    /// `shutting_down` if it has ended.
+    pub fn down(
+        &self,
+        request: DownRequest,
+        reason: Reason,
+    ) -> impl Future<Output = Result<DownReport, Problem>> + Send + use<> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.inbox.send(Input::Down(request, reason, reply));
+        async move {
+            let gone = || Problem::new(Code::ShuttingDown, "the daemon is shutting down");
+            sent.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())
+        }
     }
 
-    /// Keeps everything up until it is dropped; then all is stopped as by `down`.
-    #[must_use]
-    pub fn lease(&self) -> Lease {
-        Lease(self.inbox.clone())
+    /// Ends the engine with whatever is left, which the keeper goes on with.
+    pub fn give_up(&self) {
+        let _ended_already = self.inbox.send(Input::GiveUp);
+    }
+
+    /// Waits until everything that has happened so far is recorded.
+    ///
+    /// # Errors
+    /// `shutting_down` if it has ended; then it is recorded as well.
+    pub async fn persist(&self) -> Result<(), Problem> {
+        self.ask(Input::Persist).await
+    }
+
+    /// Publishes something that happened outside of the engine.
+    pub fn tell(&self, kind: EventKind) {
+        let _ended = self.inbox.send(Input::Tell(kind));
+    }
+
+    /// Waits until nothing is left of an earlier daemon or keeper that was lost.
+    ///
+    /// # Errors
+    /// `shutting_down` if it has ended before.
+    pub async fn cleared(&self) -> Result<(), Problem> {
+        self.ask(Input::Cleared).await
     }
 
     /// Takes over the descriptors of a coming `run`; the returned guard ends the run when dropped.
@@ -220,16 +252,6 @@ impl Handle {
             }
         }
         UpReport { ok: !services.iter().any(failed), services }
-    }
-}
-
-/// Keeps the stack up while it lives.
-#[derive(Debug)]
-pub struct Lease(mpsc::UnboundedSender<Input>);
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let _ended_already = self.0.send(Input::LeaseEnded);
     }
 }
 

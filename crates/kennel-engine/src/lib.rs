@@ -16,7 +16,8 @@ mod receipt;
 pub mod shutdown;
 mod timers;
 
-pub use driver::{Driver, End, start};
+pub use driver::{Driver, End, Ended, start};
 pub use events::Events;
-pub use handle::{Handle, Lease, StdioGuard, Up};
+pub use handle::{Handle, StdioGuard, Up};
+pub use kennel_core::instance::Reason;
 pub use logs::{Query, Reader};

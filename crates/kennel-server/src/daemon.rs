@@ -10,12 +10,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use kennel_engine::End;
+use kennel_engine::panics::{self, Panic};
+use kennel_engine::shutdown;
 use kennel_sys::home::Home;
 use kennel_sys::{process, unix};
+use kennel_wire::EventKind;
 use tokio::net::UnixListener;
 
+use crate::ending::Ending;
 use crate::listener::{Connections, Door};
-use crate::{descriptors, idle, routes};
+use crate::record::Record;
+use crate::routes::{self, Doors};
+use crate::{descriptors, idle};
 
 /// How long answers under way may take once the engine has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -38,15 +44,22 @@ pub fn daemon_main(args: Vec<OsString>) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();
-    let result = runtime.and_then(|runtime| runtime.block_on(serve(args, keeper, &mut ready)));
+    let result = runtime.and_then(|runtime| {
+        let result = runtime.block_on(serve(args, keeper, &mut ready));
+        // Whoever still waits for a disk is not waited for.
+        runtime.shutdown_background();
+        result
+    });
     match result {
-        Ok(End::Said) => ExitCode::SUCCESS,
-        Ok(End::WithoutKeeper) => {
+        Ok((ok, end)) => {
             // All that it held was ended; an empty file tells that nothing can be left.
-            if let Err(error) = fs::File::from(lock).set_len(0) {
+            if ok
+                && end == Some(End::WithoutKeeper)
+                && let Err(error) = fs::File::from(lock).set_len(0)
+            {
                 tracing::warn!(%error, "cannot clear the lock file");
             }
-            ExitCode::SUCCESS
+            if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             tracing::error!(%error, "the daemon cannot go on");
@@ -62,21 +75,29 @@ fn inherited() -> Option<(OwnedFd, fs::File, OwnedFd)> {
     Some((take(3)?, fs::File::from(take(4)?), take(5)?))
 }
 
-async fn serve(args: Vec<OsString>, keeper: OwnedFd, ready: &mut fs::File) -> io::Result<End> {
+/// Answers with whether every cleanup succeeded, and how the engine ended, if it did.
+async fn serve(args: Vec<OsString>, keeper: OwnedFd, ready: &mut fs::File) -> io::Result<(bool, Option<End>)> {
     let home = parse(args)?;
     home.create()?;
     let (engine, driver) = kennel_engine::start(home.clone(), keeper).await?;
+    let events = engine.events().clone();
+    panics::persist_first(move |panic| {
+        let Panic { message, place } = panic.clone();
+        tracing::error!(message, place, "the daemon panicked");
+        events.last_word(EventKind::DaemonPanicked { message, place });
+    });
     let listener = listen(&home.api_socket())?;
     let stdio = listen(&home.stdio_socket())?;
     kennel_sys::crash_point!("daemon.listening");
+    let record = Record::begin(&home, &kennel_sys::identity::boot_id()?, &engine);
     let connections = Connections::new();
-    let driver = tokio::spawn(driver.run());
+    let ending = Ending::of(driver, engine.clone(), &home).map_err(io::Error::other)?;
+    tokio::spawn(shutdown::on_signals(ending.coordinator().clone())?);
     tokio::spawn(descriptors::serve(stdio, engine.clone(), connections.clone()));
-    tokio::spawn(idle::watch(engine.clone(), connections.watch()));
-    tokio::spawn(on_signals(engine.clone()));
+    tokio::spawn(idle::watch(engine.clone(), ending.clone(), connections.watch()));
     let door = Door { listener, connections };
-    let (finishing, finished) = (engine.clone(), engine.clone());
-    let server = axum::serve(door, routes::router(engine))
+    let finishing = engine.clone();
+    let server = axum::serve(door, routes::router(Doors { engine, ending: ending.clone() }))
         .with_graceful_shutdown(async move { finishing.finished().await })
         .into_future();
     let server = tokio::spawn(server);
@@ -84,32 +105,15 @@ async fn serve(args: Vec<OsString>, keeper: OwnedFd, ready: &mut fs::File) -> io
     kennel_sys::crash_point!("daemon.ready");
     *ready = fs::File::open("/dev/null")?;
     tracing::info!(instance = home.name, "serving");
-    finished.finished().await;
+    let (report, end) = ending.over().await;
     let _late = tokio::time::timeout(LAST_WORDS, server).await;
     for socket in [home.api_socket(), home.stdio_socket()] {
         let _gone_already = fs::remove_file(socket);
     }
-    driver.await.map_err(io::Error::other)
-}
-
-/// A polite signal to the daemon takes the stack down as `kennel down` does; a second one hastens it.
-async fn on_signals(engine: kennel_engine::Handle) {
-    use kennel_wire::{DownRequest, Urgency};
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return tracing::warn!("cannot wait for signals");
-    };
-    let mut urgency = Urgency::Graceful;
-    loop {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        tracing::info!(?urgency, "asked by a signal to go down");
-        let (engine, request) = (engine.clone(), DownRequest { urgency, timeout_ms: None });
-        tokio::spawn(async move { engine.down(request).await });
-        urgency = if urgency == Urgency::Graceful { Urgency::Hurry } else { Urgency::Kill };
+    if report.left == 0 && end.is_some() {
+        record.end();
     }
+    Ok((report.ok, end))
 }
 
 /// The lock says that no other daemon of this instance lives, so a socket file that is there is a dead one's.

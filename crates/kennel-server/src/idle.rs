@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use kennel_engine::Handle;
-use kennel_wire::DownRequest;
 use tokio::sync::watch;
+
+use crate::ending::Ending;
 
 /// How long nobody may be connected.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Watches; it sleeps without a timer while somebody is connected or something is loaded.
-pub(crate) async fn watch(engine: Handle, mut connections: watch::Receiver<usize>) {
+pub(crate) async fn watch(engine: Handle, ending: Ending, mut connections: watch::Receiver<usize>) {
     loop {
         if connections.wait_for(|count| *count == 0).await.is_err() {
             return;
@@ -21,7 +22,7 @@ pub(crate) async fn watch(engine: Handle, mut connections: watch::Receiver<usize
         }
         if engine.is_idle().await {
             tracing::info!("nothing is loaded and nobody is connected: the daemon ends");
-            let _ending_already = engine.down(DownRequest::default()).await;
+            ending.idle();
             return;
         }
         if connections.wait_for(|count| *count > 0).await.is_err() {

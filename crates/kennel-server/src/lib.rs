@@ -4,9 +4,11 @@
 
 mod daemon;
 mod descriptors;
+mod ending;
 mod idle;
 mod listener;
 mod load;
+mod record;
 mod reply;
 mod routes;
 mod streams;

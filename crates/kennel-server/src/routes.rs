@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,6 +13,7 @@ use kennel_wire::{
 };
 use serde::Deserialize;
 
+use crate::ending::Ending;
 use crate::load::load_up;
 use crate::reply::{Answer, Refusal, answer, bad_request};
 use crate::streams;
@@ -20,8 +21,15 @@ use crate::streams;
 /// A request carries an environment at most; Linux allows 2 MiB of it with its arguments.
 const MAX_BODY_BYTES: usize = 8 << 20;
 
+/// What routes work with.
+#[derive(Clone, FromRef)]
+pub(crate) struct Doors {
+    pub(crate) engine: Handle,
+    pub(crate) ending: Ending,
+}
+
 /// All routes.
-pub(crate) fn router(engine: Handle) -> Router {
+pub(crate) fn router(doors: Doors) -> Router {
     Router::new()
         .route("/v1/info", get(info))
         .route("/v1/up", post(up))
@@ -41,7 +49,7 @@ pub(crate) fn router(engine: Handle) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(engine)
+        .with_state(doors)
 }
 
 /// A JSON body whose errors are problems as all others.
@@ -92,8 +100,8 @@ async fn kill(State(engine): State<Handle>, Body(request): Body<ActionRequest>) 
     answer(engine.kill(request).await)
 }
 
-async fn down(State(engine): State<Handle>, Body(request): Body<DownRequest>) -> Answer<DownReport> {
-    answer(engine.down(request).await)
+async fn down(State(ending): State<Ending>, Body(request): Body<DownRequest>) -> Answer<DownReport> {
+    answer(ending.down(request).await)
 }
 
 async fn run(State(engine): State<Handle>, Body(request): Body<RunRequest>) -> Answer<RunReport> {

@@ -6,11 +6,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use kennel_engine::{Handle, Lease, Query, Reader};
+use kennel_engine::{Handle, Query, Reader};
 use serde::{Deserialize, Serialize};
 
+use crate::ending::Ending;
 use crate::reply::{Refusal, bad_request};
-use crate::routes;
+use crate::routes::{self, Doors};
 
 /// Records in one chunk of an answer at most.
 const BATCH: usize = 512;
@@ -135,8 +136,9 @@ fn percent_decode(text: &str) -> Option<String> {
 }
 
 /// `POST /v1/lease`: the stack stays up while this answer is being read.
-pub(crate) async fn lease(State(engine): State<Handle>) -> Response {
-    let lease = engine.lease();
+pub(crate) async fn lease(State(doors): State<Doors>) -> Response {
+    let Doors { engine, ending } = doors;
+    let lease = Lease(ending);
     lines(stream::unfold((engine, lease, true), |(engine, lease, first): (Handle, Lease, bool)| async move {
         if first {
             return Some((Bytes::from_static(b"{}\n"), (engine, lease, false)));
@@ -144,6 +146,15 @@ pub(crate) async fn lease(State(engine): State<Handle>) -> Response {
         engine.finished().await;
         None
     }))
+}
+
+/// Keeps the stack up while it lives.
+struct Lease(Ending);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.client_gone();
+    }
 }
 
 fn lines(chunks: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Response {

@@ -122,7 +122,7 @@ pub struct DownRequest {
 /// Answer to `down`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DownReport {
-    /// Whether nothing is left.
+    /// Whether nothing is left and every cleanup of the shutdown succeeded.
     pub ok: bool,
     /// Living processes left.
     pub left: u32,

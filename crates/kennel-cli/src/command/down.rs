@@ -14,7 +14,8 @@ use crate::context::Context;
 use crate::exit_codes;
 use crate::failure::Failure;
 use crate::parse::millis;
-use crate::render::{receipt, units};
+use crate::render::paint::RED;
+use crate::render::{receipt, shutdown, units};
 use crate::signals::Signals;
 
 /// How long daemon and keeper may take to end after their last answer.
@@ -57,8 +58,12 @@ pub(super) async fn down(context: &mut Context, args: &Down) -> Result<u8, Failu
     Ok(code(&report))
 }
 
-fn code(report: &DownReport) -> u8 {
-    if report.left == 0 { exit_codes::OK } else { exit_codes::LEFT }
+pub(super) fn code(report: &DownReport) -> u8 {
+    match report {
+        DownReport { left: 1.., .. } => exit_codes::LEFT,
+        DownReport { ok: true, .. } => exit_codes::OK,
+        DownReport { .. } => exit_codes::FAILED,
+    }
 }
 
 fn nothing(context: &mut Context) -> Result<u8, Failure> {
@@ -76,13 +81,17 @@ pub(super) fn show(context: &mut Context, report: &DownReport, alone: bool) -> R
     if context.global.json {
         return if alone { screen.json(report) } else { screen.json_lines(&[report]) };
     }
-    if context.global.quiet && report.left == 0 {
+    if context.global.quiet && report.ok {
         return Ok(());
     }
     let mut text = receipt::summary(&report.receipts, context.global.verbose, screen.paint);
     if !report.leftovers.is_empty() {
         text.push_str("left by an earlier kennel, killed, and not ended yet\n");
         text.push_str(&receipt::survivors(&report.leftovers, screen.paint));
+    }
+    for failure in report.shutdown.iter().flat_map(shutdown::failures) {
+        text.push_str(&screen.paint.paint(RED, &failure));
+        text.push('\n');
     }
     text.push_str(&total(report));
     screen.out(&text)

@@ -242,7 +242,10 @@ impl Session<'_> {
             Ok(report) => {
                 // With nobody to read it, the code is all that is left to tell.
                 let _nobody_reads = down::show(self.context, &report, false);
-                Ok(if report.left > 0 { exit_codes::LEFT } else { code })
+                Ok(match down::code(&report) {
+                    exit_codes::OK => code,
+                    worse => worse,
+                })
             }
             Err(CallError::Lost(_)) => lost::lost(self.context, self.daemon.home()).await,
             Err(CallError::Problem(problem)) if problem.code == kennel_wire::Code::ShuttingDown => Ok(code),

@@ -2,6 +2,7 @@
 //!
 //! It owns all state, so nothing is locked; it never blocks and never sleeps inside a step.
 
+mod closing;
 mod link;
 mod oneoff;
 mod privileges;
@@ -22,10 +23,10 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use kennel_core::instance::Reason;
 use kennel_core::{instance, model, slot};
 use kennel_keeper::Link;
 use kennel_keeper::proto::{self, Backend, KillStage, Request};
-use kennel_sys::cgroup;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, Containment, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, Problem,
@@ -39,6 +40,7 @@ use crate::logs::Recorder;
 use crate::probe::Told;
 use crate::receipt::SWEEP;
 use crate::timers::Timers;
+pub use closing::Ended;
 use link::AsyncLink;
 use runs::Run;
 use slots::{Held, Slot};
@@ -58,8 +60,15 @@ pub(crate) enum Input {
     Stop(ActionRequest, Reply<Result<ActionReport, Problem>>),
     Restart(ActionRequest, Reply<Result<(ActionReport, Started), Problem>>),
     Kill(ActionRequest, Reply<Result<ActionReport, Problem>>),
-    Down(DownRequest, Reply<DownReport>),
-    LeaseEnded,
+    Down(DownRequest, Reason, Reply<DownReport>),
+    /// Ends with whatever is left.
+    GiveUp,
+    /// Answered once nothing is left of an earlier daemon or keeper.
+    Cleared(Reply<()>),
+    /// Something that happened outside of the driver.
+    Tell(EventKind),
+    /// Answered once everything that has happened is recorded.
+    Persist(Reply<()>),
     Stdio(String, [OwnedFd; 3]),
     StdioClosed(String),
     Run(Box<RunRequest>, Reply<Result<RunReport, Problem>>),
@@ -152,6 +161,7 @@ pub struct Driver {
     next_instance: u64,
     next_helper: u64,
     down_since: Option<Instant>,
+    given_up: bool,
     /// Scopes of a lost daemon that are not empty yet.
     inherited: HashSet<u64>,
     /// What an earlier keeper left and what has not ended yet.
@@ -222,6 +232,7 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
         zero: Instant::now(),
         started_at: Timestamp::now(),
         down_since: None,
+        given_up: false,
         inherited: HashSet::new(),
         leftovers: Vec::new(),
         lost: Vec::new(),
@@ -236,9 +247,9 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
 }
 
 impl Driver {
-    /// Runs until everything was asked down and is down, or the keeper is lost and its scopes are empty.
-    /// Afterwards the keeper, if there is one, knows that the daemon is about to exit.
-    pub async fn run(mut self) -> End {
+    /// Runs until everything was asked down and is down, or the keeper is lost and its scopes are empty, or until it
+    /// is given up by [`Handle::give_up`]. What remains to be done is the result's.
+    pub async fn run(mut self) -> Ended {
         let mut events = Vec::new();
         loop {
             self.turn();
@@ -278,21 +289,7 @@ impl Driver {
             kennel_sys::crash_point!("daemon.recorded");
             tokio::task::yield_now().await;
         }
-        self.events.publish(None, None, EventKind::ShutdownCompleted { left: self.leftovers_left(), report: None });
-        self.events.close();
-        self.recorder.drain().await;
-        let end = if self.keeper_lost { End::WithoutKeeper } else { End::Said };
-        if self.keeper_lost {
-            self.clear_place().await;
-        } else {
-            self.link.send(Request::Bye);
-            kennel_sys::crash_point!("daemon.bye");
-            if let Err(error) = self.link.finish().await {
-                tracing::warn!(%error, "cannot say goodbye to the keeper");
-            }
-        }
-        self.finished.send_replace(true);
-        end
+        Ended::new(self)
     }
 
     /// Carries out all work that follows from what was learnt, to a fixed point.
@@ -314,32 +311,10 @@ impl Driver {
         self.answer_waiters();
     }
 
-    /// Does what the keeper does at its end, so that no empty cgroup stays behind a lost one.
-    async fn clear_place(&self) {
-        let Backend::Cgroup { root } = &self.backend else { return };
-        // `root` is `…/kennel/<name>`, and we sit in a leaf of it.
-        let outside = root.parent().and_then(|kennel| kennel.parent());
-        let mut left = outside.map_or(Ok(()), cgroup::enter);
-        let mut pause = Duration::from_millis(1);
-        if left.is_ok() {
-            left = cgroup::remove_tree(root);
-            // A keeper that dies lets go of its channel before it leaves its cgroup.
-            while left.is_err() && pause < Duration::from_secs(1) {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-                left = cgroup::remove_tree(root);
-            }
-        }
-        if let Some(kennel) = root.parent() {
-            // Shared with other kennels: the last one succeeds.
-            let _used = std::fs::remove_dir(kennel);
-        }
-        if let Err(error) = left {
-            tracing::warn!(%error, "an empty cgroup stays until the next start");
-        }
-    }
-
     fn is_finished(&self) -> bool {
+        if self.given_up {
+            return true;
+        }
         let ending = if self.keeper_lost { self.swept } else { self.down_since.is_some() };
         ending
             && self.runs.is_empty()

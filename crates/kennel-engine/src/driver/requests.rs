@@ -28,15 +28,18 @@ impl Driver {
             Input::Stop(request, reply) => self.stop_services(&request, reply),
             Input::Restart(request, reply) => self.restart_services(&request, reply),
             Input::Kill(request, reply) => self.kill_services(request, reply),
-            Input::Down(request, reply) => {
+            Input::Down(request, reason, reply) => {
                 let since = *self.down_since.get_or_insert_with(Instant::now);
-                self.down(&request, Reason::Down);
+                self.down(&request, reason);
                 let slots = self.slots.keys().cloned().collect();
                 self.wait(slots, WaitsFor::Down { since, reply });
             }
-            Input::LeaseEnded => {
-                self.down_since.get_or_insert_with(Instant::now);
-                self.down(&DownRequest::default(), Reason::ClientGone);
+            Input::GiveUp => self.given_up = true,
+            Input::Cleared(reply) => self.wait(Vec::new(), WaitsFor::Cleared(reply)),
+            Input::Tell(kind) => drop(self.events.publish(None, None, kind)),
+            Input::Persist(reply) => {
+                self.events.flush();
+                let _asker_gone = reply.send(());
             }
             Input::Stdio(token, stdio) => drop(self.stdio.insert(token, stdio)),
             Input::StdioClosed(token) => self.stdio_closed(&token),

@@ -35,6 +35,8 @@ pub(super) enum WaitsFor {
     Restart(Reply<Result<(ActionReport, Started), Problem>>),
     /// Each slot and every helper is gone, or stuck.
     Down { since: Instant, reply: Reply<DownReport> },
+    /// Nothing is left of an earlier daemon or keeper.
+    Cleared(Reply<()>),
 }
 
 impl Driver {
@@ -68,6 +70,7 @@ impl Driver {
                     && self.runs.values().all(|run| run.is_stuck)
                     && self.inherited.is_empty()
             }
+            WaitsFor::Cleared(_) => self.inherited.is_empty() && self.leftovers.is_empty(),
         }
     }
 
@@ -77,7 +80,7 @@ impl Driver {
 
     fn answer(&self, waiter: Waiter) {
         let Waiter { slots, mut receipts, waits_for } = waiter;
-        if !matches!(waits_for, WaitsFor::Up { .. }) {
+        if !matches!(waits_for, WaitsFor::Up { .. } | WaitsFor::Cleared(_)) {
             receipts.extend(self.still_stuck(&slots, &receipts, matches!(waits_for, WaitsFor::Down { .. })));
         }
         receipts.sort_by(|a, b| a.service.cmp(&b.service));
@@ -100,6 +103,7 @@ impl Driver {
                 let report = ActionReport { ok: left == 0, left, receipts, started: Vec::new() };
                 drop(reply.send(Ok((report, outcomes(&HashSet::new())))));
             }
+            WaitsFor::Cleared(reply) => drop(reply.send(())),
             WaitsFor::Down { since, reply } => {
                 let duration_ms = millis(since.elapsed());
                 let leftovers = self.leftovers.clone();
