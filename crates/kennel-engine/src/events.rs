@@ -2,12 +2,14 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kennel_store::{Journal, Recent, StoreError};
+use kennel_store::{Change, Recent, Restored, Store, StoreError};
 use kennel_wire::{Event, EventKind};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// How long the last word of a dying process may wait for the stream.
@@ -16,21 +18,24 @@ const LAST_WORD: Duration = Duration::from_millis(500);
 /// The stream. Cloning it gives another hand on the same one; only the driver's writes.
 #[derive(Debug, Clone)]
 pub struct Events {
-    journal: Arc<Mutex<Journal>>,
+    store: Arc<Mutex<Store>>,
     newest: watch::Sender<u64>,
+    /// Whether a task tries again what could not be recorded.
+    retries: Arc<AtomicBool>,
 }
 
 impl Events {
-    /// Opens the stream in the state directory and goes on where the last daemon ended. `boot_id` is the kernel's.
+    /// Opens the store in the state directory and goes on where the last daemon ended, with what that one has left.
+    /// `boot_id` is the kernel's.
     ///
     /// # Errors
     /// The store is of a newer kennel or another user, or the file system does not let us write.
-    pub(crate) fn open(state_dir: &Path, boot_id: &str) -> io::Result<Self> {
-        let mut journal = Journal::open(state_dir, boot_id).map_err(in_one_line)?;
+    pub(crate) fn open(state_dir: &Path, boot_id: &str) -> io::Result<(Self, Restored)> {
+        let (mut store, restored) = Store::open(state_dir, boot_id).map_err(in_one_line)?;
         // What the opening has to tell comes before everything else.
-        journal.flush();
-        let newest = watch::Sender::new(journal.newest());
-        Ok(Self { journal: Arc::new(Mutex::new(journal)), newest })
+        store.flush();
+        let newest = watch::Sender::new(store.newest());
+        Ok((Self { store: Arc::new(Mutex::new(store)), newest, retries: Arc::default() }, restored))
     }
 
     /// Numbers an event; [`Events::flush`] records and publishes it, with all that came before.
@@ -38,20 +43,67 @@ impl Events {
         self.lock().number(service, instance, kind)
     }
 
-    /// Commits what is pending, then publishes it. Waits for no disk.
+    /// Takes in a change; [`Events::flush`] records it, in one transaction with the events.
+    #[allow(dead_code, reason = "slots and runs will be recorded with it")]
+    pub(crate) fn change(&self, change: Change) {
+        self.lock().change(change);
+    }
+
+    /// Commits what is pending, then publishes the events. Waits for no disk. What cannot be committed now is tried again.
     pub(crate) fn flush(&self) {
-        let newest = self.lock().flush();
+        let newest = {
+            let mut store = self.lock();
+            let newest = store.flush();
+            store.retry_at().into_iter().for_each(|at| self.retry(at));
+            newest
+        };
         if let Some(newest) = newest {
             self.newest.send_replace(newest);
         }
     }
 
+    /// Flushes again and again until nothing has to be tried again: with the disk full and nothing else to do, nobody else would.
+    fn retry(&self, first: Instant) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.retries.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let events = self.clone();
+        runtime.spawn(async move {
+            let mut at = first;
+            loop {
+                tokio::time::sleep_until(at.into()).await;
+                events.flush();
+                let store = events.lock();
+                let Some(next) = store.retry_at() else {
+                    // Within the lock, so that whoever fails next begins anew.
+                    return events.retries.store(false, Ordering::Relaxed);
+                };
+                drop(store);
+                at = next;
+            }
+        });
+    }
+
+    /// Runs `then` on another thread once all that was committed is on the disk, so that a power cut does not take it; or when
+    /// the disk refuses. It must not use the events.
+    #[allow(dead_code, reason = "replies to clients will wait for it")]
+    pub(crate) fn when_durable(&self, then: impl FnOnce() + Send + 'static) {
+        self.lock().when_durable(Box::new(then));
+    }
+
+    /// Why nothing can be recorded now, or not for good.
+    #[allow(dead_code, reason = "`info` will tell it")]
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.lock().trouble()
+    }
+
     /// Commits and publishes what is pending and brings all of it to the disk; then nothing is recorded any more.
     pub(crate) fn close(&self) {
         let newest = {
-            let mut journal = self.lock();
-            journal.close();
-            journal.newest()
+            let mut store = self.lock();
+            store.close();
+            store.newest()
         };
         self.newest.send_if_modified(|known| std::mem::replace(known, newest) != newest);
     }
@@ -61,17 +113,17 @@ impl Events {
     pub fn last_word(&self, kind: EventKind) -> bool {
         let end = Instant::now() + LAST_WORD;
         loop {
-            let journal = match self.journal.try_lock() {
-                Ok(journal) => Some(journal),
+            let store = match self.store.try_lock() {
+                Ok(store) => Some(store),
                 Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) if Instant::now() >= end => return false,
                 Err(TryLockError::WouldBlock) => None,
             };
-            match journal {
-                Some(mut journal) => {
-                    journal.number(None, None, kind);
+            match store {
+                Some(mut store) => {
+                    store.number(None, None, kind);
                     // Not closed: that would say that this was an end as it should be.
-                    journal.flush();
+                    store.flush();
                     return true;
                 }
                 None => kennel_sys::process::pause(Duration::from_millis(1)),
@@ -99,8 +151,8 @@ impl Events {
         let mut since = since;
         loop {
             let (recent, history) = {
-                let journal = self.lock();
-                (journal.after(since, limit), journal.history())
+                let store = self.lock();
+                (store.after(since, limit), store.history())
             };
             let before = match recent {
                 Recent::Events(events) => return events,
@@ -119,8 +171,8 @@ impl Events {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,7 +215,7 @@ mod tests {
     #[test]
     fn a_follower_reads_from_any_number_without_a_gap_and_so_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let events = Events::open(dir.path(), "boot").unwrap();
+        let events = Events::open(dir.path(), "boot").unwrap().0;
         let watch = events.watch();
         assert_eq!(say(&events, 6000), 6000);
         assert_eq!(*watch.borrow(), 6000);
@@ -174,7 +226,7 @@ mod tests {
         assert_eq!(events.newest(), 6000, "nothing is published before it is recorded");
         events.close();
         assert_eq!((events.newest(), *watch.borrow()), (6001, 6001), "the end publishes what was pending");
-        let events = Events::open(dir.path(), "boot").unwrap();
+        let events = Events::open(dir.path(), "boot").unwrap().0;
         assert_eq!(events.newest(), 6001);
         assert_eq!(say(&events, 1), 6002);
         assert_eq!(numbers(&events, 5990), (5991..=6002).collect::<Vec<_>>());
@@ -183,7 +235,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_and_the_stream_goes_on() {
         let dir = tempfile::tempdir().unwrap();
-        let events = Events::open(dir.path(), "boot").unwrap();
+        let events = Events::open(dir.path(), "boot").unwrap().0;
         say(&events, 5000);
         std::fs::rename(dir.path().join("store.db"), dir.path().join("away")).unwrap();
         let page = run(events.after(0, 500));

@@ -29,6 +29,17 @@ pub enum StoreError {
         /// Who we are.
         us: u32,
     },
+    /// Its log cannot be relied on there.
+    #[error(
+        "{} is on a file system of a network ({kind}), where a database is not safe: set XDG_STATE_HOME to a local directory",
+        path.display()
+    )]
+    Network {
+        /// The state directory.
+        path: PathBuf,
+        /// Kind of the file system.
+        kind: String,
+    },
     /// The file system says no: read-only, full, no right.
     #[error("cannot use {}", path.display())]
     Io {

@@ -2,14 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use kennel_wire::Event;
-use rusqlite::{Connection, OpenFlags};
+use jiff::Timestamp;
+use kennel_wire::{Event, Receipt};
+use rusqlite::params;
 
+use crate::change::{Change, Restored};
 use crate::error::StoreError;
-use crate::table;
+use crate::events;
+use crate::numbers;
+use crate::reader;
+use crate::records::{self, Found, Receipts};
+use crate::waiting::Entry;
 
 /// Events that are read at a time.
 pub const PAGE: usize = 512;
+/// The first version with tables of state.
+const WITH_STATE: i64 = 2;
 
 /// What is recorded in the store of one state directory, for any process that may read it, with or without a daemon.
 #[derive(Debug, Clone)]
@@ -30,20 +38,115 @@ impl History {
     /// One that is there and cannot be understood is an `event.unreadable`, so that the numbers stay without a gap.
     ///
     /// # Errors
-    /// There is no store, or it cannot be read.
+    /// There is no store, or it cannot be read, or it is of a newer version.
     pub fn page(&self, since: u64, before: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
         // A connection for each page: one that stays open costs more memory than opening costs time (0.2 ms).
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let read = || {
-            let connection = Connection::open_with_flags(&self.path, flags)?;
-            connection.busy_timeout(std::time::Duration::from_secs(5))?;
-            connection.execute_batch("PRAGMA cache_size = -128; PRAGMA mmap_size = 0")?;
-            // One whose first daemon was killed before it had made the tables has recorded nothing.
-            if connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0 {
-                return Ok(Vec::new());
-            }
-            table::page(&connection, since, before, limit)
-        };
-        read().map_err(|source| StoreError::Database { path: self.path.clone(), source })
+        let page = reader::read(&self.path, |connection, _| events::page(connection, since, before, limit))?;
+        Ok(page.unwrap_or_default())
     }
+
+    /// The newest receipts of a service, by its name in `ps`, newest first, `limit` at most, with when each was recorded.
+    ///
+    /// # Errors
+    /// As [`History::page`].
+    pub fn receipts(&self, service: &str, limit: usize) -> Result<Vec<(Timestamp, Receipt)>, StoreError> {
+        let entries = self.entries(
+            "SELECT id, service, instance, time, body, sum FROM receipts WHERE service = ?1 ORDER BY id DESC LIMIT ?2",
+            service,
+            limit,
+            records::read_receipt,
+        )?;
+        let receipts = entries.into_iter().filter_map(|Entry { time, change }| match change {
+            Change::Receipt { receipt, .. } => Some((timestamp(time), *receipt)),
+            _ => None,
+        });
+        Ok(receipts.collect())
+    }
+
+    /// The newest entries of the audit whose subject this is, or of all for an empty one: newest first, `limit` at most, each a
+    /// [`Change::Audit`] with its time.
+    ///
+    /// # Errors
+    /// As [`History::page`].
+    pub fn audit(&self, subject: &str, limit: usize) -> Result<Vec<(Timestamp, Change)>, StoreError> {
+        let entries = self.entries(
+            "SELECT id, time, actor, action, subject, outcome, sum FROM audit WHERE subject = ?1 OR ?1 = ''
+             ORDER BY id DESC LIMIT ?2",
+            subject,
+            limit,
+            records::read_audit,
+        )?;
+        Ok(entries.into_iter().map(|entry| (timestamp(entry.time), entry.change)).collect())
+    }
+
+    /// Rows that are damaged are left out, and that is logged: the writer says so at its next start.
+    fn entries(
+        &self,
+        sql: &str,
+        of: &str,
+        limit: usize,
+        read: impl Fn(&rusqlite::Row<'_>) -> Result<Entry, String>,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let entries = reader::read(&self.path, |connection, version| {
+            let mut entries = Vec::new();
+            if version < WITH_STATE {
+                return Ok(entries);
+            }
+            let mut statement = connection.prepare(sql)?;
+            let mut rows = statement.query(params![of, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+            while let Some(row) = rows.next()? {
+                match read(row) {
+                    Ok(entry) => entries.push(entry),
+                    Err(why) => tracing::warn!(why, "a row of the store is damaged"),
+                }
+            }
+            Ok(entries)
+        })?;
+        Ok(entries.unwrap_or_default())
+    }
+}
+
+/// The state that is recorded, for tools that have no daemon to ask.
+#[derive(Debug)]
+pub struct Records;
+
+impl Records {
+    /// Reads what the last writer of a state directory has left, or a living one has recorded so far. Writes nothing. Where
+    /// nothing was ever recorded, that is nothing.
+    ///
+    /// Of a damaged store it has what can be read, and [`Restored::damaged`] says so.
+    ///
+    /// # Errors
+    /// The store is of a newer version, or may not be read.
+    pub fn read(state_dir: &Path) -> Result<Restored, StoreError> {
+        let path = state_dir.join("store.db");
+        let known = numbers::read(&state_dir.join("store.seq"));
+        let clean = known.as_ref().is_none_or(|known| known.clean);
+        let had_events = known.is_some_and(|known| known.newest > 0);
+        let empty = Restored { clean, ..Restored::default() };
+        let missing =
+            |why: &str| had_events.then(|| format!("{} {why}, and events were recorded in it", path.display()));
+        if !path.exists() {
+            return Ok(Restored { damaged: missing("is gone"), ..empty });
+        }
+        let found = match reader::read(&path, |connection, version| {
+            let has_state = version >= WITH_STATE;
+            Ok(if has_state { records::read(connection, Receipts::Newest) } else { Found::default() })
+        }) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Restored { damaged: missing("is empty"), ..empty }),
+            Err(StoreError::Database { path, source }) if crate::open::is_damage(&source) => {
+                return Ok(Restored { damaged: Some(format!("{}: {source}", path.display())), ..empty });
+            }
+            Err(error) => return Err(error),
+        };
+        let mut restored = empty;
+        restored.damaged = found.unreadable.map(|why| format!("{}: {why}", path.display()));
+        found.entries.into_iter().for_each(|entry| restored.take(entry.change));
+        Ok(restored)
+    }
+}
+
+fn timestamp(nanoseconds: i64) -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

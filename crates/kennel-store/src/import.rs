@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kennel_wire::Event;
 
-use crate::table::Row;
+use crate::events::Row;
 
 /// In the order in which they were written.
 const FILES: [&str; 2] = ["events.1.ndjson", "events.ndjson"];

@@ -13,17 +13,35 @@
 //! take 4 s and leave 7.6 MB: the newest 100,000, for retention removes the others and their pages are used again. To
 //! open and check that takes 11-17 ms. Memory: 0.3 MB when opened, 3 MB with the 4096 events that are held for readers.
 
-mod error;
-mod history;
+mod store;
+
+mod change;
+mod stream;
+mod waiting;
+
+mod begin;
+mod filesystem;
 mod import;
-mod journal;
 mod numbers;
 mod open;
 mod pages;
 mod salvage;
-mod schema;
-mod table;
 
+mod events;
+mod records;
+mod retention;
+mod schema;
+mod sum;
+
+mod sync;
+mod upkeep;
+
+mod error;
+mod history;
+mod reader;
+
+pub use change::{Change, Restored};
 pub use error::StoreError;
-pub use history::{History, PAGE};
-pub use journal::{Journal, Recent};
+pub use history::{History, PAGE, Records};
+pub use store::Store;
+pub use stream::Recent;

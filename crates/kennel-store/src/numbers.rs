@@ -7,6 +7,7 @@
 //!   and so is exact as long as the machine has not been booted since.
 //! - `recorded`, written with it: what of that was committed. The two differ only while commits fail. A database that
 //!   ends before it is damaged, however well it is formed: its log was cut, or a bit flipped in it.
+//! - `silent`, likewise for commits that have no event: how many of them there were.
 //! - `reserved`, written and **synced** before a number near it is handed out, a block ahead. No number beyond it was ever
 //!   seen by anybody, whatever the disk has lost. One sync for [`BLOCK`] events.
 //!
@@ -19,6 +20,8 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::sum;
+
 /// Numbers that are reserved at a time: the most that a power cut makes the numbering skip, for one sync (1-4 ms).
 pub(crate) const BLOCK: u64 = 10_000;
 
@@ -27,6 +30,7 @@ pub(crate) struct State {
     pub(crate) reserved: u64,
     pub(crate) newest: u64,
     pub(crate) recorded: u64,
+    pub(crate) silent_commits: u64,
     pub(crate) clean: bool,
     pub(crate) boot_id: String,
 }
@@ -82,10 +86,16 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     /// Begins a new run: all that is known is synced.
-    pub(crate) fn create(path: &Path, newest: u64, recorded: u64, boot_id: &str) -> io::Result<Self> {
+    pub(crate) fn create(
+        path: &Path,
+        newest: u64,
+        recorded: u64,
+        silent_commits: u64,
+        boot_id: &str,
+    ) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
         let reserved = newest + BLOCK;
-        let state = State { reserved, newest, recorded, clean: false, boot_id: boot_id.to_owned() };
+        let state = State { reserved, newest, recorded, silent_commits, clean: false, boot_id: boot_id.to_owned() };
         let mut numbers = Self { file, state, granted: 0 };
         numbers.write()?;
         numbers.file.sync_all()?;
@@ -104,9 +114,12 @@ impl Numbers {
     }
 
     /// To be called before the publication of `seq`, and without a sync: it lasts as long as the page cache.
-    pub(crate) fn published(&mut self, seq: u64, recorded: u64) -> io::Result<()> {
-        self.state.newest = seq;
-        self.state.recorded = recorded;
+    pub(crate) fn published(&mut self, seq: u64, recorded: u64, silent_commits: u64) -> io::Result<()> {
+        let State { newest, recorded: known, silent_commits: silent, .. } = &mut self.state;
+        if (*newest, *known, *silent) == (seq, recorded, silent_commits) {
+            return Ok(());
+        }
+        (*newest, *known, *silent) = (seq, recorded, silent_commits);
         self.write()
     }
 
@@ -141,30 +154,28 @@ pub(crate) fn read(path: &Path) -> Option<State> {
 }
 
 fn render(state: &State) -> String {
-    let State { reserved, newest, recorded, clean, boot_id } = state;
+    let State { reserved, newest, recorded, silent_commits, clean, boot_id } = state;
     let clean = u8::from(*clean);
     let numbers = format!("reserved {reserved:020} newest {newest:020} recorded {recorded:020}");
-    let text = format!("kennel 1 {numbers} clean {clean} boot {boot_id}");
-    format!("{text} sum {:016x}\n", sum(&text))
+    let text = format!("kennel 2 {numbers} silent {silent_commits:020} clean {clean} boot {boot_id}");
+    format!("{text} sum {:016x}\n", sum::of([text.as_bytes()]))
 }
 
 fn parse(text: &str) -> Option<State> {
     let (text, given) = text.lines().next()?.rsplit_once(" sum ")?;
-    let mut words = text.strip_prefix("kennel 1 ")?.split(' ');
+    let (version, rest) = text.strip_prefix("kennel ")?.split_once(' ')?;
+    let mut words = rest.split(' ');
     let mut value = |name: &str| words.next().filter(|word| *word == name).and_then(|_| words.next());
     let state = State {
         reserved: value("reserved")?.parse().ok()?,
         newest: value("newest")?.parse().ok()?,
         recorded: value("recorded")?.parse().ok()?,
+        // Version 1 was written before there was anything but events.
+        silent_commits: if version == "1" { 0 } else { value("silent")?.parse().ok()? },
         clean: value("clean")? == "1",
         boot_id: value("boot")?.to_owned(),
     };
-    (u64::from_str_radix(given, 16) == Ok(sum(text))).then_some(state)
-}
-
-/// FNV-1a, 64 bits.
-fn sum(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    (u64::from_str_radix(given, 16) == Ok(sum::of([text.as_bytes()]))).then_some(state)
 }
 
 #[cfg(test)]
@@ -174,7 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn state(newest: u64, clean: bool) -> State {
-        State { reserved: newest + 7000, newest, recorded: newest, clean, boot_id: "a".into() }
+        State { reserved: newest + 7000, newest, recorded: newest, silent_commits: 5, clean, boot_id: "a".into() }
     }
 
     #[test]
@@ -200,7 +211,7 @@ mod tests {
         ) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("store.seq");
-            let mut numbers = Numbers::create(&path, 0, 0, "a").unwrap();
+            let mut numbers = Numbers::create(&path, 0, 0, 0, "a").unwrap();
             let mut synced = read(&path).unwrap();
             let mut seen = vec![0];
             for step in steps {
@@ -211,7 +222,7 @@ mod tests {
                     numbers.grant(reserved);
                     synced = read(&path).unwrap();
                 }
-                numbers.published(seq, seq).unwrap();
+                numbers.published(seq, seq, 0).unwrap();
                 seen.push(seq);
             }
             let known = if written_back { read(&path).unwrap() } else { synced };
@@ -222,7 +233,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_damaged_is_not_believed(at in 0_usize..190, bit in 0_u8..8) {
+        fn what_was_damaged_is_not_believed(at in 0_usize..220, bit in 0_u8..8) {
             let mut bytes = render(&State { boot_id: "0".repeat(36), ..state(50, false) }).into_bytes();
             let at = at.min(bytes.len() - 2);
             bytes[at] ^= 1 << bit;

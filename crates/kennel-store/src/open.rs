@@ -14,8 +14,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::StoreError;
+use crate::numbers::State;
 use crate::pages::PAGE_BYTES;
-use crate::{salvage, schema, table};
+use crate::records::{self, Receipts};
+use crate::{events, salvage, schema};
 
 enum Trouble {
     /// Why the content cannot be what we wrote.
@@ -23,27 +25,36 @@ enum Trouble {
     Error(StoreError),
 }
 
-/// Opens the store of a state directory for writing, or a new one. Also says where a damaged one went.
+/// A store that is ours and whole.
+pub(crate) struct Opened {
+    pub(crate) writer: Connection,
+    /// Where a damaged one went.
+    pub(crate) aside: Option<PathBuf>,
+    /// What was wrong with it.
+    pub(crate) why: Option<String>,
+}
+
+/// Opens the store of a state directory for writing, or a new one; a damaged one is set aside.
 ///
-/// `recorded` is a number up to which events are known to have been committed to it.
-pub(crate) fn open(dir: &Path, recorded: u64) -> Result<(Connection, Option<PathBuf>), StoreError> {
+/// `known` is what is known to have been committed to it.
+pub(crate) fn open(dir: &Path, known: Option<&State>) -> Result<Opened, StoreError> {
     let path = dir.join("store.db");
-    let why = match connect(&path, recorded) {
-        Ok(connection) => return Ok((connection, None)),
+    let why = match connect(&path, known) {
+        Ok(writer) => return Ok(Opened { writer, aside: None, why: None }),
         Err(Trouble::Error(error)) => return Err(error),
         Err(Trouble::Damage(why)) => why,
     };
     let aside =
         salvage::set_aside(dir, Timestamp::now()).map_err(|source| StoreError::Io { path: path.clone(), source })?;
     tracing::error!(path = %path.display(), aside = %aside.display(), why, "the store is damaged and was set aside");
-    match connect(&path, 0) {
-        Ok(connection) => Ok((connection, Some(aside))),
+    match connect(&path, None) {
+        Ok(writer) => Ok(Opened { writer, aside: Some(aside), why: Some(why) }),
         Err(Trouble::Error(error)) => Err(error),
         Err(Trouble::Damage(why)) => Err(StoreError::Io { path, source: io::Error::other(why) }),
     }
 }
 
-fn connect(path: &Path, recorded: u64) -> Result<Connection, Trouble> {
+fn connect(path: &Path, known: Option<&State>) -> Result<Connection, Trouble> {
     prepare_file(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| judge(path, error))?;
@@ -53,7 +64,7 @@ fn connect(path: &Path, recorded: u64) -> Result<Connection, Trouble> {
         let path = path.to_owned();
         return Err(Trouble::Error(StoreError::TooNew { path, found, known: schema::known() }));
     }
-    check(&mut connection, recorded)
+    check(&mut connection, known)
         .map_err(|error| judge(path, error))?
         .map_or(Ok(()), |why| Err(Trouble::Damage(why)))?;
     let release = || {
@@ -67,7 +78,7 @@ fn connect(path: &Path, recorded: u64) -> Result<Connection, Trouble> {
 
 /// Small where the default is generous: the file is read from its end, if at all, and the kernel has it cached.
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(8);
+    connection.set_prepared_statement_cache_capacity(32);
     // What turns out to be damaged is set aside as it was found, with its log.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -86,7 +97,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// `Some` with the reason if the content is not ours or not whole.
-fn check(connection: &mut Connection, recorded: u64) -> rusqlite::Result<Option<String>> {
+fn check(connection: &mut Connection, known: Option<&State>) -> rusqlite::Result<Option<String>> {
     let number = |connection: &Connection, sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     if number(connection, "SELECT count(*) FROM sqlite_schema")? > 0 {
         if connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0))? != schema::APPLICATION_ID
@@ -100,15 +111,24 @@ fn check(connection: &mut Connection, recorded: u64) -> rusqlite::Result<Option<
         return Ok(Some("it has pages of another size".to_owned()));
     }
     schema::migrate(connection, schema::STEPS)?;
-    let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    // Not the quick one, which does not compare indices with their tables. Events, which are the most, have none.
+    let said: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if said != "ok" {
         return Ok(Some(said));
     }
     // Names in the schema are text, and a flipped bit in one of them breaks no rule.
     connection.prepare("SELECT seq, time, service, instance, kind, body FROM events")?;
-    let last = table::last(connection)?;
+    if let Some(why) = records::read(connection, Receipts::Newest).unreadable {
+        return Ok(Some(why));
+    }
+    let (last, silent) = (events::last(connection)?, records::silent_commits(connection)?);
     // An empty one is new: the old one was set aside or removed.
-    Ok((last > 0 && last < recorded).then(|| format!("it ends with event {last}, and {recorded} was recorded")))
+    let Some(known) = known.filter(|_| last > 0) else { return Ok(None) };
+    if last < known.recorded {
+        return Ok(Some(format!("it ends with event {last}, and {} was recorded", known.recorded)));
+    }
+    let missing = known.silent_commits.saturating_sub(silent);
+    Ok((missing > 0).then(|| format!("{missing} commits are missing at its end")))
 }
 
 /// What can be said before SQLite looks: whether it is a file, whose, and how it begins. Makes a new one, of mode 0600.
@@ -160,10 +180,19 @@ fn looks_like_ours(head: &[u8]) -> bool {
         && versions.iter().all(|version| matches!(version, 1 | 2))
 }
 
-/// Whether an error is about the content or about the world around it.
+/// An error that is about the content, or about the world around it.
 fn judge(path: &Path, error: rusqlite::Error) -> Trouble {
+    if is_damage(&error) {
+        Trouble::Damage(error.to_string())
+    } else {
+        Trouble::Error(StoreError::Database { path: path.to_owned(), source: error })
+    }
+}
+
+/// Whether an error says that the content cannot be what we wrote.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     const SHORT_READ: i32 = 522;
-    let damaged = match &error {
+    match error {
         rusqlite::Error::SqliteFailure(failure, _) => {
             matches!(
                 failure.code,
@@ -181,10 +210,5 @@ fn judge(path: &Path, error: rusqlite::Error) -> Trouble {
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::QueryReturnedNoRows => true,
         _ => false,
-    };
-    if damaged {
-        Trouble::Damage(error.to_string())
-    } else {
-        Trouble::Error(StoreError::Database { path: path.to_owned(), source: error })
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::table::Row;
+use crate::events::Row;
 
 /// Every store is made with it.
 pub(crate) const PAGE_BYTES: usize = 4096;

@@ -16,6 +16,46 @@ pub(crate) const STEPS: &[&str] = &[
         kind     TEXT NOT NULL,
         body     TEXT NOT NULL
     ) STRICT",
+    // 2: state. `sum` is over table, name and body, see `records`. The columns of `runs` and `receipts` that are in the body as
+    // well are for whoever asks by SQL.
+    "CREATE TABLE project (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE services (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE slots (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE owners (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE leases (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE meta (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE runs (
+        id          INTEGER PRIMARY KEY, -- number of the run
+        service     TEXT,
+        scope       TEXT,
+        boot_id     TEXT,
+        pid         INTEGER,
+        start_ticks INTEGER,
+        inode       INTEGER,
+        body        TEXT NOT NULL,
+        sum         INTEGER NOT NULL
+     ) STRICT;
+     CREATE TABLE receipts (
+        id       INTEGER PRIMARY KEY, -- rises: the newest of a service is the one with the greatest
+        service  TEXT NOT NULL,
+        instance INTEGER NOT NULL,
+        time     INTEGER NOT NULL,    -- nanoseconds since 1970, UTC: when it was recorded
+        exit     TEXT NOT NULL,
+        \"left\"   INTEGER NOT NULL,
+        body     TEXT NOT NULL,
+        sum      INTEGER NOT NULL,
+        UNIQUE (service, instance)
+     ) STRICT;
+     CREATE TABLE audit (
+        id      INTEGER PRIMARY KEY,
+        time    INTEGER NOT NULL, -- nanoseconds since 1970, UTC
+        actor   TEXT NOT NULL,
+        action  TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        sum     INTEGER NOT NULL
+     ) STRICT;
+     CREATE TABLE silent_commits (id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT",
 ];
 
 /// Marks the file as ours (`kenl`), for `file(1)` and for the check at the next start.

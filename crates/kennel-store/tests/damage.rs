@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use kennel_store::Journal;
+use kennel_store::Store;
 use kennel_wire::EventKind;
 use rig::{all, open, recovered};
 use tempfile::TempDir;
@@ -17,21 +17,21 @@ const EVENTS: u64 = 600;
 /// A store with some hundred events, some of them longer than a page: closed, or killed with most of it in its log.
 fn store(closed: bool) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = open(dir.path());
+    let mut store = open(dir.path());
     for seq in 1..=EVENTS {
         let long = if seq % 100 == 0 { 9000 } else { seq % 60 };
         let reason = "x".repeat(usize::try_from(long).unwrap());
-        journal.number(Some("web"), Some(seq), EventKind::Unhealthy { reason });
+        store.number(Some("web"), Some(seq), EventKind::Unhealthy { reason });
         if seq % 50 == 0 {
-            journal.flush();
+            store.flush();
         }
         if seq == EVENTS / 2 {
-            journal.close();
-            journal = open(dir.path());
+            store.close();
+            store = open(dir.path());
         }
     }
     if closed {
-        journal.close();
+        store.close();
         return dir;
     }
     rig::image(dir.path())
@@ -39,13 +39,14 @@ fn store(closed: bool) -> TempDir {
 
 /// Opens what was damaged: nothing is missing, or it is told, and what there was is still there.
 fn check(dir: &Path, what: &str) -> u64 {
-    let mut journal = Journal::open(dir, "boot").unwrap_or_else(|error| panic!("{what}: {error:?}"));
-    journal.flush();
-    let events = all(&journal);
+    let mut store =
+        Store::open(dir, "boot").map(|(store, _)| store).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    store.flush();
+    let events = all(&store);
     let kept: HashSet<u64> = events.iter().map(|event| event.seq).collect();
     assert!(events.windows(2).all(|pair| pair[0].seq < pair[1].seq), "{what}: in order");
     let missing: Vec<u64> = (1..=EVENTS).filter(|seq| !kept.contains(seq)).collect();
-    if let Some((told, file, count, lost_from)) = recovered(&journal) {
+    if let Some((told, file, count, lost_from)) = recovered(&store) {
         assert!(told > EVENTS, "{what}: {told} may have been seen");
         assert!(file.is_some_and(|file| Path::new(&file).symlink_metadata().is_ok()), "{what}: set aside");
         assert_eq!(count, EVENTS - missing.len() as u64, "{what}");
@@ -54,12 +55,12 @@ fn check(dir: &Path, what: &str) -> u64 {
     } else {
         assert!(missing.is_empty(), "{what}: {missing:?} are missing and nobody is told");
     }
-    assert!(rig::say(&mut journal, 1) > EVENTS, "{what}");
-    journal.close();
+    assert!(rig::say(&mut store, 1) > EVENTS, "{what}");
+    store.close();
     // The next start finds nothing to say.
-    let told = recovered(&journal).map(|(seq, ..)| seq);
-    let journal = open(dir);
-    assert_eq!(recovered(&journal).map(|(seq, ..)| seq), told, "{what}: told once");
+    let told = recovered(&store).map(|(seq, ..)| seq);
+    let store = open(dir);
+    assert_eq!(recovered(&store).map(|(seq, ..)| seq), told, "{what}: told once");
     EVENTS - missing.len() as u64
 }
 
@@ -82,7 +83,7 @@ fn flips(closed: bool, name: &str, count: usize) {
     for at in beginning.chain((100..bytes).step_by(step)) {
         let copy = damaged(image.path(), name, |bytes| bytes[at] ^= 1 << (at % 8));
         // A version that is newer is refused and not repaired: clear, and nothing is lost.
-        if name == "store.db" && (60..64).contains(&at) && Journal::open(copy.path(), "boot").is_err() {
+        if name == "store.db" && (60..64).contains(&at) && Store::open(copy.path(), "boot").is_err() {
             continue;
         }
         least = least.min(check(copy.path(), &format!("{name}, bit {} of byte {at}", at % 8)));
@@ -111,9 +112,9 @@ fn flipped_bits_in_the_numbers() {
     let bytes = fs::read(image.path().join("store.seq")).unwrap().len();
     for at in (0..bytes).step_by(9) {
         let copy = damaged(image.path(), "store.seq", |bytes| bytes[at] ^= 1 << (at % 7));
-        let mut journal = open(copy.path());
-        assert!(rig::say(&mut journal, 1) > EVENTS, "byte {at}");
-        assert!(all(&journal).len() as u64 > EVENTS, "byte {at}");
+        let mut store = open(copy.path());
+        assert!(rig::say(&mut store, 1) > EVENTS, "byte {at}");
+        assert!(all(&store).len() as u64 > EVENTS, "byte {at}");
     }
 }
 
@@ -146,9 +147,9 @@ fn files_that_are_gone() {
         if empty {
             fs::write(dir.path().join("store.db"), "").unwrap();
         }
-        let mut journal = open(dir.path());
-        journal.flush();
-        assert_eq!(recovered(&journal), Some((EVENTS + 1, None, 0, Some(1))));
+        let mut store = open(dir.path());
+        store.flush();
+        assert_eq!(recovered(&store), Some((EVENTS + 1, None, 0, Some(1))));
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kennel_store::Journal;
+use kennel_store::Store;
 use kennel_wire::EventKind;
 use rig::{numbers, open, recovered, say};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
@@ -49,24 +49,23 @@ impl Drop for Small {
 }
 
 /// Events go on, and are written when there is room.
-fn until_written(journal: &mut Journal, count: u64) {
+fn until_written(store: &mut Store, count: u64) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while journal.history().page(0, u64::MAX >> 1, 1 << 20).unwrap().last().map(|event| event.seq)
-        != Some(journal.newest())
+    while store.history().page(0, u64::MAX >> 1, 1 << 20).unwrap().last().map(|event| event.seq) != Some(store.newest())
     {
         assert!(Instant::now() < deadline, "nothing is written");
-        journal.flush();
+        store.flush();
         std::thread::yield_now();
     }
-    assert!(journal.newest() >= count);
+    assert!(store.newest() >= count);
 }
 
-fn until_full(journal: &mut Journal) -> u64 {
-    let recorded = |journal: &Journal| journal.history().page(0, u64::MAX >> 1, 1 << 20).unwrap().len() as u64;
+fn until_full(store: &mut Store) -> u64 {
+    let recorded = |store: &Store| store.history().page(0, u64::MAX >> 1, 1 << 20).unwrap().len() as u64;
     loop {
-        journal.number(None, None, EventKind::Unhealthy { reason: "x".repeat(5000) });
-        let newest = journal.flush().unwrap();
-        if recorded(journal) < newest {
+        store.number(None, None, EventKind::Unhealthy { reason: "x".repeat(5000) });
+        let newest = store.flush().unwrap();
+        if recorded(store) < newest {
             return newest;
         }
     }
@@ -75,32 +74,32 @@ fn until_full(journal: &mut Journal) -> u64 {
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_nothing() {
     let Some(disk) = Small::new() else { return };
-    let mut journal = open(disk.path());
+    let mut store = open(disk.path());
     disk.fill();
-    let newest = until_full(&mut journal);
-    assert_eq!(numbers(&journal), (1..=newest).collect::<Vec<_>>(), "listeners miss nothing");
-    say(&mut journal, 100);
+    let newest = until_full(&mut store);
+    assert_eq!(numbers(&store), (1..=newest).collect::<Vec<_>>(), "listeners miss nothing");
+    say(&mut store, 100);
     disk.make_room();
-    until_written(&mut journal, newest + 100);
-    journal.close();
-    let journal = open(disk.path());
-    assert_eq!(numbers(&journal), (1..=newest + 100).collect::<Vec<_>>());
-    assert_eq!(recovered(&journal), None);
+    until_written(&mut store, newest + 100);
+    store.close();
+    let store = open(disk.path());
+    assert_eq!(numbers(&store), (1..=newest + 100).collect::<Vec<_>>());
+    assert_eq!(recovered(&store), None);
 }
 
 #[test]
 fn what_a_full_disk_costs_is_counted_and_told_once() {
     let Some(disk) = Small::new() else { return };
-    let mut journal = open(disk.path());
+    let mut store = open(disk.path());
     disk.fill();
-    let newest = until_full(&mut journal);
+    let newest = until_full(&mut store);
     for _ in 0..60 {
-        say(&mut journal, 100);
+        say(&mut store, 100);
     }
     disk.make_room();
-    until_written(&mut journal, newest + 6000);
-    let recorded = journal.history().page(0, u64::MAX >> 1, 1 << 20).unwrap();
-    let (told, file, _, lost_from) = recovered(&journal).unwrap();
+    until_written(&mut store, newest + 6000);
+    let recorded = store.history().page(0, u64::MAX >> 1, 1 << 20).unwrap();
+    let (told, file, _, lost_from) = recovered(&store).unwrap();
     let first_lost = recorded.iter().zip(1..).find(|(event, expected)| event.seq != *expected).unwrap().1;
     assert_eq!((told, file, lost_from), (newest + 6001, None, Some(first_lost)));
     let tellers = recorded.iter().filter(|event| matches!(event.kind, EventKind::StoreRecovered { .. }));
@@ -110,13 +109,13 @@ fn what_a_full_disk_costs_is_counted_and_told_once() {
 #[test]
 fn killed_with_a_full_disk_the_numbers_go_on_and_the_loss_is_told() {
     let Some(disk) = Small::new() else { return };
-    let mut journal = open(disk.path());
+    let mut store = open(disk.path());
     disk.fill();
-    let newest = until_full(&mut journal);
+    let newest = until_full(&mut store);
     let killed = rig::image(disk.path());
-    let mut journal = open(killed.path());
-    journal.flush();
-    let (told, file, _, lost_from) = recovered(&journal).unwrap();
+    let mut store = open(killed.path());
+    store.flush();
+    let (told, file, _, lost_from) = recovered(&store).unwrap();
     assert_eq!((told, file, lost_from), (newest + 1, None, Some(newest)));
 }
 
@@ -139,7 +138,7 @@ fn a_start_that_cannot_write_says_so() {
 
 fn complain(dir: &Path) -> String {
     use std::error::Error;
-    let error = Journal::open(dir, "boot").unwrap_err();
+    let error = Store::open(dir, "boot").unwrap_err();
     let text = format!("{error}: {}", error.source().map(ToString::to_string).unwrap_or_default());
     assert!(text.contains("store."), "{text}");
     text

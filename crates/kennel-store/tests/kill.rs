@@ -20,17 +20,17 @@ const DIR: &str = "KENNEL_STORE_TEST_DIR";
 #[test]
 fn writer() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let mut journal = open(Path::new(&dir));
+    let mut store = open(Path::new(&dir));
     let mut out = std::io::stdout();
     for round in 0_u32.. {
         for _ in 0..=round % 7 {
-            journal.number(
+            store.number(
                 Some("web"),
                 Some(1),
                 EventKind::Unhealthy { reason: "x".repeat(round as usize * 37 % 6000 / 20) },
             );
         }
-        let newest = journal.flush().unwrap();
+        let newest = store.flush().unwrap();
         writeln!(out, "acknowledged {newest}").unwrap();
     }
 }
@@ -60,17 +60,17 @@ fn no_acknowledged_event_is_missing_and_no_number_comes_twice() {
         heard = acknowledged.last().unwrap_or(heard);
         child.wait().unwrap();
 
-        let mut journal = open(dir.path());
-        let found = numbers(&journal);
+        let mut store = open(dir.path());
+        let found = numbers(&store);
         let last = found.last().copied().unwrap_or(0);
         assert!(last >= heard.max(newest), "{last} of {heard} acknowledged in round {round}");
         let first = found.first().copied().unwrap_or(1);
         assert_eq!(found, (first..=last).collect::<Vec<_>>(), "round {round}");
-        assert!(recovered(&journal).is_none(), "round {round}: {:?}", recovered(&journal));
+        assert!(recovered(&store).is_none(), "round {round}: {:?}", recovered(&store));
         // Half of the rounds begin with the log that the killed one left.
         newest = last;
         if round % 2 == 0 {
-            journal.close();
+            store.close();
         }
     }
     assert!(newest > 500, "they wrote: {newest}");

@@ -1,4 +1,4 @@
-//! The journal through ends of every kind: in order, killed, after a power cut, of another version.
+//! The store through ends of every kind: in order, killed, after a power cut, of another version.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by it")]
 
 mod rig;
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use kennel_store::{History, Journal, Recent, StoreError};
+use kennel_store::{History, Recent, Store, StoreError};
 use kennel_wire::EventKind;
 use proptest::prelude::*;
 use rig::{all, numbers, open, recovered, say};
@@ -36,33 +36,33 @@ proptest! {
     #[test]
     fn whatever_ends_it_the_stream_is_what_was_acknowledged(steps in steps()) {
         let mut dir = tempfile::tempdir().unwrap();
-        let mut journal = open(dir.path());
+        let mut store = open(dir.path());
         let (mut appended, mut acknowledged) = (0, 0);
         for step in steps {
             match step {
                 Step::Append(count) => for _ in 0..count {
-                    appended = journal.number(Some("web"), Some(1), EventKind::Stopped {});
+                    appended = store.number(Some("web"), Some(1), EventKind::Stopped {});
                 },
-                Step::Flush => if let Some(newest) = journal.flush() {
+                Step::Flush => if let Some(newest) = store.flush() {
                     prop_assert_eq!(newest, appended);
                     acknowledged = newest;
                 },
                 Step::Close => {
-                    journal.close();
+                    store.close();
                     acknowledged = appended;
-                    journal = open(dir.path());
+                    store = open(dir.path());
                 }
                 Step::Kill => {
                     let killed = rig::image(dir.path());
-                    drop(journal);
+                    drop(store);
                     dir = killed;
-                    journal = open(dir.path());
+                    store = open(dir.path());
                     // What was not acknowledged is not there, and its number is free.
                     appended = acknowledged;
                 }
             }
-            prop_assert_eq!(numbers(&journal), (1..=acknowledged).collect::<Vec<_>>());
-            prop_assert_eq!(journal.newest(), acknowledged);
+            prop_assert_eq!(numbers(&store), (1..=acknowledged).collect::<Vec<_>>());
+            prop_assert_eq!(store.newest(), acknowledged);
         }
     }
 }
@@ -70,62 +70,62 @@ proptest! {
 #[test]
 fn after_a_power_cut_numbers_are_skipped_and_that_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = Journal::open(dir.path(), "boot a").unwrap();
-    assert_eq!(say(&mut journal, 20), 20);
+    let mut store = Store::open(dir.path(), "boot a").unwrap().0;
+    assert_eq!(say(&mut store, 20), 20);
     let cut = rig::image(dir.path());
     // The disk never saw the log.
     fs::remove_file(cut.path().join("store.db-wal")).unwrap();
-    let mut journal = Journal::open(cut.path(), "boot b").unwrap();
-    journal.flush();
-    let (event, file, _, lost_from) = recovered(&journal).unwrap();
+    let mut store = Store::open(cut.path(), "boot b").unwrap().0;
+    store.flush();
+    let (event, file, _, lost_from) = recovered(&store).unwrap();
     assert_eq!((event, file, lost_from), (10_001, None, Some(1)));
     // Nobody who has seen 20 waits for it, and a clean end leaves no gap.
-    journal.close();
-    let mut journal = Journal::open(cut.path(), "boot c").unwrap();
-    assert_eq!(say(&mut journal, 1), 10_002);
+    store.close();
+    let mut store = Store::open(cut.path(), "boot c").unwrap().0;
+    assert_eq!(say(&mut store, 1), 10_002);
 }
 
 #[test]
 fn numbers_are_reserved_again_and_again() {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = Journal::open(dir.path(), "boot a").unwrap();
+    let mut store = Store::open(dir.path(), "boot a").unwrap().0;
     for _ in 0..6 {
-        say(&mut journal, 6000);
+        say(&mut store, 6000);
     }
     let cut = rig::image(dir.path());
-    let mut journal = Journal::open(cut.path(), "boot b").unwrap();
-    assert!(say(&mut journal, 1) > 36_000);
+    let mut store = Store::open(cut.path(), "boot b").unwrap().0;
+    assert!(say(&mut store, 1) > 36_000);
 }
 
 #[test]
 fn old_events_are_read_in_pages_while_new_ones_are_in_memory() {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = open(dir.path());
-    say(&mut journal, 10_000);
-    let Recent::Older(before) = journal.after(0, 512) else { panic!("memory is bounded") };
+    let mut store = open(dir.path());
+    say(&mut store, 10_000);
+    let Recent::Older(before) = store.after(0, 512) else { panic!("memory is bounded") };
     assert_eq!(before, 10_000 - 4096 + 1);
-    let page = journal.history().page(5000, before, 512).unwrap();
+    let page = store.history().page(5000, before, 512).unwrap();
     assert_eq!((page.len(), page[0].seq), (512, 5001));
     assert!(
-        matches!(journal.after(before - 1, 3), Recent::Events(events) if events.len() == 3 && events[0].seq == before)
+        matches!(store.after(before - 1, 3), Recent::Events(events) if events.len() == 3 && events[0].seq == before)
     );
-    assert!(matches!(journal.after(u64::MAX - 1, 3), Recent::Events(events) if events.is_empty()));
-    assert_eq!(numbers(&journal), (1..=10_000).collect::<Vec<_>>());
+    assert!(matches!(store.after(u64::MAX - 1, 3), Recent::Events(events) if events.is_empty()));
+    assert_eq!(numbers(&store), (1..=10_000).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_newer_store_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = open(dir.path());
-    say(&mut journal, 3);
-    journal.close();
+    let mut store = open(dir.path());
+    say(&mut store, 3);
+    store.close();
     let path = dir.path().join("store.db");
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let before = fs::read(&path).unwrap();
-    let error = Journal::open(dir.path(), "boot").unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 7, known: 1, .. }), "{error:?}");
+    let error = Store::open(dir.path(), "boot").unwrap_err();
+    assert!(matches!(error, StoreError::TooNew { found: 7, known: 2, .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("version 7") && text.contains("up to 1") && text.contains("store.db"), "{text}");
+    assert!(text.contains("version 7") && text.contains("up to 2") && text.contains("store.db"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -136,7 +136,7 @@ fn a_store_without_tables_has_no_history() {
     fs::write(dir.path().join("store.db"), "").unwrap();
     assert_eq!(History::of(dir.path()).page(0, 9, 9).unwrap(), []);
     let made = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
-    made.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    made.execute_batch("PRAGMA store_mode = WAL").unwrap();
     assert_eq!(History::of(dir.path()).page(0, 9, 9).unwrap(), []);
 }
 
@@ -146,11 +146,11 @@ fn a_store_without_tables_has_no_history() {
 fn make_fixture() {
     let dir = std::path::PathBuf::from(std::env::var_os("FIXTURE").unwrap());
     fs::create_dir_all(&dir).unwrap();
-    let mut journal = open(&dir);
-    journal.number(None, None, EventKind::DaemonStarted { pid: 7 });
-    say(&mut journal, 3);
-    journal.number(Some("web"), Some(2), EventKind::Unhealthy { reason: "GET / answers 503 ".repeat(400) });
-    journal.close();
+    let mut store = open(&dir);
+    store.number(None, None, EventKind::DaemonStarted { pid: 7 });
+    say(&mut store, 3);
+    store.number(Some("web"), Some(2), EventKind::Unhealthy { reason: "GET / answers 503 ".repeat(400) });
+    store.close();
 }
 
 /// Every version that was ever released opens. A file is made by the kennel of its version and never again.
@@ -162,10 +162,10 @@ fn stores_of_all_versions_are_read() {
         for name in ["store.db", "store.seq"] {
             fs::copy(fixture.join(name), dir.path().join(name)).unwrap();
         }
-        let mut journal = open(dir.path());
-        assert_eq!(numbers(&journal), (1..=events).collect::<Vec<_>>());
-        assert!(all(&journal).iter().all(|event| event.kind != EventKind::Unreadable {}), "{:?}", all(&journal));
-        assert_eq!(say(&mut journal, 1), events + 1);
+        let mut store = open(dir.path());
+        assert_eq!(numbers(&store), (1..=events).collect::<Vec<_>>());
+        assert!(all(&store).iter().all(|event| event.kind != EventKind::Unreadable {}), "{:?}", all(&store));
+        assert_eq!(say(&mut store, 1), events + 1);
     }
 }
 
@@ -173,8 +173,8 @@ fn stores_of_all_versions_are_read() {
 fn the_files_are_private() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("store.db"), "").unwrap();
-    let mut journal = open(dir.path());
-    say(&mut journal, 3);
+    let mut store = open(dir.path());
+    say(&mut store, 3);
     for name in ["store.db", "store.db-wal", "store.db-shm", "store.seq"] {
         let mode = fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
@@ -190,17 +190,17 @@ fn the_file_of_an_older_kennel_is_taken_in_once() {
     fs::write(dir.path().join("events.ndjson"), line(3) + &line(4) + "{\"seq\":5,\"ti").unwrap();
     // It was killed when it had taken in everything but for the new name of the file.
     let again = rig::image(dir.path());
-    let mut journal = open(dir.path());
-    assert_eq!(numbers(&journal), [1, 2, 3, 4]);
-    assert_eq!(say(&mut journal, 1), 5);
-    journal.close();
+    let mut store = open(dir.path());
+    assert_eq!(numbers(&store), [1, 2, 3, 4]);
+    assert_eq!(say(&mut store, 1), 5);
+    store.close();
     let text = fs::read_to_string(dir.path().join("events.ndjson.imported")).unwrap();
     assert!(text.starts_with(&line(3)) && !dir.path().join("events.ndjson").exists());
     for name in ["events.1.ndjson", "events.ndjson"] {
         fs::copy(again.path().join(name), dir.path().join(name)).unwrap();
     }
-    let journal = open(dir.path());
-    assert_eq!(numbers(&journal), [1, 2, 3, 4, 5]);
-    assert!(recovered(&journal).is_none());
+    let store = open(dir.path());
+    assert_eq!(numbers(&store), [1, 2, 3, 4, 5]);
+    assert!(recovered(&store).is_none());
     assert!(History::of(dir.path()).page(4, 9, 9).unwrap()[0].kind == EventKind::Stopped {});
 }

@@ -22,13 +22,13 @@ fn resident_kb() -> String {
 fn measure() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     println!("before: {}", resident_kb());
-    let mut journal = rig::open(dir.path());
+    let mut store = rig::open(dir.path());
     println!("open: {}", resident_kb());
     let mut times: Vec<Duration> = Vec::new();
     for pid in 0..50_000 {
-        journal.number(Some("web.1"), Some(17), EventKind::Started { pid, identity: None });
+        store.number(Some("web.1"), Some(17), EventKind::Started { pid, identity: None });
         let begin = Instant::now();
-        journal.flush();
+        store.flush();
         times.push(begin.elapsed());
     }
     times.sort();
@@ -43,10 +43,10 @@ fn measure() {
     println!("50,000 events: {}", resident_kb());
     let begin = Instant::now();
     for _ in 0..9500 {
-        rig::say(&mut journal, 100);
+        rig::say(&mut store, 100);
     }
     println!("950,000 in batches of 100: {:?}", begin.elapsed());
-    journal.close();
+    store.close();
     let size = |name: &str| std::fs::metadata(dir.path().join(name)).map_or(0, |meta| meta.len());
     println!(
         "after 1,000,000: store.db {} bytes, {} events kept",

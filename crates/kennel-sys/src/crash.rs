@@ -34,6 +34,7 @@ pub const POINTS: &[(&str, Where)] = &[
     ("start.hello-heard", Where::Any),
     ("start.welcomed", Where::Any),
     // The daemon starts.
+    ("store.committed", Where::Any),
     ("daemon.connected", Where::Any),
     ("daemon.listening", Where::Any),
     ("daemon.ready", Where::Any),
@@ -77,6 +78,8 @@ pub const POINTS: &[(&str, Where)] = &[
     ("daemon.keeper-lost", Where::Any),
     ("daemon.swept", Where::Any),
     // Everything ends.
+    ("store.synced", Where::Any),
+    ("store.closing", Where::Any),
     ("daemon.bye", Where::Any),
     ("end.bye-heard", Where::Any),
     ("end.place-removed", Where::Any),

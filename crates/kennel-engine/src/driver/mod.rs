@@ -179,7 +179,7 @@ const HELPERS: u64 = 1 << 62;
 /// The state directory cannot be used, the keeper does not answer or speaks another version.
 pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> {
     let boot_id = kennel_sys::identity::boot_id()?;
-    let events = Events::open(&home.state_dir, &boot_id)?;
+    let (events, _restored) = Events::open(&home.state_dir, &boot_id)?;
     let recorder = Recorder::start(home.logs_dir())?;
     let mut link = AsyncLink::new(Link::new(keeper)?)?;
     link.send(Request::Hello { version: proto::VERSION });

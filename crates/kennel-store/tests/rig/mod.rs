@@ -1,22 +1,22 @@
-//! What the tests of the journal have in common.
+//! What the tests of the store have in common.
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::path::Path;
 
-use kennel_store::{Journal, PAGE, Recent};
+use kennel_store::{PAGE, Recent, Store};
 use kennel_wire::{Event, EventKind};
 use tempfile::TempDir;
 
-pub(crate) fn open(dir: &Path) -> Journal {
-    Journal::open(dir, "boot").unwrap()
+pub(crate) fn open(dir: &Path) -> Store {
+    Store::open(dir, "boot").unwrap().0
 }
 
 /// Numbers and publishes that many; the number of the last.
-pub(crate) fn say(journal: &mut Journal, count: u64) -> u64 {
+pub(crate) fn say(store: &mut Store, count: u64) -> u64 {
     for _ in 0..count {
-        journal.number(Some("web"), Some(1), EventKind::Stopped {});
+        store.number(Some("web"), Some(1), EventKind::Stopped {});
     }
-    journal.flush().unwrap()
+    store.flush().unwrap()
 }
 
 /// A copy of all files but for the index, which a kill leaves to nobody: the state of a killed process.
@@ -31,16 +31,16 @@ pub(crate) fn image(dir: &Path) -> TempDir {
 }
 
 /// The stream as a reader gets it who begins at its begin.
-pub(crate) fn all(journal: &Journal) -> Vec<Event> {
+pub(crate) fn all(store: &Store) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     loop {
         let since = events.last().map_or(0, |event| event.seq);
-        let page = match journal.after(since, PAGE) {
+        let page = match store.after(since, PAGE) {
             Recent::Events(page) if page.is_empty() => return events,
             Recent::Events(page) => page,
-            Recent::Older(before) => match journal.history().page(since, before, PAGE).unwrap() {
+            Recent::Older(before) => match store.history().page(since, before, PAGE).unwrap() {
                 page if !page.is_empty() => page,
-                _ => match journal.after(before - 1, PAGE) {
+                _ => match store.after(before - 1, PAGE) {
                     Recent::Events(page) if page.is_empty() => return events,
                     Recent::Events(page) => page,
                     Recent::Older(_) => unreachable!("it is in memory"),
@@ -51,13 +51,13 @@ pub(crate) fn all(journal: &Journal) -> Vec<Event> {
     }
 }
 
-pub(crate) fn numbers(journal: &Journal) -> Vec<u64> {
-    all(journal).iter().map(|event| event.seq).collect()
+pub(crate) fn numbers(store: &Store) -> Vec<u64> {
+    all(store).iter().map(|event| event.seq).collect()
 }
 
 /// Number of the event that tells of a loss, the file that was set aside, what was kept and what is missing.
-pub(crate) fn recovered(journal: &Journal) -> Option<(u64, Option<String>, u64, Option<u64>)> {
-    all(journal).into_iter().rev().find_map(|event| match event.kind {
+pub(crate) fn recovered(store: &Store) -> Option<(u64, Option<String>, u64, Option<u64>)> {
+    all(store).into_iter().rev().find_map(|event| match event.kind {
         EventKind::StoreRecovered { file, kept, lost_from, .. } => Some((event.seq, file, kept, lost_from)),
         _ => None,
     })

@@ -2,26 +2,7 @@
 
 use jiff::Timestamp;
 use kennel_wire::{Event, EventKind};
-use rusqlite::{Connection, Transaction, params};
-
-/// Limits on what is kept; what goes beyond them goes, oldest first.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) events: u64,
-    /// Pages in use, 4 KiB each. Freed ones are used again and the file does not shrink, so this bounds it as well.
-    pub(crate) pages: i64,
-    pub(crate) age: jiff::SignedDuration,
-}
-
-/// 100,000 events, 16 MiB, 30 days.
-pub(crate) const LIMITS: Limits =
-    Limits { events: 100_000, pages: 4096, age: jiff::SignedDuration::from_hours(30 * 24) };
-
-/// Most rows that one look at the limits removes: it is done in the transaction of an append, and that must not wait.
-/// More than [`LOOK_EVERY`], so that removing always keeps up.
-const REMOVE: i64 = 1024;
-/// Events between two looks at the limits.
-pub(crate) const LOOK_EVERY: u64 = 256;
+use rusqlite::{Connection, params};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +44,8 @@ impl Row {
 }
 
 /// Rows that are there already stay as they are.
-pub(crate) fn insert<'r>(transaction: &Transaction<'_>, rows: impl Iterator<Item = &'r Row>) -> rusqlite::Result<u64> {
-    let mut statement = transaction.prepare_cached(
+pub(crate) fn insert<'r>(connection: &Connection, rows: impl Iterator<Item = &'r Row>) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(
         "INSERT OR IGNORE INTO events (seq, time, service, instance, kind, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut inserted = 0;
@@ -123,31 +104,6 @@ pub(crate) fn count(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// Removes what is beyond the limits, the oldest first, and not everything at once.
-pub(crate) fn prune(
-    transaction: &Transaction<'_>,
-    limits: Limits,
-    newest: u64,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let oldest = signed(newest.saturating_sub(limits.events));
-    let time = now.checked_sub(limits.age).unwrap_or(Timestamp::UNIX_EPOCH);
-    let time = i64::try_from(time.as_nanosecond()).unwrap_or(0);
-    let used: i64 = transaction.query_row(
-        "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)",
-        [],
-        |row| row.get(0),
-    )?;
-    // Too big: a share of what there is, for nobody knows how big each one is.
-    let surplus = if used > limits.pages { REMOVE } else { 0 };
-    transaction.execute(
-        "WITH oldest AS (SELECT seq, time, row_number() OVER (ORDER BY seq) AS at FROM events ORDER BY seq LIMIT ?1)
-         DELETE FROM events WHERE seq IN (SELECT seq FROM oldest WHERE seq <= ?2 OR time < ?3 OR at <= ?4)",
-        params![REMOVE, oldest, time, surplus],
-    )?;
-    Ok(())
-}
-
 /// Numbers of SQLite are signed. Ours are far below the limit.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -157,37 +113,6 @@ fn signed(number: u64) -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may")]
     use super::*;
-
-    fn row(seq: u64, time: Timestamp) -> Row {
-        Row::of(&Event { seq, time, service: Some("web".into()), instance: Some(1), kind: EventKind::Stopped {} })
-    }
-
-    /// What is left of 5000 events, one a second, after enough looks.
-    fn left(limits: Limits) -> (u64, u64) {
-        let mut connection = Connection::open_in_memory().unwrap();
-        crate::schema::migrate(&mut connection, crate::schema::STEPS).unwrap();
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let rows: Vec<Row> = (1..=5000_i32)
-            .map(|seq| row(u64::try_from(seq).unwrap(), now - jiff::SignedDuration::from_secs((5000 - seq).into())))
-            .collect();
-        let transaction = connection.transaction().unwrap();
-        insert(&transaction, rows.iter()).unwrap();
-        for _ in 0..5 {
-            prune(&transaction, limits, 5000, now).unwrap();
-        }
-        let oldest: i64 = transaction.query_row("SELECT min(seq) FROM events", [], |row| row.get(0)).unwrap();
-        (u64::try_from(oldest).unwrap(), last(&transaction).unwrap())
-    }
-
-    #[test]
-    fn the_oldest_go_by_number_age_and_size() {
-        let none = Limits { events: 10_000, pages: 10_000, age: jiff::SignedDuration::from_hours(100) };
-        assert_eq!(left(none), (1, 5000));
-        assert_eq!(left(Limits { events: 3000, ..none }), (2001, 5000));
-        assert_eq!(left(Limits { age: jiff::SignedDuration::from_secs(600), ..none }), (4400, 5000));
-        // They take about 80 pages, and go in pieces until it is small enough.
-        assert_eq!(left(Limits { pages: 60, ..none }), (2049, 5000));
-    }
 
     #[test]
     fn an_event_comes_back_as_it_was_and_what_is_no_event_keeps_its_place() {

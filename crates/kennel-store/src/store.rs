@@ -1,0 +1,285 @@
+//! The writer: numbers events, commits them with the changes of the same turn, then publishes; with a full disk it goes on
+//! from memory.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kennel_wire::EventKind;
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::change::{Change, Restored};
+use crate::error::StoreError;
+use crate::history::History;
+use crate::numbers::Numbers;
+use crate::retention::{LIMITS, LOOK_EVERY, prune};
+use crate::stream::{Recent, Stream};
+use crate::sync::Syncer;
+use crate::upkeep::Upkeep;
+use crate::waiting::{Entry, Waiting};
+use crate::{begin, events, records};
+
+/// Pause before a write that failed is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// The one writer of a store. Its caller holds the instance's lock.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    history: History,
+    /// `None` once closed.
+    writer: Option<Connection>,
+    /// `None` if `store.seq` cannot be written; then a power cut may repeat numbers.
+    numbers: Option<Numbers>,
+    stream: Stream,
+    waiting: Waiting,
+    /// Commits of changes without an event.
+    silent_commits: u64,
+    /// Rows since the last look at what is kept.
+    since_look: u64,
+    failing: Option<Failing>,
+    syncer: Syncer,
+    upkeep: Upkeep,
+}
+
+#[derive(Debug)]
+struct Failing {
+    retry_at: Instant,
+    why: String,
+}
+
+impl Store {
+    /// Opens the store in a state directory, which exists and is ours, and goes on where the last daemon ended; with what that
+    /// one has left.
+    ///
+    /// A damaged store is set aside, what is readable of it taken over; the first event of the stream then tells of it
+    /// (`store.recovered`). `boot_id` is the kernel's: it decides whether the page cache of the last run is still there.
+    ///
+    /// # Errors
+    /// The store is of a newer version or another user, it is on a file system of a network, or it cannot be written.
+    pub fn open(state_dir: &Path, boot_id: &str) -> Result<(Self, Restored), StoreError> {
+        let begun = begin::begin(state_dir, boot_id)?;
+        let path = begun.path;
+        let syncer = Syncer::of_log(&path)
+            .map_err(|source| StoreError::Io { path: crate::salvage::with(&path, "-wal"), source })?;
+        let mut store = Self {
+            history: History::of(state_dir),
+            upkeep: Upkeep::of(&path),
+            path,
+            writer: Some(begun.writer),
+            numbers: Some(begun.numbers),
+            stream: Stream::new(begun.next, begun.recorded),
+            waiting: Waiting::default(),
+            silent_commits: begun.silent_commits,
+            // What was kept by the last run is looked at in the first commit.
+            since_look: LOOK_EVERY,
+            failing: None,
+            syncer,
+        };
+        if let Some(told) = begun.told {
+            store.number(None, None, told);
+        }
+        Ok((store, begun.restored))
+    }
+
+    /// Numbers an event; [`Store::flush`] records and publishes it, with all that came before.
+    pub fn number(&mut self, service: Option<&str>, instance: Option<u64>, kind: EventKind) -> u64 {
+        self.stream.number(service, instance, kind)
+    }
+
+    /// Takes in a change; [`Store::flush`] records it, in one transaction with the events. A later one of the same thing
+    /// replaces it.
+    pub fn change(&mut self, change: Change) {
+        self.waiting.add(nanoseconds(Timestamp::now()), change);
+    }
+
+    /// Records in one transaction what is pending, then publishes it: the number of the newest event, if there is news.
+    ///
+    /// Waits for no disk but for one small sync in some hundred calls (when SQLite begins its log anew). What cannot
+    /// be recorded is published all the same and recorded later: of events, receipts and the audit the 4096 newest each, what
+    /// is beyond is counted and told; of everything else the last state.
+    pub fn flush(&mut self) -> Option<u64> {
+        let due = self.failing.as_ref().is_none_or(|failing| Instant::now() >= failing.retry_at);
+        let before = self.stream.newest();
+        self.stream.publish();
+        if due && !(self.stream.is_saved() && self.waiting.is_empty()) {
+            match self.save() {
+                Ok(()) => self.works(),
+                Err(error) => self.fails(&error),
+            }
+        }
+        self.stream.forget();
+        self.allow();
+        if self.failing.is_none() {
+            self.upkeep.look(&mut self.numbers, self.stream.newest());
+        }
+        let newest = self.stream.newest();
+        (newest > before).then_some(newest)
+    }
+
+    /// Runs `then` on a thread of the store once all that was committed is on the disk, so that a power cut does not take
+    /// it. If the disk refuses, it runs as well, after a warning: services go on. It must not use this store.
+    pub fn when_durable(&mut self, then: Box<dyn FnOnce() + Send>) {
+        self.syncer.when_durable(then);
+    }
+
+    /// Why nothing can be recorded now, or not for good: a full disk, a read-only file system …
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let failing = self.failing.as_ref().map(|failing| {
+            format!("cannot write {}, so what happens is held in memory: {}", self.path.display(), failing.why)
+        });
+        failing.or_else(|| self.syncer.trouble())
+    }
+
+    /// When [`Store::flush`] tries again what failed; `None` if nothing waits for that, or the store is closed.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.failing.as_ref().filter(|_| self.writer.is_some()).map(|failing| failing.retry_at)
+    }
+
+    /// Number of the newest event that was published; 0 before the first.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.stream.newest()
+    }
+
+    /// Published events after number `since`, oldest first, `limit` at most, if they are in memory.
+    #[must_use]
+    pub fn after(&self, since: u64, limit: usize) -> Recent {
+        self.stream.after(since, limit)
+    }
+
+    /// A reader of what is recorded.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.history.clone()
+    }
+
+    /// Records what is pending and brings all of it to the disk. Afterwards nothing is recorded any more.
+    pub fn close(&mut self) {
+        if let Some(failing) = &mut self.failing {
+            failing.retry_at = Instant::now();
+        }
+        self.flush();
+        self.upkeep.finish(&mut self.numbers);
+        let Some(writer) = self.writer.take() else { return };
+        self.syncer.finish();
+        kennel_sys::crash_point!("store.closing");
+        let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        let closed = writer.close().is_ok();
+        // With a reader that sits in the log, some of that is not in the file; the next start finds it there.
+        let saved = self.stream.is_saved() && self.waiting.is_empty() && self.failing.is_none();
+        if let Some(numbers) = self.numbers.as_mut().filter(|_| closed && busy == Ok(0) && saved)
+            && let Err(error) = numbers.close()
+        {
+            tracing::warn!(%error, "cannot record the end of the events");
+        }
+    }
+
+    fn save(&mut self) -> rusqlite::Result<()> {
+        let Some(writer) = &mut self.writer else { return Err(rusqlite::Error::InvalidQuery) };
+        let rows = self.stream.unsaved();
+        let mut written = rows.len();
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        events::insert(&transaction, rows.iter())?;
+        for entry in self.waiting.entries() {
+            records::apply(&transaction, entry)?;
+            written += 1;
+        }
+        if self.waiting.lost() > 0 {
+            records::apply(&transaction, &lost_records(self.waiting.lost()))?;
+        }
+        let silent_commits = self.silent_commits + u64::from(rows.is_empty());
+        if rows.is_empty() {
+            records::count_silent_commit(&transaction, silent_commits)?;
+        }
+        let since_look = self.since_look + u64::try_from(written).unwrap_or(0);
+        let look = since_look >= LOOK_EVERY;
+        if look {
+            prune(&transaction, LIMITS, rows.last().map_or(self.stream.recorded(), |row| row.seq), Timestamp::now())?;
+        }
+        transaction.commit()?;
+        kennel_sys::crash_point!("store.committed");
+        self.silent_commits = silent_commits;
+        self.since_look = if look { 0 } else { since_look };
+        self.syncer.committed();
+        self.upkeep
+            .committed(rows.iter().map(|row| row.body.len() + 64).sum::<usize>() + 4096 * (written - rows.len()));
+        Ok(())
+    }
+
+    /// All that waited is committed.
+    fn works(&mut self) {
+        let lost = self.stream.saved();
+        let lost_records = self.waiting.lost();
+        self.waiting.clear();
+        if lost_records > 0 {
+            tracing::warn!(count = lost_records, "receipts or entries of the audit were too many to wait for the disk");
+        }
+        let Some(_) = self.failing.take() else { return };
+        let (lost_from, lost_to) = lost.unzip();
+        tracing::info!(lost_from, lost_to, "what happens is recorded again");
+        if lost.is_some() {
+            let kept = u64::try_from(self.stream.held()).unwrap_or(0);
+            self.number(None, None, EventKind::StoreRecovered { file: None, kept, lost_from, lost_to });
+            self.stream.publish();
+            match self.save() {
+                Ok(()) => drop(self.stream.saved()),
+                Err(error) => self.fails(&error),
+            }
+        }
+    }
+
+    fn fails(&mut self, error: &rusqlite::Error) {
+        let (retry_at, why) = (Instant::now() + RETRY, error.to_string());
+        if self.failing.is_none() {
+            let path = self.path.display();
+            tracing::error!(%error, %path, "cannot record what happens; it is held in memory, and tried again");
+        }
+        self.failing = Some(Failing { retry_at, why });
+        let Some(writer) = &self.writer else { return };
+        // One that cannot be asked for is kept: to remove what is not there does no harm.
+        self.waiting.forget_removals(|key| records::is_recorded(writer, key).unwrap_or(true));
+    }
+
+    /// Sees to it that nobody is shown a number that could be given again.
+    fn allow(&mut self) {
+        let (newest, recorded, silent_commits) = (self.stream.newest(), self.stream.recorded(), self.silent_commits);
+        let Some(numbers) = &mut self.numbers else { return };
+        let mut allow = || {
+            if !numbers.allows(newest) {
+                let (file, reserved) = numbers.raise(newest)?;
+                file.sync_data()?;
+                numbers.grant(reserved);
+            }
+            numbers.published(newest, recorded, silent_commits)
+        };
+        if let Err(error) = allow() {
+            tracing::error!(%error, "cannot record the numbers of events; after a power cut they may be given again");
+            self.numbers = None;
+        }
+    }
+}
+
+impl Drop for Store {
+    /// As an end of the process would leave it: only [`Store::close`] makes a clean end.
+    fn drop(&mut self) {
+        self.upkeep.finish(&mut self.numbers);
+    }
+}
+
+/// The audit tells what is missing in it.
+fn lost_records(count: u64) -> Entry {
+    let change = Change::Audit {
+        actor: "kennel".to_owned(),
+        action: "lose".to_owned(),
+        subject: format!("{count} receipts or entries of the audit"),
+        outcome: "they were too many to wait until the disk could be written".to_owned(),
+    };
+    Entry { time: nanoseconds(Timestamp::now()), change }
+}
+
+fn nanoseconds(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
