@@ -30,7 +30,11 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     // Before anything else: a keeper keeps what memory it has touched for as long as the stack runs.
     match arguments.next() {
-        Some(verb) if verb == "__keeper" => return kennel_keeper::main(arguments.collect::<Vec<_>>()),
+        Some(verb) if verb == "__keeper" => {
+            // What a half unwound keeper would do to its scopes nobody can say; the daemon deals with a lost one.
+            kennel_sys::process::abort_on_panic();
+            return kennel_keeper::main(arguments.collect::<Vec<_>>());
+        }
         Some(verb) if verb == "__daemon" => return kennel_server::daemon_main(arguments.collect()),
         #[cfg(feature = "crash-points")]
         Some(verb) if verb == "__crash-points" => return crash_points(),

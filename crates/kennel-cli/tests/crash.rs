@@ -255,6 +255,37 @@ fn stack_crashes_at_every_step_pidns_user() {
     every_step(World { user: User::Plain, isolated: true });
 }
 
+/// A defect in the middle of the daemon: what it knew is recorded before it ends, and another takes over.
+///
+/// covers: A7
+#[test]
+fn a_panic_is_recorded_before_the_daemon_ends() {
+    let world = World { user: User::Plain, isolated: false };
+    let Some(mut story) = Story::new(world, &kennel_that_crashes(), "daemon.accepted", false) else { return };
+    story.scratch.env("KENNEL_CRASH_PANIC", "1");
+    let output = story.scratch.kennel(&["up", "-d"]);
+    assert!(story.reached(), "{}", output.all());
+    let events = || {
+        let lines = story.scratch.kennel(&["events", "--json"]).stdout;
+        lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    let found = kennel_testkit::wait_for(DEADLINE, "another daemon", || {
+        let events = events();
+        events.iter().any(|event| event["event"] == "daemon.terminated").then_some(events)
+    });
+    let at = |kind: &str| found.iter().position(|event| event["event"] == kind);
+    let panicked = &found[at("daemon.panicked").unwrap()];
+    assert_eq!(panicked["message"], "reached daemon.accepted");
+    assert!(panicked["place"].as_str().is_some_and(|place| place.contains(".rs:")), "{panicked}");
+    assert!(at("daemon.panicked") < at("daemon.terminated"));
+    let numbers: Vec<u64> = found.iter().filter_map(|event| event["seq"].as_u64()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    let log = std::fs::read_to_string(story.scratch.instance_dir().join("kennel.log")).unwrap();
+    assert!(log.contains("the daemon panicked"), "{log}");
+    story.scratch.ok(&["up", "-d"]);
+    story.scratch.down();
+}
+
 /// What is shipped cannot be told to kill itself.
 #[test]
 fn an_ordinary_build_has_no_crash_points() {

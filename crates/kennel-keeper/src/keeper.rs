@@ -237,6 +237,12 @@ impl Keeper {
         if has(Signal::CHILD) || self.unreaped {
             self.reap(out)?;
         }
+        if has(Signal::HUP)
+            && let Some(daemon) = &self.daemon
+        {
+            // It loads its configuration again; without one there is nothing to load.
+            daemon.signal(Signal::HUP.as_raw());
+        }
         if has(Signal::TERM) || has(Signal::INT) {
             match &self.daemon {
                 // It knows how to stop everything politely.

@@ -89,8 +89,10 @@ impl Ending {
                 Ok(())
             })
             .timeout(LOGS),
-            Cleanup::new("keeper", Phase::End, |_| async move { keeper.goodbye().await.map_err(|e| e.to_string()) })
-                .patience(KEEPER),
+            Cleanup::new("keeper", Phase::End, |call| async move {
+                keeper.goodbye(&call).await.map_err(|error| error.to_string())
+            })
+            .patience(KEEPER),
         ])
     }
 
@@ -178,7 +180,6 @@ impl Ending {
             }
         };
         let left = lock(&ended).as_ref().map_or(0, Ended::left);
-        call.leave(left);
         if left == 0 { Ok(()) } else { Err(format!("{left} processes are left that cannot be ended")) }
     }
 
@@ -205,11 +206,13 @@ impl Ending {
         }
     }
 
-    async fn goodbye(&self) -> io::Result<()> {
-        // If the services took too long; else it has ended.
+    /// Counts who is left as well: also where the services took too long, this comes to its end.
+    async fn goodbye(&self, call: &Call) -> io::Result<()> {
+        // Nothing to one that has ended.
         self.engine.give_up();
         let shared = self.ended().await;
         let Some(mut ended) = lock(&shared).take() else { return Ok(()) };
+        call.leave(ended.left());
         let said = ended.goodbye().await;
         *lock(&shared) = Some(ended);
         said

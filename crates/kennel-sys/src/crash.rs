@@ -4,7 +4,8 @@
 //! A process that reaches the step which `KENNEL_CRASH_AT` names (`spawn.cloned`, or `spawn.cloned:3` for the third
 //! time) kills itself, as if somebody had done it from outside at that very instruction. `KENNEL_CRASH_MARK` names a
 //! file that is made before, and while it is there nobody kills itself any more: one crash for a test, and a proof that
-//! the step was reached. With `KENNEL_CRASH_BOTH` the other one of keeper and daemon is killed first.
+//! the step was reached. With `KENNEL_CRASH_BOTH` the other one of keeper and daemon is killed first. With
+//! `KENNEL_CRASH_PANIC` it panics instead, as a defect would.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -80,7 +81,9 @@ pub const POINTS: &[(&str, Where)] = &[
     // Everything ends.
     ("store.synced", Where::Any),
     ("store.closing", Where::Any),
+    ("shutdown.saved", Where::Any),
     ("daemon.bye", Where::Any),
+    ("shutdown.reported", Where::Any),
     ("end.bye-heard", Where::Any),
     ("end.place-removed", Where::Any),
 ];
@@ -132,6 +135,8 @@ pub fn reach(name: &str) {
     if std::env::var_os("KENNEL_CRASH_BOTH").is_some_and(|both| !both.is_empty()) {
         other().into_iter().for_each(kill);
     }
+    let panics = std::env::var_os("KENNEL_CRASH_PANIC").is_some_and(|panics| !panics.is_empty());
+    assert!(!panics, "reached {name}");
     kill(std::process::id());
     // The first of a PID namespace is spared by the signals of its own members, itself included.
     process::exit_now(137)

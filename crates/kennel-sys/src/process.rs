@@ -6,6 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, Resource, Rlimit};
 
+/// From now on a panic of any thread ends this process by `SIGABRT`, after its message, instead of unwinding.
+pub fn abort_on_panic() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        before(info);
+        std::process::abort()
+    }));
+}
+
 /// Becomes leader of a session of its own, without a terminal.
 ///
 /// # Errors

@@ -48,6 +48,7 @@ pub(super) async fn drive(
     // First of all, so that the next start knows of a shutdown that was ended by force.
     let mut state = ShutdownState { timestamp, reason, report: None };
     save(state_dir.as_deref(), &state).await;
+    kennel_sys::crash_point!("shutdown.saved");
 
     let (urgencies, receiver) = watch::channel(urgency);
     let left = Arc::new(AtomicU32::new(0));
@@ -64,6 +65,7 @@ pub(super) async fn drive(
     let mut report = report(&state, &machine, left.load(Ordering::Relaxed), zero.elapsed());
     state.report = Some(report.clone());
     report.ok &= save(state_dir.as_deref(), &state).await;
+    kennel_sys::crash_point!("shutdown.reported");
     log(&report);
     told.send_replace(Some(report));
 }
