@@ -246,9 +246,7 @@ mod tests {
     #[test]
     fn a_store_that_cannot_be_opened_says_why_in_one_line() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("store.seq"), "").unwrap();
-        std::fs::create_dir_all(dir.path().join("in")).unwrap();
         let error = Events::open(&dir.path().join("in/nowhere"), "boot").unwrap_err().to_string();
-        assert!(error.contains("in/nowhere/store.db") && error.contains("No such file"), "{error}");
+        assert!(error.contains("in/nowhere") && error.contains("No such file"), "{error}");
     }
 }
