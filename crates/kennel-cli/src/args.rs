@@ -136,6 +136,10 @@ pub(crate) enum Command {
     /// Show what kennel can promise on this machine, and what is wrong on it
     #[command(after_help = "Exit code 1 if something is wrong that kennel's promises depend on: it stands first.")]
     Doctor,
+    /// Show what runs of a kennel that was lost; end it or have it adopted
+    Sweep(Sweep),
+    /// Clear away what a lost kennel left; with --all everything of this one, whatever state it is in
+    Clean(Clean),
     /// Print the configuration as it is understood
     Config(Config),
     /// Write a commented configuration file
@@ -227,6 +231,41 @@ pub(crate) struct Ps {
     /// Also those that were never started
     #[arg(short, long)]
     pub(crate) all: bool,
+    /// Processes of this kennel that nobody tracks instead
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) orphans: bool,
+}
+
+/// `kennel sweep`
+#[derive(Debug, Args)]
+#[command(after_help = "Without --stop and --adopt nothing is changed.")]
+pub(crate) struct Sweep {
+    /// End them, and prove it
+    #[arg(long)]
+    pub(crate) stop: bool,
+    /// Start the daemon, which takes over services with `on_daemon_loss: keep`; others are ended
+    #[arg(long, conflicts_with = "stop")]
+    pub(crate) adopt: bool,
+    /// Every kennel instance of this user
+    #[arg(long, conflicts_with = "instance")]
+    pub(crate) all_instances: bool,
+    /// Ask with SIGTERM first, and kill after this time, for example 5s [default: kill at once]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "stop")]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// `kennel clean`
+#[derive(Debug, Args)]
+pub(crate) struct Clean {
+    /// Also running services, what waits to be adopted, and a daemon that hangs
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Every kennel instance of this user
+    #[arg(long, conflicts_with = "instance")]
+    pub(crate) all_instances: bool,
+    /// Longest time before the kill, for example 5s [default: 10s for running services, else none]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// `kennel status`

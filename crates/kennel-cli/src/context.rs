@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use kennel_client::{CallError, Daemon, Home};
 use kennel_config::{FindError, LoadOptions};
-use kennel_wire::Code;
+use kennel_orphans::{Error, Whom, Wish};
+use kennel_wire::{Code, InstanceOrphans};
 use tokio::time::Instant;
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::render::orphans;
 use crate::screen::Screen;
 
 /// How long a daemon that is shutting down may take before another `up` gives up waiting for it.
@@ -74,7 +76,7 @@ impl Context {
         let home = self.home()?;
         match Daemon::connect(&home).await? {
             Some(daemon) => Ok(Some(daemon)),
-            None if Daemon::may_have_left_something(&home)? => start(&home).await.map(Some),
+            None if Daemon::may_have_left_something(&home)? => self.start(&home).await.map(Some),
             None => Ok(None),
         }
     }
@@ -98,8 +100,17 @@ impl Context {
         let home = self.home()?;
         match Daemon::connect(&home).await? {
             Some(daemon) => Ok(daemon),
-            None => start(&home).await,
+            None => self.start(&home).await,
         }
+    }
+
+    /// Starts a daemon, and says what had to be cleared away before.
+    pub(crate) async fn start(&self, home: &Home) -> Result<Daemon, Failure> {
+        let (daemon, cleared) = start(home).await?;
+        if let Some(cleared) = cleared.filter(|_| !self.global.quiet) {
+            self.screen.aside(&orphans::remark(&cleared, self.screen.remarks));
+        }
+        Ok(daemon)
     }
 
     /// Asks the daemon that runs, if one does. One that ends meanwhile is waited for: what comes after it is the truth.
@@ -160,10 +171,21 @@ fn is_leaving(error: &CallError) -> bool {
     }
 }
 
-/// Starts a daemon with the environment of this process.
-pub(crate) async fn start(home: &Home) -> Result<Daemon, Failure> {
+/// Starts a daemon with the environment of this process. Where the last one was lost, what it left is ended first, but
+/// for what the new one adopts; answers with that, if it was anything.
+pub(crate) async fn start(home: &Home) -> Result<(Daemon, Option<InstanceOrphans>), Failure> {
     let exe = std::env::current_exe().map_err(Failure::Own)?;
-    Ok(Daemon::start(home, &exe, std::env::vars_os()).await?)
+    let mut cleared = None;
+    if Daemon::may_have_left_something(home)? {
+        cleared = match kennel_orphans::stop(home, &Wish { whom: Whom::NotKept, grace: Duration::ZERO }) {
+            Ok(told) => Some(told),
+            // Somebody else starts it, and has done that; or it is for the keeper, which leaves the scope it is in.
+            Err(Error::Held { .. } | Error::Inside { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+    }
+    let cleared = cleared.filter(|told| !told.ended.is_empty() || told.left > 0 || told.note.is_some());
+    Ok((Daemon::start(home, &exe, std::env::vars_os()).await?, cleared))
 }
 
 /// A configuration that has no errors.

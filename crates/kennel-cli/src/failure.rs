@@ -28,6 +28,7 @@ pub(crate) enum Failure {
     Start(StartError),
     Call(CallError),
     Gone(GoneError),
+    Orphans(kennel_orphans::Error),
     /// A file could not be read or written.
     File {
         doing: &'static str,
@@ -63,6 +64,7 @@ impl Failure {
             | Self::Start(_)
             | Self::Call(_)
             | Self::Gone(_)
+            | Self::Orphans(_)
             | Self::Own(_) => exit_codes::DAEMON,
             Self::File { .. } | Self::Output(_) => exit_codes::FAILED,
         }
@@ -146,6 +148,7 @@ impl Failure {
             Self::Start(error) => error.to_string(),
             Self::Call(error) => error.to_string(),
             Self::Gone(error) => error.to_string(),
+            Self::Orphans(error) => error.to_string(),
             Self::File { doing, path, .. } => format!("cannot {doing} `{}`", path.display()),
             Self::BrokenPipe => String::new(),
             Self::Output(_) => "cannot write to standard output".to_owned(),
@@ -163,6 +166,7 @@ impl Failure {
             Self::Connect(error) => error.source(),
             Self::Start(error) => error.source(),
             Self::Call(error) => error.source(),
+            Self::Orphans(error) => error.source(),
             _ => None,
         }
     }
@@ -170,6 +174,9 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoFile(_) => Some("`kennel init` writes one".to_owned()),
+            Self::Orphans(kennel_orphans::Error::Inside { .. }) => {
+                Some("run it from a shell that the service has not started".to_owned())
+            }
             Self::NoDaemon => Some("`kennel up` starts the stack".to_owned()),
             Self::Call(CallError::Problem(problem)) => problem.hint.clone(),
             Self::Call(CallError::Lost(_)) => {
@@ -256,6 +263,12 @@ impl From<StartError> for Failure {
 impl From<GoneError> for Failure {
     fn from(error: GoneError) -> Self {
         Self::Gone(error)
+    }
+}
+
+impl From<kennel_orphans::Error> for Failure {
+    fn from(error: kennel_orphans::Error) -> Self {
+        Self::Orphans(error)
     }
 }
 

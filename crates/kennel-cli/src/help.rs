@@ -41,6 +41,9 @@ fn the_command() {
       exec         Run one command with the environment, directory and user of a service
       events       Show what happened
       doctor       Show what kennel can promise on this machine, and what is wrong on it
+      sweep        Show what runs of a kennel that was lost; end it or have it adopted
+      clean        Clear away what a lost kennel left; with --all everything of this one, whatever state
+                   it is in
       config       Print the configuration as it is understood
       init         Write a commented configuration file
       version      Print the version
@@ -193,8 +196,9 @@ fn what_is_read() {
     Usage: kennel ps [OPTIONS]
 
     Options:
-      -a, --all   Also those that were never started
-      -h, --help  Print help (see more with '--help')
+      -a, --all      Also those that were never started
+          --orphans  Processes of this kennel that nobody tracks instead
+      -h, --help     Print help (see more with '--help')
 
     Show one service with its processes and the receipt of its last stop
 

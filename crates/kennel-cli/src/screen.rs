@@ -110,6 +110,11 @@ impl Screen {
         }
     }
 
+    /// Says something on the side while nothing is drawn.
+    pub(crate) fn aside(&self, text: &str) {
+        let _nobody_reads = io::stderr().lock().write_all(text.as_bytes());
+    }
+
     /// Says why something failed.
     pub(crate) fn error(&mut self, text: &str) {
         self.clear();

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, LogLine, ServiceStatus, SignalReport,
-    UpReport, UpRequest,
+    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, InstanceOrphans, LogLine,
+    OrphanStopRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
 };
 use serde::de::DeserializeOwned;
 
@@ -182,6 +182,22 @@ impl Daemon {
     pub async fn events(&self, since: u64, follow: bool) -> Result<Lines<Event>, CallError> {
         let target = format!("/v1/events?since={since}&follow={follow}");
         Ok(Lines::new(http::send(&self.home.api_socket(), Method::GET, &target, Vec::new()).await?))
+    }
+
+    /// Processes of the instance that nobody tracks.
+    ///
+    /// # Errors
+    /// `internal` if the machine cannot be looked at, `bad_request` from a daemon that knows no orphans.
+    pub async fn orphans(&self) -> Result<InstanceOrphans, CallError> {
+        self.call(Method::GET, "/v1/orphans", Vec::new()).await
+    }
+
+    /// Ends such processes; answered when another look finds none of them.
+    ///
+    /// # Errors
+    /// `process_not_ours` if one that is meant is none; as for [`Daemon::orphans`].
+    pub async fn stop_orphans(&self, request: &OrphanStopRequest) -> Result<InstanceOrphans, CallError> {
+        self.call(Method::POST, "/v1/orphans/stop", http::json(request)?).await
     }
 
     /// Binds the stack to this process: see [`Lease`].

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kennel_core::instance::Reason;
 use kennel_core::model::Project;
+use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, OutcomeKind, Problem,
     RunReport, RunRequest, ServiceStatus, SignalReport, UpReport,
@@ -28,6 +29,7 @@ pub struct Handle {
     pub(crate) events: Events,
     pub(crate) recorder: Recorder,
     pub(crate) logs_dir: Arc<PathBuf>,
+    pub(crate) home: Arc<Home>,
     pub(crate) finished: watch::Receiver<bool>,
 }
 

@@ -10,6 +10,7 @@ mod held;
 mod logs;
 mod lost;
 mod notify;
+mod orphans;
 pub mod panics;
 mod probe;
 mod receipt;

@@ -23,6 +23,12 @@ pub fn whose(pid: u32) -> Option<Whose> {
     of_group.or_else(|| by_ancestry(pid))
 }
 
+/// Whether a process seems to be a keeper, a reaper or a daemon.
+pub(crate) fn is_kennel(pid: u32) -> bool {
+    let of_group = || cgroup::of_process(pid).and_then(|path| by_cgroup(&path));
+    kennel_process(pid).is_some() || of_group().is_some_and(|whose| whose.is_kennel)
+}
+
 /// `…/kennel/<instance>/svc/<scope>/…` or `…/kennel/<instance>/self…`; the innermost where one kennel runs in another.
 fn by_cgroup(path: &Path) -> Option<Whose> {
     let parts: Vec<&OsStr> = path.iter().collect();

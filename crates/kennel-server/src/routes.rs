@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kennel_engine::Handle;
 use kennel_wire::{
-    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, Problem, RunReport, RunRequest,
-    ServiceStatus, SignalReport, UpReport, UpRequest,
+    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, InstanceOrphans, OrphanStopRequest,
+    Problem, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
 };
 use serde::Deserialize;
 
@@ -45,6 +45,8 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/services/{name}", get(service))
         .route("/v1/logs", get(streams::logs))
         .route("/v1/events", get(streams::events))
+        .route("/v1/orphans", get(orphans))
+        .route("/v1/orphans/stop", post(stop_orphans))
         .route("/v1/lease", post(streams::lease))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
@@ -146,6 +148,14 @@ async fn services(State(engine): State<Handle>) -> Answer<Vec<ServiceStatus>> {
 
 async fn service(State(engine): State<Handle>, Path(name): Path<String>) -> Answer<Vec<ServiceStatus>> {
     answer(engine.service(name).await)
+}
+
+async fn orphans(State(engine): State<Handle>) -> Answer<InstanceOrphans> {
+    answer(engine.orphans().await)
+}
+
+async fn stop_orphans(State(engine): State<Handle>, Body(request): Body<OrphanStopRequest>) -> Answer<InstanceOrphans> {
+    answer(engine.stop_orphans(request).await)
 }
 
 async fn no_route() -> Response {

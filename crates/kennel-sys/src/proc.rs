@@ -224,6 +224,16 @@ pub fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()
 }
 
+/// When this machine was booted, seconds since the epoch, by its clock as it is now; with [`Stat::start_ticks`] the time
+/// of a start.
+///
+/// Source: `btime` of `proc_stat(5)`.
+#[must_use]
+pub fn boot_time() -> Option<u64> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("btime ")).and_then(|value| value.trim().parse().ok())
+}
+
 /// The process that listens on a TCP port of this machine, if it can be told.
 ///
 /// Looks the socket's inode up in `/proc/net/tcp` and `tcp6`, then among the descriptors of every process that

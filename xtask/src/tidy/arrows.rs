@@ -9,8 +9,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("kennel-wire", &[]),
     ("kennel-store", &["kennel-sys", "kennel-wire"]),
     ("kennel-keeper", &["kennel-sys"]),
+    ("kennel-orphans", &["kennel-sys", "kennel-keeper", "kennel-store", "kennel-wire"]),
     ("kennel-config", &["kennel-core"]),
-    ("kennel-engine", &["kennel-core", "kennel-sys", "kennel-keeper", "kennel-store", "kennel-wire"]),
+    ("kennel-engine", &["kennel-core", "kennel-sys", "kennel-keeper", "kennel-orphans", "kennel-store", "kennel-wire"]),
     ("kennel-client", &["kennel-wire", "kennel-sys"]),
     ("kennel-server", &["kennel-core", "kennel-sys", "kennel-config", "kennel-engine", "kennel-keeper", "kennel-wire"]),
     (
@@ -21,6 +22,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "kennel-wire",
             "kennel-server",
             "kennel-keeper",
+            "kennel-orphans",
             "kennel-sys",
             "kennel-core",
         ],

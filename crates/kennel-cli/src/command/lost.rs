@@ -6,7 +6,7 @@ use kennel_client::{Daemon, Home};
 use kennel_wire::{DownReport, DownRequest};
 
 use super::{down, foreground};
-use crate::context::{Context, start};
+use crate::context::Context;
 use crate::exit_codes;
 use crate::failure::Failure;
 use crate::render::paint::RED;
@@ -27,7 +27,7 @@ pub(super) async fn sweep(context: &mut Context, home: &Home) -> Result<DownRepo
     // One that has been started by the keeper, or a new one: both begin with a sweep of what the last one left.
     let daemon = match Daemon::connect_within(home, FOLLOWS_WITHIN).await? {
         Some(daemon) => daemon,
-        None => start(home).await?,
+        None => context.start(home).await?,
     };
     let departure = daemon.departure().await.ok();
     let report = daemon.down(&DownRequest::default()).await?;

@@ -12,6 +12,7 @@ mod down;
 
 mod events;
 mod logs;
+mod orphans;
 mod ps;
 mod status;
 
@@ -68,7 +69,10 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Stop(args) => action::stop(context, args).await,
         Command::Restart(args) => action::restart(context, args).await,
         Command::Kill(args) => action::kill(context, args).await,
+        Command::Ps(args) if args.orphans => orphans::ps(context).await,
         Command::Ps(args) => ps::ps(context, &args).await,
+        Command::Sweep(args) => orphans::sweep(context, &args).await,
+        Command::Clean(args) => orphans::clean(context, &args).await,
         Command::Status(args) => status::status(context, &args).await,
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Run(args) => run::run(context, args).await,

@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod event;
 pub(crate) mod log_line;
 pub(crate) mod names;
+pub(crate) mod orphans;
 pub(crate) mod outcome;
 pub(crate) mod phase;
 pub(crate) mod ps;

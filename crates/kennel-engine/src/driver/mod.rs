@@ -5,6 +5,7 @@
 mod closing;
 mod link;
 mod oneoff;
+mod orphans;
 mod privileges;
 mod requests;
 mod runs;
@@ -27,10 +28,11 @@ use kennel_core::instance::Reason;
 use kennel_core::{instance, model, slot};
 use kennel_keeper::Link;
 use kennel_keeper::proto::{self, Backend, KillStage, Request};
+use kennel_orphans::Tracking;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, Containment, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, Problem,
-    RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
+    ActionReport, ActionRequest, Containment, DaemonInfo, DownReport, DownRequest, EndedProcess, EventKind, Orphan,
+    Outcome, Problem, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -82,6 +84,13 @@ pub(crate) enum Input {
     Service(String, Reply<Result<Vec<ServiceStatus>, Problem>>),
     Info(Reply<DaemonInfo>),
     IsIdle(Reply<bool>),
+    /// What is not untracked.
+    Tracking(Reply<Tracking>),
+    /// Somebody looked for what is, and perhaps ended it.
+    Orphans {
+        found: Vec<Orphan>,
+        ended: Vec<EndedProcess>,
+    },
     Probe(u64, Told),
     /// A log line or a notification said that the run is ready.
     SaidReady(u64),
@@ -166,6 +175,8 @@ pub struct Driver {
     inherited: HashSet<u64>,
     /// What an earlier keeper left and what has not ended yet.
     leftovers: Vec<Survivor>,
+    /// Orphans that were told of, by number and start time.
+    told_orphans: HashSet<(u32, u64)>,
     /// Services that were ended with a lost daemon.
     lost: Vec<ServiceStatus>,
 }
@@ -201,6 +212,7 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
         events: events.clone(),
         recorder: recorder.clone(),
         logs_dir: Arc::new(home.logs_dir()),
+        home: Arc::new(home.clone()),
         finished: finished_receiver,
     };
     let mut driver = Driver {
@@ -235,6 +247,7 @@ pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> 
         given_up: false,
         inherited: HashSet::new(),
         leftovers: Vec::new(),
+        told_orphans: HashSet::new(),
         lost: Vec::new(),
     };
     driver.events.publish(None, None, EventKind::DaemonStarted { pid: std::process::id() });

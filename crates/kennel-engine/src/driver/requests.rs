@@ -61,6 +61,8 @@ impl Driver {
                     self.loaded.is_none() && self.runs.is_empty() && self.inherited.is_empty() && self.lost.is_empty();
                 let _asker_gone = reply.send(idle);
             }
+            Input::Tracking(reply) => drop(reply.send(self.tracking())),
+            Input::Orphans { found, ended } => self.tell_orphans(found, ended),
             Input::Probe(id, told) => self.probe_told(id, told),
             Input::SaidReady(id) => self.said_ready(id),
             Input::Emptied(id) => self.emptied(id),

@@ -11,6 +11,7 @@ use kennel_sys::{pidfd, proc, process};
 use rustix::process::Signal;
 
 use super::end::Ended;
+use crate::whose::is_kennel;
 
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -58,7 +59,8 @@ impl Claim {
 }
 
 /// Ends keeper and daemon of an instance that do not answer, whoever of them holds its lock, and waits up to `limit`
-/// for their end. Each is stopped before any is killed, so that none starts another while they die.
+/// for their end. Each is stopped before any is killed, so that none starts another while they die. Whoever else has the
+/// lock, such as a command that is just clearing up, is left alone.
 ///
 /// Their services are not touched; without a keeper they are orphans, if nothing else ends them at once.
 ///
@@ -69,7 +71,9 @@ pub fn end_holders(lock: &Path, limit: Duration) -> io::Result<Vec<Ended>> {
     let mut ended: Vec<Ended> = Vec::new();
     // A keeper that was missed may have started a daemon meanwhile.
     loop {
-        let found = holders(lock)?;
+        let mut found = holders(lock)?;
+        // That they hold the lock is what decides; this only spares the others.
+        found.retain(|holder| is_kennel(holder.identity.pid));
         if found.is_empty() || begin.elapsed() >= limit {
             return Ok(ended);
         }

@@ -71,8 +71,6 @@ pub struct Record {
     pub boot_id: String,
     /// Its main process; an inode of 0 is unknown.
     pub process: Identity,
-    /// It outlives keeper and daemon.
-    pub kept: bool,
 }
 
 /// What is known of one kennel instance.
@@ -193,7 +191,7 @@ fn judge(machine: &Machine, known: &Known, ours: &BTreeSet<usize>, process: &Pro
     Some(Orphan {
         process: process.clone(),
         is_certain: leaf.is_some() || by_record,
-        kept: of_leaf.map_or_else(|| of_record.is_some_and(|record| record.kept), |leaf| leaf.kept),
+        kept: of_leaf.is_some_and(|leaf| leaf.kept),
         scope: of_leaf.map(|leaf| leaf.name.clone()).or_else(|| of_record.map(|record| record.scope.clone())),
         group: of_leaf.map(|leaf| leaf.directory.clone()),
         evidence: Evidence { leaf, record, stamp, parent: None },

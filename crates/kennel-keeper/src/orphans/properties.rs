@@ -66,14 +66,13 @@ fn processes() -> impl Strategy<Value = Vec<Process>> {
 }
 
 fn records() -> impl Strategy<Value = Vec<Record>> {
-    let one = (2_u32..14, 1_u64..4, 0_u64..3, any::<bool>(), any::<bool>());
-    let make = |(pid, start_ticks, inode, is_now, kept)| Record {
+    let one = (2_u32..14, 1_u64..4, 0_u64..3, any::<bool>());
+    let make = |(pid, start_ticks, inode, is_now)| Record {
         service: "web".into(),
         run: 1,
         scope: "web.1".into(),
         boot_id: if is_now { "now" } else { "before" }.into(),
         process: Identity { pid, start_ticks, inode },
-        kept,
     };
     proptest::collection::vec(one.prop_map(make), 0..4)
 }
@@ -156,8 +155,7 @@ proptest! {
             false => Identity { inode: inode + shift, ..it },
         };
         let record = |process| Record {
-            service: "web".into(), run: 1, scope: "web.1".into(), boot_id: "now".into(), process, kept: false,
-        };
+            service: "web".into(), run: 1, scope: "web.1".into(), boot_id: "now".into(), process };
         let machine = machine(vec![process], false);
         prop_assert!(classify(&machine, &known(vec![record(recorded)], Tracked::Nothing), 0).is_empty());
         let before = Record { boot_id: "before".into(), ..record(it) };
@@ -268,14 +266,13 @@ fn how_sure_it_is() {
         scope: "db.2".into(),
         boot_id: "now".into(),
         process: Identity { pid: 2, start_ticks: 1, inode },
-        kept: true,
     };
     let tagged = plain_process(2, Vec::new(), Some(ours.tag(1)));
     assert_eq!(certain(plain_process(2, vec![0], None), Vec::new()), Some((true, false)));
     assert_eq!(certain(plain_process(2, vec![1], None), Vec::new()), Some((true, true)));
     assert_eq!(certain(tagged.clone(), Vec::new()), Some((false, false)));
     // The number and the tick of its start may be another's on a kernel that has nothing better; not with the tag.
-    assert_eq!(certain(plain_process(2, Vec::new(), None), vec![record(0)]), Some((false, true)));
-    assert_eq!(certain(tagged, vec![record(0)]), Some((true, true)));
+    assert_eq!(certain(plain_process(2, Vec::new(), None), vec![record(0)]), Some((false, false)));
+    assert_eq!(certain(tagged, vec![record(0)]), Some((true, false)));
     assert_eq!(certain(plain_process(2, Vec::new(), None), Vec::new()), None);
 }

@@ -1,0 +1,140 @@
+//! Ends orphans, proves it, and clears away what they and their kennel left.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use kennel_keeper::orphans::{Claim, Ending, Orphan, Outcome, Record, Root, clear, end, roots};
+use kennel_sys::cgroup::survivors;
+use kennel_sys::home::Home;
+use kennel_wire::{InstanceOrphans, InstanceState};
+
+use crate::search::{Error, Search};
+use crate::{Tracking, instance, words};
+
+/// How long whoever only looks at the lock may take.
+const LOOKERS: Duration = Duration::from_secs(2);
+/// Longest time for the kill.
+const KILL: Duration = Duration::from_secs(10);
+/// Most survivors that are described.
+const DESCRIBED: usize = 100;
+
+/// What is to be done with orphans.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Who is to be ended.
+    pub whom: Whom,
+    /// Time between `SIGTERM` and the kill; without any there is no `SIGTERM`.
+    pub grace: Duration,
+}
+
+/// Which orphans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// All of them.
+    All,
+    /// Those that no daemon would adopt.
+    NotKept,
+    /// These process ids.
+    These(BTreeSet<u32>),
+}
+
+impl Whom {
+    fn is(&self, orphan: &Orphan) -> bool {
+        match self {
+            Self::All => true,
+            Self::NotKept => !orphan.kept,
+            Self::These(pids) => pids.contains(&orphan.process.identity.pid),
+        }
+    }
+}
+
+/// Ends orphans of an instance that nobody runs, and removes its stale sockets and empty cgroups. No keeper of it can
+/// begin meanwhile. Where nothing at all is left, the next keeper is told so.
+///
+/// # Errors
+/// [`Error::Held`], [`Error::Inside`], [`Error::NoOrphan`], [`Error::Look`].
+pub fn stop(home: &Home, wish: &Wish) -> Result<InstanceOrphans, Error> {
+    let failed = |source| Error::Look { instance: home.name.clone(), source };
+    let state = instance::state(home).map_err(failed)?;
+    let claim = match Claim::take(&home.lock_file(), LOOKERS) {
+        Ok(Some(claim)) => claim,
+        Ok(None) => return Err(Error::Held { instance: home.name.clone() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(InstanceOrphans::new(&home.name, state)),
+        Err(error) => return Err(failed(error)),
+    };
+    let state = if state == InstanceState::Silent { InstanceState::Lost } else { state };
+    let mut search = Search::alone(home);
+    if let Some(scope) = search.around_us()? {
+        return Err(Error::Inside { instance: home.name.clone(), scope });
+    }
+    let mut told = InstanceOrphans::new(&home.name, state);
+    run(&mut search, wish, &mut told)?;
+    told.removed = instance::remove_sockets(home);
+    let own: Vec<Root> = roots().into_iter().filter(|root| root.instance == home.name).collect();
+    told.removed.extend(clear(&own));
+    if search.look()?.0.is_empty() && told.left == 0 {
+        claim.clear().map_err(failed)?;
+    }
+    Ok(told)
+}
+
+/// Ends orphans beside the daemon of their instance, which says anew at each look what it tracks.
+///
+/// # Errors
+/// [`Error::NoOrphan`], [`Error::Look`].
+pub fn stop_beside(
+    home: &Home,
+    mut tracks: impl FnMut() -> Option<Tracking>,
+    wish: &Wish,
+) -> Result<InstanceOrphans, Error> {
+    let mut told = InstanceOrphans::new(&home.name, InstanceState::Running);
+    run(&mut Search::beside(home, &mut tracks), wish, &mut told)?;
+    Ok(told)
+}
+
+fn run(search: &mut Search<'_>, wish: &Wish, told: &mut InstanceOrphans) -> Result<(), Error> {
+    let (found, records) = search.look()?;
+    if let Whom::These(pids) = &wish.whom {
+        let is_found = |pid: &&u32| found.iter().any(|orphan| orphan.process.identity.pid == **pid);
+        if let Some(pid) = pids.iter().find(|pid| !is_found(pid)) {
+            return Err(Error::NoOrphan { instance: search.home.name.clone(), pid: *pid });
+        }
+    }
+    told.orphans = found.iter().map(|orphan| words::orphan(orphan, search.home, &records)).collect();
+    if !found.iter().any(|orphan| wish.whom.is(orphan)) {
+        return Ok(());
+    }
+    // An error of ours goes through theirs, which is the system's.
+    let mut failed = None;
+    let look = || match search.look() {
+        Ok((found, _)) => Ok(found.into_iter().filter(|orphan| wish.whom.is(orphan)).collect()),
+        Err(error) => {
+            let kind = io::ErrorKind::Other;
+            failed = Some(error);
+            Err(kind.into())
+        }
+    };
+    match end(look, Ending { grace: wish.grace, limit: KILL }) {
+        Ok(outcome) => report(outcome, &records, told),
+        Err(source) => {
+            return Err(failed.unwrap_or_else(|| Error::Look { instance: search.home.name.clone(), source }));
+        }
+    }
+    Ok(())
+}
+
+fn report(outcome: Outcome, records: &[Record], told: &mut InstanceOrphans) {
+    let Outcome { ended, left, refused } = outcome;
+    let is_main = |one: &kennel_keeper::orphans::Ended| records.iter().any(|it| it.process.pid == one.process.pid);
+    told.ended = ended.iter().map(|one| words::ended(one, is_main(one))).collect();
+    // Anybody can take on the tag; what carries nothing else and is another user's is told, and does not count.
+    let counts = |orphan: &&Orphan| orphan.is_certain || orphan.evidence.stamp.is_none();
+    let left: Vec<u32> =
+        left.iter().chain(refused.iter().filter(counts)).map(|orphan| orphan.process.identity.pid).collect();
+    told.left = u32::try_from(left.len()).unwrap_or(u32::MAX);
+    told.survivors = survivors(&left, DESCRIBED).into_iter().map(words::survivor).collect();
+    if !refused.is_empty() {
+        told.note = Some(words::refused(&refused));
+    }
+}
