@@ -10,15 +10,19 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::Instant;
 
 use kennel_sys::process::Nofile;
+use kennel_sys::tag::Tag;
 use rustix::event::epoll;
 
 pub(crate) use self::cgroups::Cgroups;
 pub(crate) use self::reapers::Reapers;
 use crate::place::Refused;
-use crate::proto::{Backend, Event, Exit, Identity, ScopeId, SignalRefused, Spawn, Survivor, Usage};
+use crate::proto::{
+    Adopt, AdoptError, Backend, Event, Exit, Identity, ScopeId, SignalRefused, Spawn, Stray, Survivor, Usage,
+};
 use crate::tag::Tags;
 
 /// The containment in use.
@@ -144,7 +148,7 @@ impl Contain {
 
     /// A descriptor registered with a token of [`Tools::watch`] has something to say.
     pub(crate) fn ready(&mut self, token: u64, out: &mut Vec<Event>) {
-        let is_reaper = scope_of(token).is_some_and(|scope| self.reapers.has(scope));
+        let is_reaper = token & FOREIGN == 0 && scope_of(token).is_some_and(|scope| self.reapers.has(scope));
         match &mut self.cgroups {
             Ok(cgroups) if !is_reaper => cgroups.ready(token),
             _ => self.reapers.ready(token, out),
@@ -158,9 +162,49 @@ impl Contain {
 
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
         if let Ok(cgroups) = &mut self.cgroups {
-            cgroups.tick(now);
+            cgroups.tick(now, out);
         }
         self.reapers.tick(now, out);
+    }
+
+    /// Takes over a scope that a lost keeper was to keep.
+    pub(crate) fn adopt(&mut self, adopt: &Adopt, out: &mut Vec<Event>) -> Result<(), AdoptError> {
+        if self.reapers.has(adopt.scope) {
+            return Err(AdoptError::Taken);
+        }
+        self.cgroups.as_mut().map_err(|_| AdoptError::NoCgroups)?.adopt(adopt, out)
+    }
+
+    /// Leaves of a lost keeper that nobody has adopted, sorted.
+    pub(crate) fn strays(&mut self) -> Vec<Stray> {
+        self.cgroups.as_mut().map_or_else(|_| Vec::new(), Cgroups::strays)
+    }
+
+    /// Whether there are any.
+    pub(crate) fn has_strays(&self) -> bool {
+        self.cgroups.as_ref().is_ok_and(Cgroups::has_strays)
+    }
+
+    /// Begins to end one of these leaves; answers whether it is there.
+    pub(crate) fn kill_stray(&mut self, leaf: &str) -> bool {
+        self.cgroups.as_mut().is_ok_and(|cgroups| cgroups.kill_stray(leaf))
+    }
+
+    /// Begins to end all of them.
+    pub(crate) fn kill_strays(&mut self) {
+        if let Ok(cgroups) = &mut self.cgroups {
+            cgroups.kill_strays();
+        }
+    }
+
+    /// Whether a cgroup is a leaf of a scope or a stray, or below one.
+    pub(crate) fn has_leaf(&self, path: &Path) -> bool {
+        self.cgroups.as_ref().is_ok_and(|cgroups| cgroups.has_leaf(path))
+    }
+
+    /// Whether a tag is that of a scope that is held by its group, adopted ones included.
+    pub(crate) fn holds_tag(&self, tag: Tag) -> bool {
+        self.cgroups.as_ref().is_ok_and(|cgroups| cgroups.holds_tag(tag))
     }
 
     /// Who lives in what an earlier keeper left.
@@ -188,8 +232,10 @@ impl Contain {
 
 /// Tokens below this are the keeper's own.
 pub(crate) const FIRST_TOKEN: u64 = 16;
+/// With it set a token is of the adopted main process of a scope.
+pub(crate) const FOREIGN: u64 = 1 << 63;
 /// Scopes may be numbered up to here, so that tokens can be made of the numbers.
-pub(crate) const LAST_SCOPE: u64 = u64::MAX - FIRST_TOKEN;
+pub(crate) const LAST_SCOPE: u64 = FOREIGN - FIRST_TOKEN - 1;
 
 /// Descriptors that a start leaves free: what comes with the next message must always find room.
 const SPARE: u64 = 32;

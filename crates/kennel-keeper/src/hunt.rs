@@ -9,6 +9,7 @@ mod patience;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use kennel_sys::cgroup::{self, Group};
 use kennel_sys::proc::Stat;
 use rustix::process::Signal;
 
@@ -179,6 +180,13 @@ pub(crate) fn signal_all(signal: i32) -> usize {
 /// As [`signal_all`], for these children of this process and their descendants.
 pub(crate) fn signal_from(children: &[u32], signal: i32) -> usize {
     Members::now(&Quarry::From(children)).signal(signal, |_| true)
+}
+
+/// Those of a quarry that live and are not in a group.
+pub(crate) fn living_outside(quarry: &Quarry<'_>, group: &Group) -> Vec<Stat> {
+    let outside = |pid: u32| cgroup::of_process(pid).is_some_and(|path| !group.covers(&path));
+    let living = Members::now(quarry).living.into_iter().map(|member| member.stat);
+    living.filter(|stat| outside(stat.pid)).collect()
 }
 
 /// Those of these children of this process and of their descendants that live.

@@ -3,6 +3,7 @@
 mod handover;
 mod losses;
 mod records;
+mod strays;
 mod talk;
 
 use std::cell::RefCell;
@@ -21,11 +22,12 @@ use rustix::process::Signal;
 use self::handover::HandOver;
 use self::losses::Losses;
 use self::records::Records;
+use self::strays::Hunted;
 use crate::contain::{self, Contain, Tools};
 use crate::daemon::{Daemon, Manner};
 use crate::proto::{Event, Follows};
 use crate::start::{Options, Setup, note};
-use crate::tag::{Leftovers, Tags};
+use crate::tag::{Leftovers, Tags, Which};
 
 const SIGNALS: u64 = 0;
 /// Tokens of the channels to daemons, of which there are two at most, and two that are just ending.
@@ -60,6 +62,8 @@ pub(crate) struct Keeper {
     losses: Losses,
     /// What an earlier keeper left and what could not be ended at the start.
     leftovers: Option<Leftovers>,
+    /// Strays that are being ended on request, found by their tag.
+    hunted: Hunted,
     /// Who the daemon knows to be left of it.
     told_left: BTreeSet<u32>,
     next_start: Option<Instant>,
@@ -67,6 +71,8 @@ pub(crate) struct Keeper {
     unreaped: bool,
     /// Set by a goodbye, or when the daemon cannot be kept alive: nothing is started any more.
     leaving: Option<Instant>,
+    /// The daemon has ended everything on purpose, also what was to be kept.
+    said_goodbye: bool,
 }
 
 impl Keeper {
@@ -81,7 +87,7 @@ impl Keeper {
         // Before anything starts that might need its ports.
         let leftovers = setup.follows_a_loss.then(|| {
             note!("an earlier keeper was lost; looking for what it left");
-            Leftovers::sweep(tools.tags.instance())
+            Leftovers::sweep(tools.tags.instance(), Which::NotKept)
         });
         Ok(Self {
             options,
@@ -98,10 +104,12 @@ impl Keeper {
             discarded: Vec::new(),
             losses: Losses::default(),
             leftovers: leftovers.flatten(),
+            hunted: Hunted::new(),
             told_left: BTreeSet::new(),
             next_start: None,
             unreaped: false,
             leaving: None,
+            said_goodbye: false,
         })
     }
 
@@ -148,9 +156,12 @@ impl Keeper {
                 kennel_sys::process::pause(Duration::from_millis(100));
             }
         }
-        self.contain.remove();
         // Whatever went where neither cgroup nor reaper saw it.
-        self.leftovers.is_none() && Leftovers::sweep(self.tools.tags.instance()).is_none()
+        // After a goodbye nothing at all may be left; else what an earlier keeper kept waits for the next one.
+        let which = if self.said_goodbye { Which::All } else { Which::NotKept };
+        let swept = Leftovers::sweep(self.tools.tags.instance(), which).is_none();
+        self.contain.remove();
+        self.leftovers.is_none() && swept && !self.leaves_strays()
     }
 
     /// Cleans up after a start that failed.
@@ -198,7 +209,8 @@ impl Keeper {
         // Once it has passed, the goodbye needs no more looking after.
         let goodbye = self.leaving.filter(|_| self.daemon.is_some());
         let leftovers = self.leftovers.as_ref().map(Leftovers::due);
-        [self.contain.due(), self.next_start, goodbye, leftovers, self.handover.due()].into_iter().flatten().min()
+        let ours = [self.next_start, goodbye, leftovers, self.handover.due(), self.strays_due()];
+        ours.into_iter().chain([self.contain.due()]).flatten().min()
     }
 
     fn on_time(&mut self, now: Instant, out: &mut Vec<Event>) {
@@ -207,7 +219,7 @@ impl Keeper {
             self.contain.tick(now, out);
         }
         let hunted = self.leftovers.take_if(|leftovers| leftovers.due() <= now);
-        let looked = due || hunted.is_some();
+        let looked = due | hunted.is_some() | self.hunt_strays(now, out);
         if let Some(leftovers) = hunted {
             self.leftovers = leftovers.go_on();
         }

@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use kennel_sys::limit;
 use kennel_sys::process::Nofile;
 use kennel_sys::spawn::{
     Capabilities, Child, Exec, Failure, Limit, Settings, Spawner, Stage, User, candidates, interpreter,
 };
 use kennel_sys::tag::Tag;
+use kennel_sys::{limit, pipe};
 
 use crate::proto::{Ids, Privileges, Setting, Spawn, SpawnError, SpawnErrorKind, Stdio};
 
@@ -90,12 +90,12 @@ pub(crate) struct Pipes {
 }
 
 impl Pipes {
-    /// The read ends do not block.
-    pub(crate) fn new() -> io::Result<Self> {
+    /// The read ends do not block. `keep`: whoever writes never is without a reader.
+    pub(crate) fn new(keep: bool) -> io::Result<Self> {
         let make = || -> io::Result<(OwnedFd, OwnedFd)> {
             let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
             rustix::io::ioctl_fionbio(&read, true)?;
-            Ok((read, write))
+            Ok((read, if keep { pipe::both_ends(&write)? } else { write }))
         };
         let ((out, out_write), (err, err_write)) = (make()?, make()?);
         Ok(Self { write: [out_write, err_write], read: [out, err] })
@@ -105,7 +105,7 @@ impl Pipes {
 /// By which the read ends are found again; both ends of a pipe have the same.
 pub(crate) fn inodes(pipes: &[OwnedFd; 2]) -> Option<[u64; 2]> {
     let [out, err] = pipes;
-    Some([rustix::fs::fstat(out).ok()?.st_ino, rustix::fs::fstat(err).ok()?.st_ino])
+    Some([pipe::inode(out).ok()?, pipe::inode(err).ok()?])
 }
 
 /// The three descriptors of a new process.

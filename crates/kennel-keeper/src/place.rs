@@ -27,20 +27,44 @@ const TRIES: u32 = 100;
 /// some remember there what was killed before.
 const PARENTS: [&str; 3] = ["kennel", "kennel~1", "kennel~2"];
 
-/// `…/kennel/<name>` with `self`, where the keeper and its daemon are, and `svc`, where the scopes are.
+/// `…/kennel/<name>` with `self`, where the keeper and its daemon are, `svc`, where the scopes are, and `keep` for those
+/// that are to outlive the keeper.
 ///
 /// No process is ever in an inner group: there the kernel refuses processes as soon as controllers are enabled.
 #[derive(Debug)]
 pub(crate) struct Place {
     root: PathBuf,
-    /// `svc`, and how `/proc/PID/cgroup` shows it.
-    scopes: PathBuf,
-    scopes_path: PathBuf,
+    scopes: Parent,
+    kept: Parent,
+    /// What kept the scopes of earlier keepers that had another root, each with the lock of that root.
+    others: Vec<(Parent, File)>,
     own: PathBuf,
     /// Where the keeper was before.
     home: PathBuf,
     /// Keeps another keeper from these directories.
     _lock: File,
+}
+
+/// A group whose children are leaves.
+#[derive(Debug, Clone)]
+struct Parent {
+    directory: PathBuf,
+    /// How `/proc/PID/cgroup` shows it.
+    path: PathBuf,
+}
+
+impl Parent {
+    fn child(&self, name: impl AsRef<Path>) -> Self {
+        Self { directory: self.directory.join(&name), path: self.path.join(&name) }
+    }
+
+    /// The leaf that a cgroup is, or is below, or was when it was removed.
+    fn leaf_of(&self, path: &Path) -> Option<PathBuf> {
+        let leaf = path.strip_prefix(&self.path).ok()?.iter().next()?.as_bytes();
+        // No name of ours has a blank, so this is the kernel's remark.
+        let leaf = leaf.strip_suffix(b" (deleted)").unwrap_or(leaf);
+        Some(self.path.join(OsStr::from_bytes(leaf)))
+    }
 }
 
 /// A cgroup to make ours below.
@@ -98,10 +122,10 @@ impl Place {
         let patience = if base.follows_a_loss { DYING } else { Duration::ZERO };
         let (root, lock) = claim(&base.directory.join(parent), name, patience).map_err(say)?;
         let inside = root.strip_prefix(base.directory).map_err(Refused::other("a group outside of its parent"))?;
-        let scopes = root.join("svc");
-        let scopes_path = base.path.join(inside).join("svc");
+        let top = Parent { directory: root.clone(), path: base.path.join(inside) };
+        let (scopes, kept) = (top.child("svc"), top.child("keep"));
         let own = fresh(&root, "self").map_err(say)?;
-        let place = Self { root, scopes, scopes_path, own, home: base.home.to_owned(), _lock: lock };
+        let place = Self { root, scopes, kept, others: Vec::new(), own, home: base.home.to_owned(), _lock: lock };
         let tried = place.try_out(spawner, null);
         if tried.is_err() {
             place.remove();
@@ -115,13 +139,15 @@ impl Place {
             return Err(Refused::new(Reason::OldKernel, "this kernel cannot kill a group as a whole"));
         }
         cgroup::enter(&self.own).map_err(say)?;
-        match fs::create_dir(&self.scopes) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(say(error)),
-            _ => {}
+        for parent in [&self.scopes, &self.kept] {
+            match fs::create_dir(&parent.directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(say(error)),
+                _ => {}
+            }
         }
         // Twice: a kernel that remembers kills in the wrong place lets the first live and not the second.
         for _ in 0..2 {
-            let group = self.leaf("probe", |_| false).map_err(say)?;
+            let group = self.leaf("probe", false, |_| false).map_err(say)?;
             let result = born_in(&group, spawner, null).and_then(|()| group.kill().map_err(say));
             group.remove().map_err(say)?;
             result?;
@@ -130,14 +156,17 @@ impl Place {
     }
 
     /// Makes a fresh group for a scope; if the name is taken, with a number behind it. Never one that was used.
-    pub(crate) fn leaf(&self, name: &str, taken: impl Fn(&Path) -> bool) -> io::Result<Group> {
+    /// `taken` is asked for the path of a group.
+    pub(crate) fn leaf(&self, name: &str, keep: bool, taken: impl Fn(&Path) -> bool) -> io::Result<Group> {
+        let parent = if keep { &self.kept } else { &self.scopes };
         let mut leaf = name.to_owned();
         for number in 1..=TRIES {
-            if taken(Path::new(&leaf)) {
+            let group = parent.child(&leaf);
+            if taken(&group.path) {
                 leaf = format!("{name}~{number}");
                 continue;
             }
-            match Group::create(self.scopes.join(&leaf), self.scopes_path.join(&leaf)) {
+            match Group::create(group.directory, group.path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => leaf = format!("{name}~{number}"),
                 result => return result,
             }
@@ -145,14 +174,11 @@ impl Place {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Name of the leaf that a process is in, or was when it was removed, if it is one of ours.
+    /// Path of the leaf that a process is in, or was when it was removed, if it is one of ours.
     pub(crate) fn leaf_of(&self, pid: u32) -> Option<PathBuf> {
         let path = cgroup::of_process(pid)?;
-        let inside = path.strip_prefix(&self.scopes_path).ok()?;
-        let leaf = inside.iter().next()?.as_bytes();
-        // No name of ours has a blank, so this is the kernel's remark.
-        let leaf = leaf.strip_suffix(b" (deleted)").unwrap_or(leaf);
-        Some(PathBuf::from(OsStr::from_bytes(leaf)))
+        let others = self.others.iter().map(|(parent, _lock)| parent);
+        [&self.scopes, &self.kept].into_iter().chain(others).find_map(|parent| parent.leaf_of(&path))
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -166,7 +192,10 @@ impl Place {
             // Where we came from takes no processes any more.
             note!("cannot go back to {}", self.home.display());
         }
-        for directory in [&self.own, &self.scopes, &self.root] {
+        for (parent, _lock) in &self.others {
+            let _used = parent.directory.parent().map(cgroup::remove_tree);
+        }
+        for directory in [&self.own, &self.scopes.directory, &self.kept.directory, &self.root] {
             if let Err(error) = fs::remove_dir(directory)
                 && error.kind() != io::ErrorKind::NotFound
             {
@@ -196,7 +225,9 @@ fn is_root() -> bool {
 fn is_in_scope(path: &Path) -> bool {
     let parts: Vec<&OsStr> = path.iter().collect();
     let ours = |part: &OsStr| PARENTS.iter().any(|parent| part == *parent);
-    parts.windows(4).any(|four| matches!(four, [kennel, _, svc, _] if ours(kennel) && *svc == "svc"))
+    parts
+        .windows(4)
+        .any(|four| matches!(four, [kennel, _, svc, _] if ours(kennel) && (*svc == "svc" || *svc == "keep")))
 }
 
 /// Whether a group of this name may have groups of keepers in it.
@@ -292,6 +323,7 @@ mod tests {
         assert!(is_in_scope(Path::new("/kennel/x/svc/web.1")));
         assert!(is_in_scope(Path::new("/user.slice/kennel/x/svc/web.1/sub")));
         assert!(is_in_scope(Path::new("/kennel~1/x/svc/web.1")));
+        assert!(is_in_scope(Path::new("/kennel/x/keep/web.1")));
         assert!(!is_in_scope(Path::new("/kennel/x/self")));
         assert!(!is_in_scope(Path::new("/kennel/x/svc")));
         assert!(!is_in_scope(Path::new("/")));

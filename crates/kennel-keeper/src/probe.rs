@@ -113,7 +113,7 @@ fn try_place() -> (Result<PathBuf, Refused>, Vec<Feature>) {
     })();
     match found {
         Ok((place, mut spawner, null)) => {
-            let make = |name: &str| place.leaf(name, |_| false).ok();
+            let make = |name: &str| place.leaf(name, false, |_| false).ok();
             let features = features::in_group(make, |group| born_in(group, &mut spawner, &null).is_ok());
             place.remove();
             (Ok(place.root().to_owned()), features)

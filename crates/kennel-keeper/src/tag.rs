@@ -39,10 +39,12 @@ impl Tags {
         Ok(Self { instance: Instance::of(lock)?, next: Cell::new(next) })
     }
 
-    pub(crate) fn next(&self) -> Tag {
+    /// `keep`: the scope is to outlive this keeper.
+    pub(crate) fn next(&self, keep: bool) -> Tag {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
-        self.instance.tag(number)
+        let tag = self.instance.tag(number);
+        if keep { tag.kept() } else { tag }
     }
 
     pub(crate) fn instance(&self) -> Instance {
@@ -50,24 +52,52 @@ impl Tags {
     }
 }
 
-/// A hunt for everything of an instance, from a time when nothing of it may live.
+/// Which processes of an instance are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that are to outlive a keeper are somebody's to adopt.
+    NotKept,
+    /// Nothing is to be left.
+    All,
+    /// One scope alone.
+    Scope(Tag),
+}
+
+impl Which {
+    fn includes(self, instance: Instance, tag: Tag) -> bool {
+        tag.instance() == instance
+            && match self {
+                Self::NotKept => !tag.is_kept(),
+                Self::All => true,
+                Self::Scope(scope) => tag == scope,
+            }
+    }
+}
+
+/// A hunt for processes of an instance, from a time when none of them may live.
 pub(crate) struct Leftovers {
     instance: Instance,
+    which: Which,
     hunt: Hunt,
 }
 
 impl Leftovers {
     /// Ends what there is. `None`: nothing is left; else what is to be gone on with.
-    pub(crate) fn sweep(instance: Instance) -> Option<Self> {
+    pub(crate) fn sweep(instance: Instance, which: Which) -> Option<Self> {
         // What starts us may itself be a leftover; we are none.
         let _kept = tag::shed(instance);
+        let mut this = Self::hunt(instance, which);
         let begin = Instant::now();
-        let mut this = Self { instance, hunt: Hunt::wary(begin) };
         while begin.elapsed() < SWEEP {
             this.step()?;
             process::pause(this.hunt.due().saturating_duration_since(Instant::now()));
         }
         Some(this)
+    }
+
+    /// Begins to end them, at the next [`Leftovers::go_on`].
+    pub(crate) fn hunt(instance: Instance, which: Which) -> Self {
+        Self { instance, which, hunt: Hunt::wary(Instant::now()) }
     }
 
     pub(crate) fn due(&self) -> Instant {
@@ -90,22 +120,22 @@ impl Leftovers {
 
     /// One pass; `None` when nothing is left.
     fn step(&mut self) -> Option<Pass> {
-        let instance = self.instance;
-        match self.hunt.pass_on(&Quarry::Tagged(&|tag| tag.instance() == instance)) {
+        let (instance, which) = (self.instance, self.which);
+        match self.hunt.pass_on(&Quarry::Tagged(&|tag| which.includes(instance, tag))) {
             Pass::Gone => None,
             pass => Some(pass),
         }
     }
 }
 
-/// Ends whatever carries a tag of the instance with this lock file, for a daemon whose keeper was lost. Returns when
-/// nothing is left; blocks, so it is for a thread of its own. `stuck` is told every five seconds who is left.
+/// Ends whatever carries a tag of the instance with this lock file and is not to outlive its keeper, for a daemon whose
+/// keeper was lost. Returns when nothing is left; blocks, so it is for a thread of its own. `stuck` is told every five seconds who is left.
 ///
 /// The caller holds the lock, so that nothing of the instance lives that should.
 pub fn end_all(lock: &Path, mut stuck: impl FnMut(&[u32])) {
     // Without its file nobody can have the lock.
     let Ok(instance) = Instance::at(lock) else { return };
-    let mut leftovers = Leftovers { instance, hunt: Hunt::wary(Instant::now()) };
+    let mut leftovers = Leftovers::hunt(instance, Which::NotKept);
     while let Some(pass) = leftovers.step() {
         if let Pass::Stuck(pids) = pass {
             stuck(&pids);

@@ -29,14 +29,16 @@ pub(crate) fn is_kennel(pid: u32) -> bool {
     kennel_process(pid).is_some() || of_group().is_some_and(|whose| whose.is_kennel)
 }
 
-/// `…/kennel/<instance>/svc/<scope>/…` or `…/kennel/<instance>/self…`; the innermost where one kennel runs in another.
+/// `…/kennel/<instance>/svc/<scope>/…`, the same with `keep`, or `…/kennel/<instance>/self…`; the innermost where one
+/// kennel runs in another.
 fn by_cgroup(path: &Path) -> Option<Whose> {
     let parts: Vec<&OsStr> = path.iter().collect();
     let found = parts.windows(3).rev().find_map(|three| match three {
         [kennel, instance, below] if *kennel == "kennel" || kennel.as_encoded_bytes().starts_with(b"kennel~") => {
             let below = below.to_str()?;
             let is_kennel = below == "self" || below.starts_with("self~");
-            (is_kennel || below == "svc").then(|| (instance.to_string_lossy().into_owned(), is_kennel))
+            (is_kennel || below == "svc" || below == "keep")
+                .then(|| (instance.to_string_lossy().into_owned(), is_kennel))
         }
         _ => None,
     });
@@ -81,6 +83,7 @@ mod tests {
     fn a_cgroup_names_its_kennel() {
         assert_eq!(told("/kennel/shop-1/svc/web.1"), Some(("shop-1".into(), false)));
         assert_eq!(told("/a.slice/b.scope/kennel~1/shop~1/svc/web.1/sub"), Some(("shop".into(), false)));
+        assert_eq!(told("/kennel/shop-1/keep/web.1"), Some(("shop-1".into(), false)));
         assert_eq!(told("/kennel/shop-1/self~2"), Some(("shop-1".into(), true)));
         assert_eq!(told("/kennel/out/svc/x.1/kennel/in/svc/y.1"), Some(("in".into(), false)));
         assert_eq!(told("/user.slice/kennel/notes"), None);

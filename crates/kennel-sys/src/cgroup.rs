@@ -152,6 +152,12 @@ impl Group {
         &self.directory
     }
 
+    /// Its name in `/proc/PID/cgroup`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Descriptor of its directory, to be born in.
     #[must_use]
     pub fn fd(&self) -> &OwnedFd {

@@ -75,6 +75,8 @@ pub const POINTS: &[(&str, Where)] = &[
     ("handover.told", Where::Asked),
     ("handover.released", Where::Asked),
     ("handover.settled", Where::Asked),
+    // A daemon takes over what a lost keeper kept.
+    ("adopt.taken", Where::Asked),
     // The keeper is lost.
     ("daemon.keeper-lost", Where::Any),
     ("daemon.swept", Where::Any),

@@ -34,12 +34,14 @@ pub mod pidfd;
 pub mod process;
 pub mod signal;
 pub mod wait;
+pub mod zombie;
 
 pub mod cgroup;
 pub mod proc;
 
 pub mod lock;
 pub mod packet;
+pub mod pipe;
 pub mod unix;
 
 pub mod features;

@@ -17,8 +17,10 @@ use crate::home::fnv1a;
 
 /// The highest byte of every tag: as a number of microseconds half the range, and never "unlimited".
 const MAGIC: u64 = 0x6b;
-/// Scopes are numbered with so many bits, kennel instances with the 32 above them.
+/// Scopes are numbered with so many bits, kennel instances with 32 above them.
 const SCOPE_BITS: u32 = 24;
+/// The highest of a scope's bits: it outlives its keeper.
+const KEPT: u64 = 1 << (SCOPE_BITS - 1);
 /// On a machine that starts programs without pause two listings never agree.
 const MOST_LISTINGS: usize = 16;
 
@@ -57,10 +59,10 @@ impl Instance {
         Self(low(hash ^ hash >> 32))
     }
 
-    /// The tag of a scope; of the number the lowest 24 bits count.
+    /// The tag of a scope; of the number the lowest 23 bits count.
     #[must_use]
     pub fn tag(self, scope: u32) -> Tag {
-        let scope = u64::from(scope) & ((1 << SCOPE_BITS) - 1);
+        let scope = u64::from(scope) & (KEPT - 1);
         Tag(MAGIC << 56 | u64::from(self.0) << SCOPE_BITS | scope)
     }
 }
@@ -70,6 +72,24 @@ impl Tag {
     #[must_use]
     pub fn value(self) -> u64 {
         self.0
+    }
+
+    /// The same for a scope that is to outlive its keeper.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        Self(self.0 | KEPT)
+    }
+
+    /// Whether the scope is to outlive its keeper: no sweep ends what carries it.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        self.0 & KEPT != 0
+    }
+
+    /// The tag with this [`value`](Self::value); `None` if no tag has it.
+    #[must_use]
+    pub fn with_value(value: u64) -> Option<Self> {
+        Self::of_limit(value)
     }
 
     /// The kennel instance that gave it.
@@ -172,7 +192,10 @@ mod tests {
             prop_assert_eq!(Tag::of_limit(tag.value()), Some(tag));
             prop_assert_eq!(tag.instance(), Instance(instance));
             prop_assert_eq!(tag.instance() == Instance(other).tag(second).instance(), instance == other);
-            prop_assert_eq!(tag == Instance(instance).tag(second), (scope ^ second).trailing_zeros() >= SCOPE_BITS);
+            prop_assert_eq!(tag == Instance(instance).tag(second), (scope ^ second).trailing_zeros() >= SCOPE_BITS - 1);
+            let kept = tag.kept();
+            prop_assert!(kept.is_kept() && !tag.is_kept() && kept.instance() == tag.instance());
+            prop_assert_eq!(Tag::with_value(kept.value()), Some(kept));
             // In the upper half of what a limit can be, and not what "unlimited" is.
             prop_assert!(tag.value() > u64::MAX / 4 && tag.value() < i64::MAX.unsigned_abs());
         }

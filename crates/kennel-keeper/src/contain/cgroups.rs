@@ -1,7 +1,9 @@
 //! A group of its own for every scope.
 
+mod adopt;
 mod escapes;
 mod look;
+mod strays;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -21,6 +23,7 @@ use rustix::process::Signal;
 
 use self::escapes::Escapes;
 use self::look::Pace;
+use self::strays::Stray;
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
 use crate::hunt::Hunt;
 use crate::launch::{Launch, Pipes, inodes, no_scope, stdio};
@@ -43,6 +46,7 @@ pub(crate) struct Cgroups {
     inotify: OwnedFd,
     live: HashMap<ScopeId, Live>,
     mains: HashMap<u32, ScopeId>,
+    /// By the path of their groups.
     leaves: HashMap<PathBuf, ScopeId>,
     watches: HashMap<i32, ScopeId>,
     tags: HashMap<Tag, ScopeId>,
@@ -52,16 +56,18 @@ pub(crate) struct Cgroups {
     pace: Pace,
     /// Groups of an earlier keeper that would not empty.
     stale: Vec<(Group, Killer)>,
+    /// Groups that an earlier keeper was to keep and that nobody has adopted.
+    strays: Vec<Stray>,
 }
 
 /// A scope that is not known to be empty.
 struct Live {
     group: Group,
     pid: u32,
-    main: OwnedFd,
-    /// Reaped.
-    main_exited: bool,
+    main: Main,
     tag: Tag,
+    /// It was started by another keeper: what is left outside of its group does not become ours.
+    adopted: bool,
     watch: Watch,
     kill_escaped: bool,
     escapes: Escapes,
@@ -69,6 +75,16 @@ struct Live {
     /// Set once nobody lives in it and its directory is removed; then only zombies keep it, and this is when to
     /// report them.
     removed: Option<Instant>,
+}
+
+/// The main process of a scope.
+enum Main {
+    /// A child of ours.
+    Child(OwnedFd),
+    /// Adopted: somebody else reaps it.
+    Foreign(adopt::Foreign),
+    /// Reaped, or at least gone for us.
+    Ended,
 }
 
 /// How news of `cgroup.events` comes.
@@ -80,10 +96,12 @@ enum Watch {
 
 /// Empties what an earlier keeper left, before anything starts that might need its ports. What will not empty
 /// within [`SWEEP`] is returned, to be gone on with beside the rest.
-fn sweep(place: &Place) -> Vec<(Group, Killer)> {
+fn sweep(place: &mut Place) -> (Vec<(Group, Killer)>, Vec<Stray>) {
     let begin = Instant::now();
-    let groups = place.sweep().into_iter();
+    let (groups, kept) = place.sweep();
+    let strays = kept.into_iter().map(Stray::new).collect();
     let mut stale: Vec<(Group, Killer)> = groups
+        .into_iter()
         .map(|group| {
             let killer = Killer::start(&group, begin).0;
             (group, killer)
@@ -96,7 +114,7 @@ fn sweep(place: &Place) -> Vec<(Group, Killer)> {
         let now = Instant::now();
         stale.retain_mut(|(group, killer)| killer.step(group, now) != Step::Empty);
         if stale.is_empty() || now.duration_since(begin) >= SWEEP {
-            return stale;
+            return (stale, strays);
         }
         process::pause(Duration::from_millis(1));
     }
@@ -104,10 +122,10 @@ fn sweep(place: &Place) -> Vec<(Group, Killer)> {
 
 impl Cgroups {
     /// Takes over the place, and empties what it finds there.
-    pub(crate) fn new(tools: Rc<Tools>, place: Place, spawner: Spawner) -> io::Result<Self> {
+    pub(crate) fn new(tools: Rc<Tools>, mut place: Place, spawner: Spawner) -> io::Result<Self> {
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         tools.watch(inotify.as_fd(), INOTIFY, EventFlags::IN)?;
-        let stale = sweep(&place);
+        let (stale, strays) = sweep(&mut place);
         Ok(Self {
             tools,
             place,
@@ -122,6 +140,7 @@ impl Cgroups {
             touched: Vec::new(),
             pace: Pace::default(),
             stale,
+            strays,
         })
     }
 
@@ -135,7 +154,8 @@ impl Cgroups {
         if !is_plain(spawn.name.as_ref()) || self.live.contains_key(&spawn.scope) {
             return Err(fail(rustix::io::Errno::INVAL.into()));
         }
-        self.place.leaf(&spawn.name, |leaf| self.leaves.contains_key(leaf)).map_err(fail)
+        // Whoever ends with the process that holds it together cannot outlive the keeper.
+        self.place.leaf(&spawn.name, false, |leaf| self.leaves.contains_key(leaf)).map_err(fail)
     }
 
     /// Which children are daemons, for they are in no scope.
@@ -158,15 +178,15 @@ impl Cgroups {
             return Err(no_scope(&error, spawn.name.clone()));
         }
         self.tools.check_room().map_err(|error| no_scope(&error, spawn.name.clone()))?;
-        let pipes = matches!(spawn.stdio, Stdio::Capture).then(Pipes::new).transpose();
+        let pipes = matches!(spawn.stdio, Stdio::Capture).then(|| Pipes::new(spawn.keep)).transpose();
         let pipes = pipes.map_err(|error| no_scope(&error, spawn.name.clone()))?;
         let group = self
             .place
-            .leaf(&spawn.name, |leaf| self.leaves.contains_key(leaf))
+            .leaf(&spawn.name, spawn.keep, |leaf| self.leaves.contains_key(leaf))
             .map_err(|error| no_scope(&error, spawn.name.clone()))?;
         kennel_sys::crash_point!("spawn.group-made");
         let directory = group.directory().to_owned();
-        let tag = self.tools.tags.next();
+        let tag = self.tools.tags.next(spawn.keep);
         let started = self.start_in(&group, spawn, pipes.as_ref(), tag);
         let (watch, child) = match started {
             Ok(started) => started,
@@ -181,17 +201,15 @@ impl Cgroups {
             self.watches.insert(watch, scope);
         }
         self.mains.insert(child.pid, scope);
-        if let Some(leaf) = directory.file_name() {
-            self.leaves.insert(leaf.into(), scope);
-        }
+        self.leaves.insert(group.path().to_owned(), scope);
         self.tags.insert(tag, scope);
         let identity = super::identity(child.pid, &child.pidfd);
         let live = Live {
             group,
             pid: child.pid,
-            main: child.pidfd,
-            main_exited: false,
+            main: Main::Child(child.pidfd),
             tag,
+            adopted: false,
             watch,
             kill_escaped: spawn.kill_escaped,
             escapes: Escapes::default(),
@@ -265,11 +283,11 @@ impl Cgroups {
                 live.group.signal(continue_);
                 self.signal_escaped(scope, continue_);
             }
-        } else {
+        } else if let Some(main) = live.main.fd() {
             // It may have ended, or run as another user; neither is news.
-            let _gone = pidfd::send_signal(&live.main, number);
+            let _gone = pidfd::send_signal(main, number);
             if then_continue {
-                let _gone = pidfd::send_signal(&live.main, continue_);
+                let _gone = pidfd::send_signal(main, continue_);
             }
         }
         if then_continue && live.killer.is_none() {
@@ -317,7 +335,7 @@ impl Cgroups {
         if main.is_some() {
             self.mains.remove(&pid);
             if let Some(live) = self.live.get_mut(&scope) {
-                live.main_exited = true;
+                live.main = Main::Ended;
             }
             out.push(Event::MainExited { scope, exit, usage: usage(&reaped) });
         } else {
@@ -329,7 +347,7 @@ impl Cgroups {
     pub(crate) fn ready(&mut self, token: u64) {
         if token == INOTIFY {
             self.read_inotify();
-        } else if let Some(scope) = scope_of(token) {
+        } else if let Some(scope) = adopt::main_of(token).or_else(|| scope_of(token)) {
             self.touched.push(scope);
         }
     }
@@ -351,23 +369,27 @@ impl Cgroups {
     pub(crate) fn due(&self) -> Option<Instant> {
         let live = self.live.values().filter_map(Live::due);
         let stale = self.stale.iter().map(|(_, killer)| killer.due());
-        live.chain(stale).chain(self.pace.due()).min()
+        let strays = self.strays.iter().filter_map(Stray::due);
+        live.chain(stale).chain(strays).chain(self.pace.due()).min()
     }
 
-    pub(crate) fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
+        self.end_strays(now, out);
         self.stale.retain_mut(|(group, killer)| killer.due() > now || killer.step(group, now) != Step::Empty);
         let due = self.live.iter().filter(|(_, live)| live.due().is_some_and(|due| due <= now));
         self.touched.extend(due.map(|(scope, _)| *scope));
     }
 
-    /// Who lives in the groups of an earlier keeper.
+    /// Who lives in the groups of an earlier keeper and is to end.
     pub(crate) fn leftovers(&self) -> Vec<u32> {
-        self.stale.iter().flat_map(|(group, _)| group.members()).collect()
+        let stale = self.stale.iter().flat_map(|(group, _)| group.members());
+        stale.chain(self.strays.iter().flat_map(Stray::ending)).collect()
     }
 
     /// What an earlier keeper left does not hold this one back: it stays for the next.
     pub(crate) fn is_empty(&self) -> bool {
-        self.live.is_empty() && self.mains.is_empty()
+        let waits = self.strays.iter().any(Stray::is_waited_for);
+        self.live.is_empty() && self.mains.is_empty() && !waits
     }
 
     pub(crate) fn remove(&mut self) {
@@ -375,10 +397,26 @@ impl Cgroups {
     }
 }
 
+impl Main {
+    /// As long as it is there.
+    fn fd(&self) -> Option<&OwnedFd> {
+        match self {
+            Self::Child(fd) => Some(fd),
+            Self::Foreign(main) => Some(main.fd()),
+            Self::Ended => None,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self, Self::Ended)
+    }
+}
+
 impl Live {
     fn due(&self) -> Option<Instant> {
         let leaf = self.removed.or_else(|| self.killer.as_ref().map(Killer::due));
-        leaf.into_iter().chain(self.escapes.hunt.as_ref().map(Hunt::due)).min()
+        let main = if let Main::Foreign(main) = &self.main { main.due() } else { None };
+        leaf.into_iter().chain(main).chain(self.escapes.hunt.as_ref().map(Hunt::due)).min()
     }
 }
 

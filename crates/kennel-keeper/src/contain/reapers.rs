@@ -152,10 +152,10 @@ impl Reapers {
             return Err(fail(rustix::io::Errno::INVAL.into()));
         }
         self.tools.check_room().map_err(fail)?;
-        let pipes = matches!(spawn.stdio, Stdio::Capture).then(Pipes::new).transpose().map_err(fail)?;
+        let pipes = matches!(spawn.stdio, Stdio::Capture).then(|| Pipes::new(spawn.keep)).transpose().map_err(fail)?;
         let (ours, theirs) = packet::pair().map_err(fail)?;
         self.tools.watch(ours.as_fd(), token_of(scope), EventFlags::IN).map_err(fail)?;
-        let tag = self.tools.tags.next();
+        let tag = self.tools.tags.next(false);
         let newborn = if spawn.isolation.pid {
             match fork_init(init::namespaces(spawn.isolation)).map_err(|error| init::refused(&error))? {
                 Born::Parent(pid) => return Ok((ours, pipes, pid)),

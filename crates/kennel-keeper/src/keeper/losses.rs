@@ -28,7 +28,7 @@ impl Keeper {
         // Goodbye may be the last thing that it said.
         while let Ok(Incoming::Message(bytes, fds)) = daemon.channel.receive() {
             if let Ok(Request::Bye) = codec::decode_request(&bytes, fds) {
-                self.leave(out);
+                self.say_goodbye(out);
             }
         }
         let exit = reaped.map(|reaped| reaped.exit);
@@ -70,7 +70,14 @@ impl Keeper {
         }
     }
 
-    /// Nothing is started any more, and everything is ended.
+    /// The daemon ends everything on purpose.
+    pub(super) fn say_goodbye(&mut self, out: &mut Vec<Event>) {
+        self.said_goodbye = true;
+        self.contain.kill_strays();
+        self.leave(out);
+    }
+
+    /// Nothing is started any more, and everything is ended that this keeper has.
     pub(super) fn leave(&mut self, out: &mut Vec<Event>) {
         self.leaving = Some(Instant::now());
         self.next_start = None;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
-use crate::proto::{Event, Exit, Identity, Known, Place, ScopeId, Spawn, Started};
+use crate::proto::{Adopt, Event, Exit, Identity, Known, Place, ScopeId, Spawn, Started};
 
 /// How much output a pipe takes while there is no daemon, bytes: what an ordinary user may ask for by default.
 const PIPE: usize = 1 << 20;
@@ -17,9 +17,17 @@ struct Record {
     name: String,
     keep: bool,
     note: Vec<u8>,
-    /// None as long as the start is under way.
-    run: Option<Run>,
+    stage: Stage,
     ending: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The start is under way.
+    Starting,
+    /// It is to be taken over, with this main process.
+    Adopting(Identity),
+    Running(Run),
 }
 
 #[derive(Debug)]
@@ -35,8 +43,17 @@ impl Records {
     /// A start was asked for. A number that is in use keeps its record: that start fails.
     pub(super) fn begin(&mut self, spawn: &Spawn) {
         let Spawn { name, keep, note, .. } = spawn;
-        let record = || Record { name: name.clone(), keep: *keep, note: note.clone(), run: None, ending: false };
+        let record =
+            || Record { name: name.clone(), keep: *keep, note: note.clone(), stage: Stage::Starting, ending: false };
         self.0.entry(spawn.scope).or_insert_with(record);
+    }
+
+    /// A scope is to be taken over. A number that is in use keeps its record: that is refused.
+    pub(super) fn begin_adoption(&mut self, adopt: &Adopt) {
+        let Adopt { leaf, note, .. } = adopt;
+        let stage = || Stage::Adopting(adopt.process);
+        let record = || Record { name: leaf.clone(), keep: true, note: note.clone(), stage: stage(), ending: false };
+        self.0.entry(adopt.scope).or_insert_with(record);
     }
 
     /// A kill was asked for.
@@ -53,13 +70,13 @@ impl Records {
 
     /// What is not empty, or still being started, and is to outlive the daemon.
     pub(super) fn kept(&self) -> BTreeSet<ScopeId> {
-        let lives = |record: &Record| record.run.as_ref().is_none_or(|run| !run.empty);
+        let lives = |record: &Record| record.run().is_none_or(|run| !run.empty);
         self.0.iter().filter(|(_, record)| record.keep && lives(record)).map(|(scope, _)| *scope).collect()
     }
 
     /// Makes room for output while nobody reads it. A pipe that may not be larger stays as it is.
     pub(super) fn enlarge_pipes(&self) {
-        let running = self.0.values().filter_map(|record| record.run.as_ref()).filter(|run| !run.empty);
+        let running = self.0.values().filter_map(Record::run).filter(|run| !run.empty);
         for pipe in running.flat_map(|run| run.pipes.iter().flatten()) {
             if rustix::pipe::fcntl_getpipe_size(pipe).is_ok_and(|size| size < PIPE) {
                 let _refused = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);
@@ -77,13 +94,25 @@ impl Records {
         match event {
             Event::Spawned { scope, identity, place, pipes, .. } => {
                 if let Some(record) = self.0.get_mut(&scope) {
-                    record.run = Some(Run { identity, place, pipes, exit: None, empty: false });
+                    record.stage = Stage::Running(Run { identity, place, pipes, exit: None, empty: false });
                 }
                 kennel_sys::crash_point!("spawn.recorded");
             }
             Event::SpawnFailed { scope, .. } => {
                 // Not that of another start with the same number, which is what failed this one.
-                if self.0.get(&scope).is_some_and(|record| record.run.is_none()) {
+                if self.0.get(&scope).is_some_and(|record| matches!(record.stage, Stage::Starting)) {
+                    self.0.remove(&scope);
+                }
+            }
+            Event::Adopted { scope, place, pipes, .. } => {
+                if let Some(record) = self.0.get_mut(&scope)
+                    && let Stage::Adopting(identity) = record.stage
+                {
+                    record.stage = Stage::Running(Run { identity, place, pipes, exit: None, empty: false });
+                }
+            }
+            Event::AdoptRefused { scope, .. } => {
+                if self.0.get(&scope).is_some_and(|record| matches!(record.stage, Stage::Adopting(_))) {
                     self.0.remove(&scope);
                 }
             }
@@ -105,8 +134,6 @@ impl Records {
             | Event::Stuck { .. }
             | Event::Stage { .. }
             | Event::Escaped { .. }
-            | Event::Adopted { .. }
-            | Event::AdoptRefused { .. }
             | Event::Strays { .. }
             | Event::StrayEnded { .. }
             | Event::Successor(_)
@@ -121,13 +148,23 @@ impl Records {
     }
 
     fn run_mut(&mut self, scope: ScopeId) -> Option<&mut Run> {
-        self.0.get_mut(&scope)?.run.as_mut()
+        match &mut self.0.get_mut(&scope)?.stage {
+            Stage::Running(run) => Some(run),
+            Stage::Starting | Stage::Adopting(_) => None,
+        }
     }
 }
 
 impl Record {
+    fn run(&self) -> Option<&Run> {
+        match &self.stage {
+            Stage::Running(run) => Some(run),
+            Stage::Starting | Stage::Adopting(_) => None,
+        }
+    }
+
     fn known(&self, scope: ScopeId) -> Known {
-        let started = self.run.as_ref().map(|run| Started {
+        let started = self.run().map(|run| Started {
             identity: run.identity,
             place: Some(run.place.clone()),
             pipes: run.pipes.as_ref().and_then(cloned),

@@ -8,7 +8,7 @@ use crate::channel::Incoming;
 use crate::codec;
 use crate::contain;
 use crate::daemon::Daemon;
-use crate::proto::{AdoptError, Backend, Event, Request, VERSION};
+use crate::proto::{Event, Request, VERSION};
 use crate::start::note;
 use crate::tag::Leftovers;
 use std::collections::BTreeSet;
@@ -107,18 +107,12 @@ impl Keeper {
             Request::Forget { scope } => self.records.forget(scope),
             Request::Hold { name, fd } => drop(self.held.insert(name, fd)),
             Request::Release { name } => drop(self.held.remove(&name)),
-            Request::Adopt(adopt) => {
-                let error = match self.contain.backend() {
-                    Backend::Cgroup { .. } => AdoptError::Gone,
-                    Backend::Reaper { .. } => AdoptError::NoCgroups,
-                };
-                out.push(Event::AdoptRefused { scope: adopt.scope, error });
-            }
+            Request::Adopt(adopt) => self.adopt(&adopt, out),
             Request::Settled => {
                 self.settled();
-                out.push(Event::Strays { strays: Vec::new() });
+                out.push(Event::Strays { strays: self.strays() });
             }
-            Request::KillStray { leaf } => out.push(Event::StrayEnded { leaf }),
+            Request::KillStray { leaf } => self.kill_stray(leaf, out),
             Request::Succeed { program } => self.succeed(program.as_ref()),
             Request::HandOver => {
                 // The last that the old daemon is told, and part of what the new one is welcomed with.
@@ -132,7 +126,7 @@ impl Keeper {
                 out.push(Event::Executed { version: VERSION, refused });
             }
             Request::Bye => {
-                self.leave(out);
+                self.say_goodbye(out);
                 self.leaving = Some(Instant::now() + GOODBYE);
                 kennel_sys::crash_point!("end.bye-heard");
             }
@@ -141,7 +135,8 @@ impl Keeper {
 
     /// Says who is left of an earlier keeper, if that has changed.
     pub(super) fn tell_leftovers(&mut self, out: &mut Vec<Event>) {
-        let hunted = self.leftovers.iter().flat_map(Leftovers::left);
+        let strays = self.hunted.iter().map(|(_, hunt)| hunt);
+        let hunted = self.leftovers.iter().chain(strays).flat_map(Leftovers::left);
         let left: BTreeSet<u32> = hunted.chain(self.contain.leftovers()).collect();
         if left != self.told_left {
             let pids: Vec<u32> = left.iter().copied().collect();

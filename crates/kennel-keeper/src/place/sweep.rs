@@ -8,22 +8,24 @@ use std::time::Duration;
 
 use kennel_sys::cgroup::{self, Group, Killer};
 
-use super::{PARENTS, Place};
+use super::{PARENTS, Parent, Place};
 use crate::start::note;
 
 /// How long the start waits for what an earlier keeper left.
 const SWEEP: Duration = Duration::from_secs(5);
 
 impl Place {
-    /// Empties what an earlier keeper left; answers with what would not go.
-    pub(crate) fn sweep(&self) -> Vec<Group> {
+    /// Empties what an earlier keeper left; answers with what would not go, and with what it was to keep.
+    pub(crate) fn sweep(&mut self) -> (Vec<Group>, Vec<Group>) {
         let name = |root: &Path| unnumbered(root.file_name().unwrap_or_default()).to_owned();
         // With a number or below another parent.
         let others = self.abandoned(|root| name(root) == name(&self.root));
-        let mut left = leaves(&self.scopes, &self.scopes_path);
+        let mut left = leaves(&self.scopes);
+        let mut kept = leaves(&self.kept);
         for (root, _lock) in &others {
-            let inside = self.beside(root);
-            left.extend(leaves(&root.join("svc"), &inside.join("svc")));
+            let there = Parent { directory: root.clone(), path: self.beside(root) };
+            left.extend(leaves(&there.child("svc")));
+            kept.extend(leaves(&there.child("keep")));
         }
         // All at once first, so that they die side by side.
         for group in &left {
@@ -33,12 +35,18 @@ impl Place {
             note!("emptying {} scopes below {}, left by an earlier keeper", left.len(), self.root.display());
         }
         left.retain(|group| !Killer::run(group, SWEEP));
-        for (root, _lock) in &others {
-            // What is still in use stays, for the sweep of the next keeper.
-            let _used = cgroup::remove_tree(root);
+        // An empty one is nobody's to adopt any more.
+        kept.retain(|group| group.populated().unwrap_or(true) || group.remove().is_err());
+        for (root, lock) in others {
+            // What is still in use stays, for the sweep of the next keeper; what is kept there is held.
+            let _used = cgroup::remove_tree(&root);
+            let parent = Parent { directory: root.join("keep"), path: self.beside(&root).join("keep") };
+            if kept.iter().any(|group| group.directory().starts_with(&parent.directory)) {
+                self.others.push((parent, lock));
+            }
         }
         self.remove_empty();
-        left
+        (left, kept)
     }
 
     /// Removes what lost kennels of any name have left and nobody is in: a kennel that ran in a service and was ended
@@ -68,17 +76,17 @@ impl Place {
 
     /// How `/proc/PID/cgroup` shows another root below the same base.
     fn beside(&self, root: &Path) -> PathBuf {
-        let path = self.scopes_path.ancestors().nth(3).unwrap_or(&self.scopes_path);
+        let path = self.scopes.path.ancestors().nth(3).unwrap_or(&self.scopes.path);
         let base = self.root.ancestors().nth(2).unwrap_or(&self.root);
         path.join(root.strip_prefix(base).unwrap_or(root))
     }
 }
 
-fn leaves(scopes: &Path, scopes_path: &Path) -> Vec<Group> {
-    let entries = fs::read_dir(scopes).into_iter().flatten().flatten();
+fn leaves(parent: &Parent) -> Vec<Group> {
+    let entries = fs::read_dir(&parent.directory).into_iter().flatten().flatten();
     entries
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .filter_map(|entry| Group::open(entry.path(), scopes_path.join(entry.file_name())).ok())
+        .filter_map(|entry| Group::open(entry.path(), parent.path.join(entry.file_name())).ok())
         .collect()
 }
 

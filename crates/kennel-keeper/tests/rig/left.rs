@@ -67,7 +67,7 @@ impl Rig {
     /// Groups of this keeper and of the one inside, wherever they are, but for what was given to it, and for those of
     /// a namesake that lives.
     fn cgroups(&self) -> Vec<PathBuf> {
-        let given = self.delegation.as_ref().map(Delegation::path);
+        let given = self.delegation.as_deref().map(Delegation::path);
         let is_ours =
             |name: &str| name.strip_prefix(&self.name).is_some_and(|rest| !rest.starts_with(char::is_numeric));
         let mut found = Vec::new();

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ pub struct Rig {
     /// What every plan asks for.
     pub isolation: Isolation,
     pub seen: Seen,
-    delegation: Option<Delegation>,
+    delegation: Option<Rc<Delegation>>,
 }
 
 impl Rig {
@@ -98,7 +99,7 @@ impl Rig {
         let mark = 300_000 + u64::from(std::process::id()) % 10_000 * 40 + NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let root = before.map_or(dir.path(), |before| before.dir.path()).to_owned();
+        let root = before.map_or(dir.path(), |before| before.root.as_path()).to_owned();
         let harness = root.join("keeper-harness");
         if before.is_none() {
             for path in ["s", "r"] {
@@ -115,8 +116,11 @@ impl Rig {
                 std::os::unix::fs::chown(root.join(path), Some(ORDINARY), Some(ORDINARY)).unwrap();
             }
         }
-        let delegation = (world == World::Delegated && before.is_none()).then(|| Delegation::new(&name));
-        let (keeper, line) = launch(world, &root, &name, mark, delegation.as_ref(), fence);
+        let delegation = match before {
+            Some(before) => before.delegation.clone(),
+            None => (world == World::Delegated).then(|| Rc::new(Delegation::new(&name))),
+        };
+        let (keeper, line) = launch(world, &root, &name, mark, delegation.as_deref(), fence);
         let log = || std::fs::read_to_string(root.join("s/kennel.log")).unwrap_or_default();
         assert_eq!(line, "ready\n", "{}", log());
         let Peer { link, leash, pid: daemon, manner } = meet(&listener);
@@ -147,7 +151,7 @@ impl Rig {
 
     /// Starts a second keeper on the same directories; what it answers.
     pub fn rival(&self) -> String {
-        let (child, line) = launch(self.world, &self.root, &self.name, self.mark, self.delegation.as_ref(), None);
+        let (child, line) = launch(self.world, &self.root, &self.name, self.mark, self.delegation.as_deref(), None);
         let reaped = wait::reap(child.pid, true).unwrap().unwrap();
         assert_eq!(reaped.exit, wait::Exit::Code(0));
         line

@@ -45,10 +45,10 @@ pub struct Seen {
 
 impl Rig {
     /// Reads events until `done` says that enough is known.
-    pub fn until<T>(&mut self, what: &str, mut done: impl FnMut(&Seen) -> Option<T>) -> T {
+    pub fn until<T>(&mut self, what: &str, mut done: impl FnMut(&mut Seen) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(value) = done(&self.seen) {
+            if let Some(value) = done(&mut self.seen) {
                 return value;
             }
             assert!(Instant::now() < deadline, "no {what}: {}", self.log());

@@ -13,7 +13,7 @@ use kennel_sys::cgroup::{self, survivors};
 use kennel_sys::proc;
 use kennel_sys::tag::Tag;
 
-use super::{Cgroups, Live, stuck};
+use super::{Cgroups, Live, Main, stuck};
 use crate::hunt::{self, Hunt, Pass, Quarry};
 use crate::proto::{Event, ScopeId};
 
@@ -80,6 +80,11 @@ impl Cgroups {
         self.live.get(&scope).is_some_and(|live| live.escapes.hunt.is_some())
     }
 
+    /// Whether a tag is that of a scope that lives.
+    pub(crate) fn holds_tag(&self, tag: Tag) -> bool {
+        self.tags.contains_key(&tag)
+    }
+
     /// The scope whose tag a process carries, if it lives.
     pub(super) fn scope_of_tag(&self, pid: u32) -> Option<ScopeId> {
         self.tags.get(&Tag::of(pid)?).copied()
@@ -90,7 +95,14 @@ impl Cgroups {
         let Some(live) = self.live.get_mut(&scope) else { return false };
         let main = live.main_has_left().then_some(live.pid);
         let roots: Vec<u32> = children.of(scope).chain(main).collect();
-        let members = if roots.is_empty() { Vec::new() } else { hunt::living(&roots) };
+        let tag = live.tag;
+        let by_tag = |found: Tag| found == tag;
+        let members = match live.adopted {
+            // Those do not become our children, so only their mark tells whose they are.
+            true => hunt::living_outside(&Quarry::Tagged(&by_tag), &live.group),
+            false if roots.is_empty() => Vec::new(),
+            false => hunt::living(&roots),
+        };
         if members.is_empty() {
             live.escapes.hunt = None;
             return false;
@@ -103,7 +115,8 @@ impl Cgroups {
         if live.kill_escaped || live.killer.is_some() || live.removed.is_some() {
             let hunt = live.escapes.hunt.get_or_insert_with(|| Hunt::new(Instant::now()));
             if hunt.due() <= Instant::now()
-                && let Pass::Stuck(pids) = hunt.pass_on(&Quarry::From(&roots))
+                && let Pass::Stuck(pids) =
+                    hunt.pass_on(&if live.adopted { Quarry::Tagged(&by_tag) } else { Quarry::From(&roots) })
             {
                 out.push(stuck(scope, &pids));
             }
@@ -125,7 +138,13 @@ impl Live {
     /// Whether the main process, which is not reaped, is in another cgroup. One that is just ending still has its
     /// own.
     pub(super) fn main_has_left(&self) -> bool {
-        !self.main_exited && cgroup::of_process(self.pid).is_some_and(|path| !self.group.covers(&path))
+        // While it is not reaped its number is its own.
+        let is_there = match &self.main {
+            Main::Child(_) => true,
+            Main::Foreign(main) => !main.has_exited(),
+            Main::Ended => false,
+        };
+        is_there && cgroup::of_process(self.pid).is_some_and(|path| !self.group.covers(&path))
     }
 }
 

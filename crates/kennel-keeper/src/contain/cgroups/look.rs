@@ -1,6 +1,5 @@
 //! Finding out what has become of a scope: whether its leaf is empty, who is left outside of it, whether all is reaped.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kennel_sys::cgroup::{Killer, Step};
@@ -102,6 +101,7 @@ impl Cgroups {
 
     /// Looks at one leaf; it is removed once nobody lives in it and below.
     fn at_leaf(&mut self, scope: ScopeId, now: Instant, out: &mut Vec<Event>) -> Leaf {
+        self.ask_foreign(scope, now, out);
         let Some(live) = self.live.get_mut(&scope) else { return Leaf::Lives };
         if live.removed.is_some() {
             return Leaf::Removed;
@@ -142,11 +142,11 @@ impl Cgroups {
     fn settle(&mut self, scope: ScopeId, children: &Children, now: Instant, out: &mut Vec<Event>) {
         let chased = self.chase(scope, children, out);
         let Some(live) = self.live.get_mut(&scope) else { return };
-        let Some(leaf) = live.group.directory().file_name().map(PathBuf::from) else { return };
+        let leaf = live.group.path().to_owned();
         // A process leaves its cgroup before it can be reaped, and the end of a scope is told after the end of its
         // last process.
         let mut waiting: Vec<u32> = children.of_leaf(&leaf).chain(children.of(scope)).collect();
-        waiting.extend((!live.main_exited).then_some(live.pid));
+        waiting.extend((!live.main.has_ended()).then_some(live.pid));
         if waiting.is_empty() {
             if let Some(live) = self.live.remove(&scope) {
                 self.unwatch(&live.watch);
