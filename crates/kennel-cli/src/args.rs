@@ -133,6 +133,14 @@ pub(crate) enum Command {
     Exec(Exec),
     /// Show what happened
     Events(Events),
+    /// Have another daemon take over while every service runs on
+    #[command(subcommand)]
+    Daemon(DaemonCommand),
+    /// Have a daemon of another kennel binary take over while every service runs on
+    #[command(
+        after_help = "If the new one does not come up, the old one goes on: nothing is stopped and nothing is lost."
+    )]
+    Upgrade(Upgrade),
     /// Show what kennel can promise on this machine, and what is wrong on it
     #[command(after_help = "Exit code 1 if something is wrong that kennel's promises depend on: it stands first.")]
     Doctor,
@@ -358,6 +366,21 @@ pub(crate) struct Init {
     /// Replace an existing file
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// `kennel daemon`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DaemonCommand {
+    /// Replace the daemon by a new one of the same binary
+    Restart,
+}
+
+/// `kennel upgrade`
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    /// The binary to change to [default: the one that runs this command]
+    #[arg(long, value_name = "BINARY")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// `kennel completions`

@@ -199,7 +199,9 @@ fn of_problem(code: Code) -> u8 {
         Code::ContainmentTooWeak => exit_codes::CONTAINMENT,
         Code::BadRequest => exit_codes::USAGE,
         Code::Conflict | Code::NotFound | Code::NotExecutable | Code::SpawnFailed => exit_codes::FAILED,
-        Code::ShuttingDown | Code::Forbidden | Code::Internal => exit_codes::DAEMON,
+        Code::ShuttingDown | Code::HandedOver | Code::HandoverFailed | Code::Forbidden | Code::Internal => {
+            exit_codes::DAEMON
+        }
     }
 }
 

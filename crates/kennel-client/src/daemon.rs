@@ -2,6 +2,7 @@
 
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::Method;
 use kennel_sys::home::Home;
@@ -10,12 +11,17 @@ use kennel_wire::{
     OrphanStopRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
 };
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::http::{self, encode};
+use crate::succession::{CHANGES_WITHIN, is_handed_over};
 use crate::{CallError, Lease, Lines};
 
 /// As the `since` of [`Daemon::events`]: no event from the past, only those from now on.
 pub const FROM_NOW: u64 = u64::MAX;
+
+/// Pause before a request is sent again to a daemon that is being replaced.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// A daemon that has answered. Clones speak to the same one; each request has a connection of its own.
 #[derive(Debug, Clone)]
@@ -83,7 +89,16 @@ impl Daemon {
         target: &str,
         body: Vec<u8>,
     ) -> Result<T, CallError> {
-        http::call(&self.home.api_socket(), method, target, body).await
+        let begin = Instant::now();
+        loop {
+            match http::call(&self.home.api_socket(), method.clone(), target, body.clone()).await {
+                // What it had begun goes on in the other one, and what is asked is the same.
+                Err(error) if is_handed_over(&error) && begin.elapsed() < CHANGES_WITHIN => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// What it says about itself now.

@@ -10,6 +10,7 @@ mod http;
 mod run;
 mod start;
 mod stream;
+mod succession;
 
 pub use connect::ANSWER_WITHIN;
 pub use daemon::{Daemon, FROM_NOW, LogQuery};

@@ -77,6 +77,7 @@ fn render_service(service: &Service) -> Value {
         "on_daemon_loss",
         match service.on_daemon_loss {
             OnDaemonLoss::Stop => json!("stop"),
+            OnDaemonLoss::Keep => json!("keep"),
         },
     );
     put(

@@ -15,7 +15,7 @@ use crate::depends::{self, Edge};
 use crate::diagnostic::{Report, Span};
 use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
-use crate::tree::{Entry, Node};
+use crate::tree::Entry;
 use crate::{address, duration, environment, hints, isolation, path, privileges, probe, restart, stop, who};
 
 /// Keys of a service.
@@ -144,7 +144,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         user,
         group,
         umask: who::umask(&fields),
-        on_daemon_loss: on_daemon_loss(&fields),
+        on_daemon_loss: on_daemon_loss(&fields).unwrap_or_default(),
         on_escape: on_escape(&fields).unwrap_or_default(),
         isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),
@@ -228,19 +228,10 @@ fn restart(fields: &Fields<'_>) -> (Option<RestartMode>, RestartPolicy) {
     (mode.map(|(mode, _)| mode), policy.unwrap_or_default())
 }
 
-fn on_daemon_loss(fields: &Fields<'_>) -> OnDaemonLoss {
-    if let Some(entry) = fields.get("on_daemon_loss") {
-        let node: &Node = &entry.value;
-        if node.as_str() == Some("keep") {
-            let message = "`on_daemon_loss: keep` is not supported yet";
-            let help = "leave it out: a service ends when the daemon is lost";
-            fields.report.error_help(node.span, "not_supported", message, help);
-        } else {
-            let words = [("stop", OnDaemonLoss::Stop)];
-            crate::reader::choice(fields.report, node, "`on_daemon_loss`", &words);
-        }
-    }
-    OnDaemonLoss::Stop
+fn on_daemon_loss(fields: &Fields<'_>) -> Option<OnDaemonLoss> {
+    let words = [("stop", OnDaemonLoss::Stop), ("keep", OnDaemonLoss::Keep)];
+    fields
+        .read("on_daemon_loss", |report, entry| crate::reader::choice(report, &entry.value, "`on_daemon_loss`", &words))
 }
 
 fn on_escape(fields: &Fields<'_>) -> Option<OnEscape> {

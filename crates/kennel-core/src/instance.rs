@@ -15,6 +15,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Exit, StopStage};
 
 /// How long stragglers may take to leave by themselves after the main process ended, before the stop sequence
@@ -36,7 +38,7 @@ pub struct Policy {
 }
 
 /// Where a run is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// The spawn is under way; a stop asked for meanwhile waits for its answer.
     Starting {
@@ -55,7 +57,7 @@ pub enum State {
 }
 
 /// What the probe says of a running instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Health {
     /// Nothing yet.
     Starting,
@@ -66,7 +68,7 @@ pub enum Health {
 }
 
 /// A stop under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopping {
     /// Why it began.
     pub reason: Reason,
@@ -81,7 +83,7 @@ pub struct Stopping {
 }
 
 /// How far a stop is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// The main process ended by itself; stragglers may leave by themselves for [`SETTLE`].
     Settle,
@@ -92,7 +94,7 @@ pub enum Stage {
 }
 
 /// Why a stop began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// Somebody asked.
     Requested,
@@ -104,6 +106,8 @@ pub enum Reason {
     MainExited,
     /// It was not ready in time.
     StartTimeout,
+    /// The daemon was lost.
+    DaemonLost,
     /// The keeper was lost.
     KeeperLost,
     /// The client that held it went away.
@@ -111,7 +115,7 @@ pub enum Reason {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// Nothing was started.
     NotSpawned {
@@ -232,6 +236,31 @@ pub fn step(policy: &Policy, state: State, event: Event) -> (State, Vec<Action>)
         State::Stopping(stopping) => while_stopping(policy, stopping, event),
         // Late timers, probes and repeated requests are normal.
         down @ State::Down(_) => (down, vec![]),
+    }
+}
+
+/// What another daemon has to do for a run that it takes over in this state: nothing is assumed to be armed, probed or
+/// known to have been done. A stage of a stop is done again, since nobody can tell whether its signal was sent.
+#[must_use]
+pub fn resume(policy: &Policy, state: &State) -> Vec<Action> {
+    match state {
+        State::Starting { .. } | State::Down(_) => vec![],
+        State::Running { health: Health::Starting } if policy.probed => {
+            vec![Action::StartProbe, Action::Arm(Timer::Start, policy.start_timeout)]
+        }
+        State::Running { .. } if policy.probed => vec![Action::StartProbe],
+        State::Running { .. } => vec![],
+        State::Stopping(stopping) => match stopping.stage {
+            // Only the exit is missing.
+            stage if stopping.empty => vec![Action::Arm(Timer::Stage(stage), KILL_AGAIN)],
+            Stage::Settle => vec![Action::Arm(Timer::Stage(Stage::Settle), SETTLE)],
+            Stage::Step(index) => match policy.stop.get(index) {
+                Some(stage) => vec![Action::Step(index), Action::Arm(Timer::Stage(stopping.stage), stage.wait)],
+                // Of a definition that had more stages: at once the next thing after the last.
+                None => vec![Action::Arm(Timer::Stage(stopping.stage), Duration::ZERO)],
+            },
+            Stage::Kill => vec![Action::Kill, Action::Arm(Timer::Stage(Stage::Kill), KILL_AGAIN)],
+        },
     }
 }
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything one configuration file declares, resolved: no variables, aliases or relative paths are left.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Project {
     /// Shown to people: the directory's name unless the file sets `name`.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct Project {
 }
 
 /// The least containment that a project accepts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequireContainment {
     /// The best that the machine gives.
@@ -32,7 +32,7 @@ pub enum RequireContainment {
 }
 
 /// One declared service. It does not run; its instances do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Program and arguments, never empty. A shell is already spelled out here.
     pub command: Vec<String>,
@@ -81,7 +81,7 @@ pub struct Service {
 }
 
 /// One edge of the dependency graph.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependency {
     /// Name of the service that is waited for.
     pub service: String,
@@ -90,7 +90,7 @@ pub struct Dependency {
 }
 
 /// What a dependant waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// Every instance was executed.
@@ -104,7 +104,7 @@ pub enum Condition {
 }
 
 /// Whether an ended instance is followed by another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartMode {
     /// Never.
@@ -118,7 +118,7 @@ pub enum RestartMode {
 }
 
 /// Pace and limit of restarts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestartPolicy {
     /// Before the first restart; zero is allowed.
     pub delay: Duration,
@@ -151,7 +151,7 @@ impl Default for RestartPolicy {
 }
 
 /// A readiness probe with its pace.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// What is asked.
     pub kind: ProbeKind,
@@ -170,7 +170,7 @@ pub struct Probe {
 }
 
 /// What a readiness probe asks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeKind {
     /// This command, run in a scope of its own, ends with 0.
@@ -200,7 +200,7 @@ pub enum ProbeKind {
 }
 
 /// One stage of a stop: do something, then wait for the scope to empty.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopStage {
     /// What is done.
     pub step: StopStep,
@@ -209,7 +209,7 @@ pub struct StopStage {
 }
 
 /// What a stop stage does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopStep {
     /// Sends a signal, by its Linux number.
@@ -224,7 +224,7 @@ pub enum StopStep {
 }
 
 /// Who gets a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Every process of the scope.
@@ -234,15 +234,18 @@ pub enum Target {
 }
 
 /// What happens to a service when the daemon is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDaemonLoss {
     /// Its scope is killed at once.
+    #[default]
     Stop,
+    /// It runs on, its output and its end are kept by the keeper, and the next daemon takes it over.
+    Keep,
 }
 
 /// What happens to a process that moved itself out of its scope's cgroup, which only root and a delegated user can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnEscape {
     /// It is reported and killed as soon as it is found, at the latest when its scope is emptied.
@@ -253,7 +256,7 @@ pub enum OnEscape {
 }
 
 /// Which parts of the system a service has for itself. All false: none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Isolation {
     /// A PID namespace: the kernel ends all of it together with its first process, and that with kennel.
     pub pid: bool,
@@ -266,7 +269,7 @@ pub struct Isolation {
 }
 
 /// Rights, limits and priorities of a service's processes; the default changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Privileges {
     /// Executing setuid files and files with capabilities gains nothing.
     pub no_new_privileges: bool,
@@ -309,7 +312,7 @@ pub const RESOURCE_LIMITS: [&str; 16] = [
 ];
 
 /// One resource limit; none: unlimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceLimit {
     /// What holds; the process may raise it up to `hard`.
     pub soft: Option<u64>,
@@ -318,7 +321,7 @@ pub struct ResourceLimit {
 }
 
 /// I/O priority, see `ioprio_set(2)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IoPriority {
     /// Before all others; level 0 (first) to 7.
@@ -330,7 +333,7 @@ pub enum IoPriority {
 }
 
 /// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// It called exit with this code.

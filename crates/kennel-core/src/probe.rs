@@ -27,6 +27,12 @@ impl Counter {
         }
     }
 
+    /// As [`Counter::new`], for a probe that has given a verdict before.
+    #[must_use]
+    pub fn resumed(passes_needed: u32, failures_needed: u32, ready: bool) -> Self {
+        Self { verdict: Some(ready), ..Self::new(passes_needed, failures_needed) }
+    }
+
     /// Takes one answer; `Some(ready)` if the verdict changes with it. Before the first pass there is nothing to
     /// lose, so failures give no verdict until then.
     pub fn answer(&mut self, passed: bool) -> Option<bool> {

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{RestartMode, RestartPolicy};
 
-/// What is remembered of a service's restarts. Times are monotonic, since an arbitrary zero.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is remembered of a service's restarts. Times are monotonic, since a zero that stays for one boot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// When each restart within the window was decided, oldest first.
     recent: VecDeque<Duration>,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::instance::{End, Reason};
 use crate::model::{Exit, RestartMode, RestartPolicy};
 use crate::restart::{Decision, History};
@@ -21,7 +23,7 @@ pub struct Policy {
 }
 
 /// Where a slot is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Nothing runs and nothing will by itself.
     Rest(Rest),
@@ -37,7 +39,7 @@ pub enum State {
 }
 
 /// What follows the end of an active instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Then {
     /// The restart policy decides.
     Decide,
@@ -45,10 +47,12 @@ pub enum Then {
     Rest,
     /// Another run: asked for while the stop was under way.
     Again,
+    /// Nothing: it ends with the daemon that was lost.
+    Lost,
 }
 
 /// Why nothing runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rest {
     /// Never started, or stopped on request.
     Stopped,
@@ -61,7 +65,7 @@ pub enum Rest {
 }
 
 /// What went wrong, in words for people by `Display`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// The main process ended.
     Exited(Exit),
@@ -82,6 +86,8 @@ pub enum Failure {
         /// The last failure.
         last: Box<Failure>,
     },
+    /// It was ended because the daemon was lost.
+    DaemonLost,
     /// The keeper was lost with everything that it held.
     KeeperLost,
 }
@@ -97,6 +103,7 @@ impl fmt::Display for Failure {
             Self::TooManyRestarts { restarts, window, last } => {
                 write!(f, "{last}, after {restarts} restarts within {window:?}")
             }
+            Self::DaemonLost => f.write_str("stopped because the daemon was lost; `kennel up` starts it again"),
             Self::KeeperLost => f.write_str("the keeper was lost"),
         }
     }
@@ -148,6 +155,8 @@ pub enum Event {
     },
     /// The pause before a restart is over.
     BackoffElapsed,
+    /// It is taken over from a lost daemon, and is not one of those that outlive it.
+    DaemonLost,
 }
 
 /// What the driver is to do.
@@ -201,6 +210,16 @@ pub fn step(policy: &Policy, history: &mut History, state: State, event: Event) 
             State::Waiting => (State::Active { then: Then::Decide }, vec![Action::Begin]),
             other => (other, vec![]),
         },
+        Event::DaemonLost => match state {
+            State::Pending | State::Waiting => rest(Rest::Failed(Failure::DaemonLost)),
+            // Stopped on request before that.
+            State::Active { then: Then::Rest } => (state, vec![]),
+            State::Active { .. } => {
+                let stop = Action::StopInstance { reason: Reason::DaemonLost, limit: Some(Duration::ZERO) };
+                (State::Active { then: Then::Lost }, vec![stop])
+            }
+            resting @ State::Rest(_) => (resting, vec![]),
+        },
         Event::Ended { end, ran, now, random } => match state {
             State::Active { then } => ended(policy, history, then, end, ran, now, random),
             other => (other, vec![]),
@@ -215,7 +234,7 @@ fn start(history: &mut History, state: State) -> (State, Vec<Action>) {
             (State::Pending, vec![Action::CheckDependencies])
         }
         // A stop is under way: the new run begins when the old one is down.
-        State::Active { then: Then::Rest } => (State::Active { then: Then::Again }, vec![]),
+        State::Active { then: Then::Rest | Then::Lost } => (State::Active { then: Then::Again }, vec![]),
         running @ (State::Pending | State::Active { .. }) => (running, vec![]),
     }
 }
@@ -241,13 +260,14 @@ fn ended(
     match then {
         Then::Rest => return rest(Rest::Stopped),
         Then::Again => return (State::Pending, vec![Action::CheckDependencies]),
-        Then::Decide => {}
+        Then::Decide | Then::Lost => {}
     }
     let failure = match end {
         End::NotSpawned { error, transient: false, .. } => return rest(Rest::Failed(Failure::Spawn(error))),
         End::NotSpawned { error, transient: true, .. } => Some(Failure::Spawn(error)),
         End::Ran { reason: Reason::StartTimeout, .. } => Some(Failure::NotReady(policy.start_timeout)),
         End::Ran { reason: Reason::KeeperLost, .. } => return rest(Rest::Failed(Failure::KeeperLost)),
+        End::Ran { reason: Reason::DaemonLost, .. } => return rest(Rest::Failed(Failure::DaemonLost)),
         End::Ran { exit, .. } if exit.is_success(&policy.success_exit_codes) => None,
         End::Ran { exit, was_ready: false, .. } => Some(Failure::ExitedEarly(exit)),
         End::Ran { exit, .. } => Some(Failure::Exited(exit)),
@@ -257,6 +277,8 @@ fn ended(
             None => Rest::Completed,
             Some(failure) => Rest::Failed(failure),
         }),
+        // Nothing that ends with the daemon is started by the next one.
+        Decision::Again { .. } if then == Then::Lost => rest(Rest::Failed(Failure::DaemonLost)),
         Decision::Again { delay, attempt } => (State::Waiting, vec![Action::ArmBackoff { delay, attempt }]),
         Decision::GiveUp { restarts } => rest(Rest::GivenUp(Failure::TooManyRestarts {
             restarts,

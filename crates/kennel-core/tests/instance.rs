@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use kennel_core::instance::{Action, End, Event, Health, Policy, Reason, Stage, State, Timer, step};
+use kennel_core::instance::{Action, End, Event, Health, Policy, Reason, Stage, State, Timer, resume, step};
 use kennel_core::model::{Exit, StopStage, StopStep, Target, default_stop_sequence};
 use proptest::prelude::*;
 
@@ -115,6 +115,47 @@ proptest! {
             state = next;
         }
         prop_assert!(kills >= 2, "{kills} kills");
+    }
+
+    /// The same holds for another daemon that takes it over in any state, also when what it was told is told again.
+    // covers: B7
+    #[test]
+    fn a_stop_that_is_taken_over_reaches_the_kill_and_the_end(policy in policies(), events in life(), known in 0usize..40) {
+        let mut state = State::new();
+        let (mut spawned, mut facts) = (false, Vec::new());
+        for event in events.into_iter().take(known) {
+            spawned |= event == Event::Spawned;
+            if matches!(event, Event::MainExited(_) | Event::ScopeEmptied) {
+                facts.push(event.clone());
+            }
+            (state, _) = step(&policy, state, event);
+        }
+        if !spawned {
+            return Ok(());
+        }
+        let actions = resume(&policy, &state);
+        let mut armed = last_stage_timer(&actions);
+        let mut kills = actions.iter().filter(|action| **action == Action::Kill).count();
+        prop_assert_eq!(armed.is_some(), matches!(state, State::Stopping(_)));
+        // What the keeper says once more changes nothing.
+        let before = state.clone();
+        for fact in facts {
+            let actions;
+            (state, actions) = step(&policy, state, fact);
+            prop_assert!(actions.is_empty());
+        }
+        prop_assert_eq!(&state, &before);
+        if let State::Stopping(stopping) = &state {
+            let (was_empty, rounds) = (stopping.empty, policy.stop.len() + 3);
+            for _ in 0..rounds {
+                let timer = armed.expect("every waiting state has a timer");
+                let (next, actions) = step(&policy, state, Event::Elapsed(timer));
+                kills += actions.iter().filter(|action| **action == Action::Kill).count();
+                armed = last_stage_timer(&actions);
+                state = next;
+            }
+            prop_assert!(was_empty || kills >= 2, "{kills} kills");
+        }
     }
 
     /// Stages are entered in their order and never again; nothing follows the kill.

@@ -81,6 +81,7 @@ fn slot_events() -> impl Strategy<Value = Event> {
         1 => Just(Event::DependencyFailed("d".into())),
         4 => end.prop_map(|end| Event::Ended { end, ran: Duration::ZERO, now: Duration::ZERO, random: 0.5 }),
         3 => Just(Event::BackoffElapsed),
+        1 => Just(Event::DaemonLost),
     ]
 }
 
@@ -140,6 +141,32 @@ proptest! {
             state = next;
         }
         prop_assert!(matches!(state, State::Rest(_)));
+    }
+
+    /// What ends with the daemon is not begun again by the next one, whatever ends or elapses; only somebody who asks does that.
+    // covers: B7
+    #[test]
+    fn what_was_lost_with_the_daemon_waits_for_a_start(
+        policy in policies(),
+        before in proptest::collection::vec(slot_events(), 0..30),
+        exit in exits(),
+        by_itself in any::<bool>(),
+    ) {
+        let (mut state, mut history) = (State::Rest(Rest::Stopped), History::default());
+        for event in before {
+            (state, _) = step(&policy, &mut history, state, event);
+        }
+        let reason = if by_itself { Reason::MainExited } else { Reason::DaemonLost };
+        let end = End::Ran { exit, reason, was_ready: true };
+        let ended = Event::Ended { end, ran: Duration::ZERO, now: Duration::ZERO, random: 0.5 };
+        for event in [Event::DaemonLost, Event::BackoffElapsed, Event::DependenciesMet, ended, Event::BackoffElapsed] {
+            let (next, actions) = step(&policy, &mut history, state, event);
+            prop_assert!(!actions.contains(&Action::Begin));
+            state = next;
+        }
+        prop_assert!(matches!(state, State::Rest(_)));
+        let (state, _) = step(&policy, &mut history, state, Event::Start);
+        prop_assert_eq!(state, State::Pending);
     }
 
     /// The order has every service after all that it depends on, or the error's path is a real cycle.

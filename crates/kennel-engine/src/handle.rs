@@ -15,7 +15,7 @@ use kennel_wire::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::driver::{Input, Started};
+use crate::driver::{End, Input, Started};
 use crate::events::Events;
 use crate::logs::{Query, Reader, Recorder};
 
@@ -30,7 +30,7 @@ pub struct Handle {
     pub(crate) recorder: Recorder,
     pub(crate) logs_dir: Arc<PathBuf>,
     pub(crate) home: Arc<Home>,
-    pub(crate) finished: watch::Receiver<bool>,
+    pub(crate) finished: watch::Receiver<Option<End>>,
 }
 
 /// A configuration and what is to be started of it.
@@ -50,10 +50,20 @@ pub struct Up {
 
 impl Handle {
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Problem> {
-        let gone = || Problem::new(Code::ShuttingDown, "the daemon is shutting down");
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(make(reply)).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())
+        self.inbox.send(make(reply)).map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())
+    }
+
+    fn gone(&self) -> Problem {
+        match *self.finished.borrow() {
+            Some(End::HandedOver | End::Orphaned) => {
+                Problem::new(Code::HandedOver, "another daemon goes on; ask again")
+            }
+            Some(End::Said | End::WithoutKeeper) | None => {
+                Problem::new(Code::ShuttingDown, "the daemon is shutting down")
+            }
+        }
     }
 
     /// Loads a configuration and starts services; answers when each is ready, completed or failed.
@@ -236,7 +246,25 @@ impl Handle {
     /// Resolves when the engine has ended.
     pub async fn finished(&self) {
         let mut finished = self.finished.clone();
-        let _sender_gone = finished.wait_for(|finished| *finished).await;
+        let _sender_gone = finished.wait_for(Option::is_some).await;
+    }
+
+    /// Says that requests are answered from now on, so that a daemon before this one may go.
+    pub fn serving(&self) {
+        let _ended_already = self.inbox.send(Input::Serving);
+    }
+
+    /// Has the keeper keep a descriptor for the daemon after this one.
+    pub fn hold(&self, name: &str, fd: OwnedFd) {
+        let _ended_already = self.inbox.send(Input::Hold(name.to_owned(), fd));
+    }
+
+    /// Has another daemon take this one's place: of `program`, or of the keeper's own. Answers when it is about to.
+    ///
+    /// # Errors
+    /// `handover_failed`: nothing has changed. `conflict` while another is under way, `shutting_down`.
+    pub async fn succeed(&self, program: Option<OwnedFd>) -> Result<(), Problem> {
+        self.ask(|reply| Input::Succeed(program, reply)).await?
     }
 
     /// Adds the last lines that what failed has written since it was asked to start, now that they are in its file.

@@ -3,6 +3,7 @@
 //! Knows no HTTP server and no terminal. Speaks `kennel-wire`, so that what is recorded and what is published are
 //! one and the same form.
 
+mod clock;
 mod driver;
 mod events;
 mod handle;
@@ -14,10 +15,11 @@ mod orphans;
 pub mod panics;
 mod probe;
 mod receipt;
+mod records;
 pub mod shutdown;
 mod timers;
 
-pub use driver::{Driver, End, Ended, start};
+pub use driver::{Beginning, Driver, End, Ended, become_keeper, start};
 pub use events::Events;
 pub use handle::{Handle, StdioGuard, Up};
 pub use kennel_core::instance::Reason;

@@ -37,10 +37,22 @@ impl Notify {
     /// # Errors
     /// What the system says when a socket is refused.
     pub(crate) fn open(uid: u32, ready: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let name = format!("kennel/notify/{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        Self::bind(&name, uid, ready)
+    }
+
+    /// As [`Notify::open`], at the address that a daemon before this one gave to the service.
+    ///
+    /// # Errors
+    /// What the system says, for example that the address is in use.
+    pub(crate) fn reopen(address: &str, uid: u32, ready: impl Fn() + Send + 'static) -> io::Result<Self> {
+        Self::bind(address.strip_prefix('@').unwrap_or(address), uid, ready)
+    }
+
+    fn bind(name: &str, uid: u32, ready: impl Fn() + Send + 'static) -> io::Result<Self> {
         let socket =
             socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
         sockopt::set_socket_passcred(&socket, true)?;
-        let name = format!("kennel/notify/{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         bind(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
         let socket = UnixDatagram::from_std(net::UnixDatagram::from(socket))?;
         let ours = rustix::process::geteuid().as_raw();

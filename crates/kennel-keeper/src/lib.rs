@@ -19,6 +19,7 @@ mod launch;
 mod place;
 
 mod dedicated;
+mod heir;
 mod hunt;
 mod init;
 mod reaper;
@@ -47,6 +48,7 @@ use kennel_sys::spawn::Spawner;
 pub use self::advice::{Advice, Container, Manager, Situation, advise};
 use self::contain::{Cgroups, Contain, Reapers, Tools};
 use self::delegate::{Answer, Asker};
+pub use self::heir::inherit;
 use self::keeper::Keeper;
 pub use self::link::Link;
 use self::place::{Place, Refused};

@@ -19,8 +19,10 @@ pub(crate) struct Options {
     pub(crate) state_dir: PathBuf,
     pub(crate) runtime_dir: PathBuf,
     pub(crate) ready_fd: i32,
-    /// Where the lock is open already: this is the copy of a keeper in a scope of its own.
+    /// Where the lock is open already: this is the copy of a keeper in a scope of its own, or the heir of one.
     pub(crate) lock_fd: Option<i32>,
+    /// With that: it was the daemon of a keeper that was lost, see [`crate::heir`].
+    pub(crate) is_heir: bool,
     /// With that: the keeper before both ended without an end of its own.
     pub(crate) after_loss: bool,
 }
@@ -28,7 +30,7 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let (mut name, mut state_dir, mut runtime_dir, mut ready_fd) = (None, None, None, None);
-        let (mut lock_fd, mut after_loss) = (None, false);
+        let (mut lock_fd, mut after_loss, mut is_heir) = (None, false, false);
         let number = |value: &OsStr, first: i32| {
             value.to_str().and_then(|text| text.parse().ok()).filter(|number| (first..64).contains(number))
         };
@@ -45,6 +47,10 @@ impl Options {
                 Some("--lock-fd") => {
                     lock_fd = Some(number(&value, 3).ok_or("--lock-fd needs a number from 3 to 63")?);
                 }
+                Some("--heir-lock-fd") => {
+                    lock_fd = Some(number(&value, 3).ok_or("--heir-lock-fd needs a number from 3 to 63")?);
+                    (after_loss, is_heir) = (true, true);
+                }
                 Some("--after-loss") => after_loss = value == "yes",
                 _ => return Err(format!("the keeper does not know {}", option.display())),
             }
@@ -55,6 +61,7 @@ impl Options {
             runtime_dir: runtime_dir.ok_or("the keeper needs a --runtime-dir")?,
             ready_fd: ready_fd.ok_or("the keeper needs a --ready-fd")?,
             lock_fd,
+            is_heir,
             after_loss,
         })
     }
@@ -115,7 +122,8 @@ impl Setup {
             }
         }
         let inherited = options.lock_fd.map(process::inherited).transpose().map_err(say("the lock"))?;
-        let asker = inherited.as_ref().map(|_| Asker::of_stdio()).transpose().map_err(say("cannot answer"))?;
+        let asked = inherited.as_ref().filter(|_| !options.is_heir);
+        let asker = asked.map(|_| Asker::of_stdio()).transpose().map_err(say("cannot answer"))?;
         let asked = asker.iter().flat_map(Asker::descriptors);
         let keep: Vec<_> = [ready.as_fd()].into_iter().chain(inherited.iter().map(AsFd::as_fd)).chain(asked).collect();
         process::close_all_but(&keep).map_err(say("cannot close what was inherited"))?;

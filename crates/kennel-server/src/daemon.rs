@@ -4,23 +4,21 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kennel_engine::End;
 use kennel_engine::panics::{self, Panic};
-use kennel_engine::shutdown;
+use kennel_engine::{Beginning, End, shutdown};
 use kennel_sys::home::Home;
-use kennel_sys::{process, unix};
+use kennel_sys::process;
 use kennel_wire::EventKind;
-use tokio::net::UnixListener;
 
-use crate::ending::Ending;
+use crate::ending::{Ending, Over};
 use crate::listener::{Connections, Door};
 use crate::record::Record;
 use crate::routes::{self, Doors};
+use crate::sockets::Sockets;
 use crate::{descriptors, idle};
 
 /// How long answers under way may take once the engine has ended.
@@ -43,14 +41,28 @@ pub fn daemon_main(args: Vec<OsString>) -> ExitCode {
         tracing::error!("the daemon is started by the keeper, not by hand");
         return ExitCode::FAILURE;
     };
+    let Arguments { home, successor } = match parse(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            tracing::error!(%error, "the daemon is not started like this");
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();
+    let beginning = Beginning { home: home.clone(), keeper, successor };
     let result = runtime.and_then(|runtime| {
-        let result = runtime.block_on(serve(args, keeper, &mut ready));
+        let result = runtime.block_on(serve(beginning, &mut ready));
         // Whoever still waits for a disk is not waited for.
         runtime.shutdown_background();
         result
     });
     match result {
+        Ok((_, Some(End::HandedOver))) => ExitCode::SUCCESS,
+        Ok((_, Some(End::Orphaned))) => {
+            let error = kennel_engine::become_keeper(&home, &lock);
+            tracing::error!(?error, "cannot become the keeper of what runs on; the next command does");
+            ExitCode::FAILURE
+        }
         Ok((ok, end)) => {
             // All that it held was ended; an empty file tells that nothing can be left.
             if ok
@@ -76,37 +88,43 @@ fn inherited() -> Option<(OwnedFd, fs::File, OwnedFd)> {
 }
 
 /// Answers with whether every cleanup succeeded, and how the engine ended, if it did.
-async fn serve(args: Vec<OsString>, keeper: OwnedFd, ready: &mut fs::File) -> io::Result<(bool, Option<End>)> {
-    let home = parse(args)?;
+async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, Option<End>)> {
+    let (home, successor) = (beginning.home.clone(), beginning.successor);
     home.create()?;
-    let (engine, driver) = kennel_engine::start(home.clone(), keeper).await?;
+    let (engine, driver, mut held) = kennel_engine::start(beginning).await?;
     let events = engine.events().clone();
     panics::persist_first(move |panic| {
         let Panic { message, place } = panic.clone();
         tracing::error!(message, place, "the daemon panicked");
         events.last_word(EventKind::DaemonPanicked { message, place });
     });
-    let listener = listen(&home.api_socket())?;
-    let stdio = listen(&home.stdio_socket())?;
+    let sockets = Sockets::open(&home, &mut held)?;
+    sockets.leave_with(&engine)?;
     kennel_sys::crash_point!("daemon.listening");
-    let record = Record::begin(&home, &kennel_sys::identity::boot_id()?, &engine);
+    let record = Record::begin(&home, &kennel_sys::identity::boot_id()?, &engine, successor);
     let connections = Connections::new();
     let ending = Ending::of(driver, engine.clone(), &home).map_err(io::Error::other)?;
     tokio::spawn(shutdown::on_signals(ending.coordinator().clone())?);
-    tokio::spawn(descriptors::serve(stdio, engine.clone(), connections.clone()));
+    tokio::spawn(descriptors::serve(sockets.stdio, engine.clone(), connections.clone()));
     tokio::spawn(idle::watch(engine.clone(), ending.clone(), connections.watch()));
-    let door = Door { listener, connections };
-    let finishing = engine.clone();
+    let door = Door { listener: sockets.api, connections };
+    let (finishing, serving) = (engine.clone(), engine.clone());
     let server = axum::serve(door, routes::router(Doors { engine, ending: ending.clone() }))
         .with_graceful_shutdown(async move { finishing.finished().await })
         .into_future();
     let server = tokio::spawn(server);
+    serving.serving();
     writeln!(ready, "ready")?;
     kennel_sys::crash_point!("daemon.ready");
     *ready = fs::File::open("/dev/null")?;
     tracing::info!(instance = home.name, "serving");
-    let (report, end) = ending.over().await;
+    let over = ending.over().await;
     let _late = tokio::time::timeout(LAST_WORDS, server).await;
+    let (report, end) = match over {
+        Over::Down(report, end) => (report, end),
+        // Another daemon listens there, or will, and says how this one ended.
+        Over::Replaced(end) => return Ok((true, Some(end))),
+    };
     for socket in [home.api_socket(), home.stdio_socket()] {
         let _gone_already = fs::remove_file(socket);
     }
@@ -116,35 +134,30 @@ async fn serve(args: Vec<OsString>, keeper: OwnedFd, ready: &mut fs::File) -> io
     Ok((report.ok, end))
 }
 
-/// The lock says that no other daemon of this instance lives, so a socket file that is there is a dead one's.
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = unix::bind(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display())))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
+struct Arguments {
+    home: Home,
+    successor: bool,
 }
 
-fn parse(args: Vec<OsString>) -> io::Result<Home> {
-    let (mut name, mut state_dir, mut runtime_dir) = (None, None, None);
+fn parse(args: Vec<OsString>) -> io::Result<Arguments> {
+    let (mut name, mut state_dir, mut runtime_dir, mut successor) = (None, None, None, false);
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--name") => name = args.next().and_then(|name| name.into_string().ok()),
             Some("--state-dir") => state_dir = args.next().map(PathBuf::from),
             Some("--runtime-dir") => runtime_dir = args.next().map(PathBuf::from),
-            Some("--recovered" | "--successor") => {}
+            Some("--recovered") => {}
+            Some("--successor") => successor = true,
             _ => {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown argument {}", arg.display())));
             }
         }
     }
     match (name, state_dir, runtime_dir) {
-        (Some(name), Some(state_dir), Some(runtime_dir)) => Ok(Home { name, state_dir, runtime_dir }),
+        (Some(name), Some(state_dir), Some(runtime_dir)) => {
+            Ok(Arguments { home: Home { name, state_dir, runtime_dir }, successor })
+        }
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "name, state and runtime directory are needed")),
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kennel_engine::shutdown::{Call, Cleanup, Coordinator, Patience, Phase, RegisterError, Urgency};
-use kennel_engine::{Driver, Ended, Handle, Reason};
+use kennel_engine::{Driver, End, Ended, Handle, Reason};
 use kennel_sys::home::Home;
 use kennel_wire::{self as wire, Code, DownReport, DownRequest, Problem, ShutdownReport};
 use tokio::sync::{oneshot, watch};
@@ -41,6 +41,14 @@ pub(crate) struct Ending {
     driver: watch::Receiver<Option<Arc<Mutex<Option<Ended>>>>>,
 }
 
+/// How it came to an end.
+pub(crate) enum Over {
+    /// Everything is down; how the engine ended, if it did.
+    Down(ShutdownReport, Option<End>),
+    /// Another daemon goes on.
+    Replaced(End),
+}
+
 /// Requests wait here for the services' turn, so that the first one's answer has every receipt.
 #[derive(Debug)]
 enum Gate {
@@ -66,9 +74,12 @@ impl Ending {
         let coordinator = ending.coordinator.clone();
         tokio::spawn(async move {
             let ended = driver.run().await;
+            let end = ended.end();
             driver_ended.send_replace(Some(Arc::new(Mutex::new(Some(ended)))));
-            // Unless it was asked to end, it has lost its keeper.
-            coordinator.begin("keeper_lost", Urgency::Graceful);
+            if !is_replaced(end) {
+                // Unless it was asked to end, it has lost its keeper.
+                coordinator.begin("keeper_lost", Urgency::Graceful);
+            }
         });
         Ok(ending)
     }
@@ -134,15 +145,27 @@ impl Ending {
         self.coordinator.begin("idle", Urgency::Graceful);
     }
 
-    /// Waits for the end of the shutdown; whoever follows the engine hears of it.
-    pub(crate) async fn over(&self) -> (ShutdownReport, Option<kennel_engine::End>) {
-        let report = self.coordinator.report().await;
+    /// Waits for the end of the shutdown, of which whoever follows the engine hears, or until another daemon goes on.
+    pub(crate) async fn over(&self) -> Over {
+        let report = tokio::select! {
+            report = self.coordinator.report() => report,
+            end = self.replaced() => return Over::Replaced(end),
+        };
         let ended = self.driver.borrow().as_ref().and_then(|ended| lock(ended).take());
         let end = ended.as_ref().map(Ended::end);
         if let Some(ended) = ended {
             ended.complete(report.clone());
         }
-        (report, end)
+        Over::Down(report, end)
+    }
+
+    async fn replaced(&self) -> End {
+        let ended = self.ended().await;
+        let end = lock(&ended).as_ref().map(Ended::end);
+        match end {
+            Some(end) if is_replaced(end) => end,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Asks the driver, once it is its turn.
@@ -216,6 +239,14 @@ impl Ending {
         let said = ended.goodbye().await;
         *lock(&shared) = Some(ended);
         said
+    }
+}
+
+/// Whether services run on, and somebody else sees to them.
+fn is_replaced(end: End) -> bool {
+    match end {
+        End::HandedOver | End::Orphaned => true,
+        End::Said | End::WithoutKeeper => false,
     }
 }
 

@@ -11,6 +11,8 @@ mod load;
 mod record;
 mod reply;
 mod routes;
+mod sockets;
 mod streams;
+mod succession;
 
 pub use daemon::daemon_main;

@@ -13,11 +13,11 @@ pub(crate) struct Record(Arc<Mutex<Option<Running>>>);
 
 impl Record {
     /// Records that this daemon runs, and tells of those before it that were ended by force. Their records go once
-    /// nothing is left of them.
-    pub(crate) fn begin(home: &Home, boot_id: &str, engine: &Handle) -> Self {
+    /// nothing is left of them. Before a `successor` there is one that still lives and has handed over.
+    pub(crate) fn begin(home: &Home, boot_id: &str, engine: &Handle, successor: bool) -> Self {
         let running = match Running::begin(&home.state_dir, boot_id) {
             Ok((running, found)) => {
-                found.iter().for_each(|terminated| tell(terminated, engine));
+                found.iter().filter(|_| !successor).for_each(|terminated| tell(terminated, engine));
                 let record = Self(Arc::new(Mutex::new(Some(running))));
                 if !found.is_empty() {
                     tokio::spawn(record.clone().clear(engine.clone()));

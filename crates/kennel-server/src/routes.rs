@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::ending::Ending;
 use crate::load::load_up;
 use crate::reply::{Answer, Refusal, answer, bad_request};
-use crate::streams;
+use crate::{streams, succession};
 
 /// A request carries an environment at most; Linux allows 2 MiB of it with its arguments.
 const MAX_BODY_BYTES: usize = 8 << 20;
@@ -48,6 +48,7 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/orphans", get(orphans))
         .route("/v1/orphans/stop", post(stop_orphans))
         .route("/v1/lease", post(streams::lease))
+        .route("/v1/daemon/restart", post(succession::restart))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -57,7 +58,7 @@ pub(crate) fn router(doors: Doors) -> Router {
 /// A JSON body whose errors are problems as all others.
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(Refusal))]
-struct Body<T>(T);
+pub(crate) struct Body<T>(pub(crate) T);
 
 impl From<JsonRejection> for Refusal {
     fn from(rejection: JsonRejection) -> Self {

@@ -36,6 +36,7 @@ pub const POINTS: &[(&str, Where)] = &[
     ("start.welcomed", Where::Any),
     // The daemon starts.
     ("store.committed", Where::Any),
+    ("daemon.store-open", Where::Any),
     ("daemon.connected", Where::Any),
     ("daemon.listening", Where::Any),
     ("daemon.ready", Where::Any),
@@ -75,8 +76,13 @@ pub const POINTS: &[(&str, Where)] = &[
     ("handover.told", Where::Asked),
     ("handover.released", Where::Asked),
     ("handover.settled", Where::Asked),
+    ("daemon.let-go", Where::Asked),
     // A daemon takes over what a lost keeper kept.
     ("adopt.taken", Where::Asked),
+    // Output of a service that is kept is recorded.
+    ("logs.moved", Where::Asked),
+    ("logs.appended", Where::Asked),
+    ("logs.marked", Where::Asked),
     // The keeper is lost.
     ("daemon.keeper-lost", Where::Any),
     ("daemon.swept", Where::Any),

@@ -52,6 +52,10 @@ pub enum Code {
     ContainmentTooWeak,
     /// The daemon is shutting down.
     ShuttingDown,
+    /// Another daemon takes this one's place: the same request is to be sent again, to the same socket.
+    HandedOver,
+    /// Another daemon was to take this one's place and could not; nothing has changed.
+    HandoverFailed,
     /// The peer is another user.
     Forbidden,
     /// A defect of kennel or of the machine.
@@ -74,7 +78,7 @@ impl Problem {
             | Code::ProcessIsKennel
             | Code::ProcessIsZombie
             | Code::ContainmentTooWeak => 409,
-            Code::ShuttingDown => 503,
+            Code::ShuttingDown | Code::HandedOver | Code::HandoverFailed => 503,
             Code::Forbidden => 403,
             Code::Internal => 500,
         };

@@ -130,7 +130,7 @@ pub enum EventKind {
     /// The daemon follows one that was lost.
     #[serde(rename = "daemon.recovered")]
     DaemonRecovered {
-        /// Scopes of the lost one, all emptied.
+        /// Scopes of the lost one: those that are kept run on, the others are ended.
         scopes: u32,
     },
     /// An earlier daemon was ended by force: it could not say goodbye. What it left is cleaned up or taken over.
@@ -161,6 +161,26 @@ pub enum EventKind {
         removed: Vec<String>,
         /// Services that are declared differently.
         changed: Vec<String>,
+    },
+    /// Another daemon has taken over from one that handed over to it; every service runs on.
+    #[serde(rename = "daemon.replaced")]
+    DaemonReplaced {
+        /// Version of the one that goes on.
+        version: String,
+        /// Scopes that were handed over.
+        scopes: u32,
+    },
+    /// Another daemon was to take over and could not; the one before goes on.
+    #[serde(rename = "daemon.handover_failed")]
+    HandoverFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A service that outlived its keeper is held by the next one.
+    #[serde(rename = "instance.adopted")]
+    Adopted {
+        /// Main process.
+        pid: u32,
     },
     /// Recorded events may be missing: the store was damaged, the power failed, or the disk was full for too long.
     #[serde(rename = "store.recovered")]

@@ -11,6 +11,7 @@ mod receipt;
 mod request;
 mod shutdown;
 mod status;
+mod succession;
 
 pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind, Works, ZombieParent};
 pub use error::{Code, Diagnostic, Problem};
@@ -24,3 +25,4 @@ pub use request::{
 };
 pub use shutdown::{CleanupOutcome, CleanupPhase, CleanupReport, ShutdownReport, ShutdownState};
 pub use status::{Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};
+pub use succession::{SuccessionReport, SuccessionRequest};

@@ -21,8 +21,9 @@ mod run;
 mod about;
 mod config;
 mod doctor;
+mod succession;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, DaemonCommand};
 use crate::context::Context;
 use crate::exit_codes;
 use crate::failure::Failure;
@@ -78,6 +79,8 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Run(args) => run::run(context, args).await,
         Command::Exec(args) => run::exec(context, args).await,
         Command::Events(args) => events::events(context, &args).await,
+        Command::Daemon(DaemonCommand::Restart) => succession::restart(context).await,
+        Command::Upgrade(args) => succession::upgrade(context, &args).await,
         Command::Doctor => doctor::doctor(context).await,
         Command::Config(args) => config::config(context, &args),
         Command::Init(args) => config::init(context, &args),

@@ -53,7 +53,12 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
 fn daemon(kind: &EventKind) -> String {
     match kind {
         EventKind::DaemonStarted { pid } => format!("daemon started, pid {pid}"),
-        EventKind::DaemonRecovered { scopes } => format!("daemon recovered, {scopes} scopes emptied"),
+        EventKind::DaemonRecovered { scopes } => format!("daemon recovered, {scopes} scopes of the lost one"),
+        EventKind::DaemonReplaced { version, scopes } => {
+            format!("another daemon took over, version {version}, {scopes} scopes run on")
+        }
+        EventKind::HandoverFailed { reason } => format!("another daemon could not take over, {reason}"),
+        EventKind::Adopted { pid } => format!("adopted, pid {pid}"),
         EventKind::StoreRecovered { file, kept, lost_from, lost_to } => {
             let lost = match (lost_from, lost_to) {
                 (Some(from), Some(to)) => format!(", {from} to {to} may be missing"),
@@ -114,7 +119,7 @@ mod tests {
         14  2026-01-02T03:04:05.678Z  web  failed: exit 1
         15  2026-01-02T03:04:05.678Z  web  given up: 6 restarts within 60 s
         16  2026-01-02T03:04:05.678Z  web  stopped
-        17  2026-01-02T03:04:05.678Z  kennel  daemon recovered, 3 scopes emptied
+        17  2026-01-02T03:04:05.678Z  kennel  daemon recovered, 3 scopes of the lost one
         18  2026-01-02T03:04:05.678Z  kennel  keeper lost, everything is being stopped
         19  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0
         20  2026-01-02T03:04:05.678Z  web  process 103 left its cgroup for /: escaped --daemon

@@ -52,8 +52,11 @@ impl Phase {
             EventKind::Stopped {} => Self::Stopped,
             // Of one process, and not of where the service stands.
             EventKind::Escaped { .. }
+            | EventKind::Adopted { .. }
             | EventKind::OrphanFound { .. }
             | EventKind::OrphanKilled { .. }
+            | EventKind::DaemonReplaced { .. }
+            | EventKind::HandoverFailed { .. }
             | EventKind::DaemonStarted { .. }
             | EventKind::DaemonRecovered { .. }
             | EventKind::StoreRecovered { .. }

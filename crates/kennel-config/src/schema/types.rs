@@ -100,7 +100,8 @@ pub(super) struct Service {
     /// What it has for itself: `none` (the default), `pid` (a PID namespace that the kernel ends with kennel), or `[pid, proc]`, with a
     /// `/proc` of that namespace.
     isolation: Isolation,
-    /// What happens to it when the daemon is lost: `stop`, its processes are killed at once.
+    /// What happens to it when the daemon is lost: `stop`, its processes are killed at once (the default); `keep`, it runs on and the
+    /// next daemon takes it over.
     on_daemon_loss: OnDaemonLoss,
     /// What happens to a process that moved itself out of its cgroup: `kill`, at once (the default); `report`, with its service.
     on_escape: OnEscape,

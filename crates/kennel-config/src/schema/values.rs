@@ -125,7 +125,7 @@ value! {
         { "type": "null" },
     ] });
     RequireContainment: json!({ "anyOf": [{ "enum": ["any", "kernel"] }, variable()] });
-    OnDaemonLoss: json!({ "anyOf": [{ "enum": ["stop"] }, variable()] });
+    OnDaemonLoss: json!({ "anyOf": [{ "enum": ["stop", "keep"] }, variable()] });
     OnEscape: json!({ "anyOf": [{ "enum": ["kill", "report"] }, variable()] });
     Test: json!({ "anyOf": [
         { "type": "string", "pattern": "\\S" },

@@ -315,13 +315,6 @@ error[unknown_value]: there is no colour `cyam`
    |            ^^^^
   = help: did you mean `cyan`?
 
-error[not_supported]: `on_daemon_loss: keep` is not supported yet
-  --> [dir]/kennel.yaml:6:21
-   |
- 6 |     on_daemon_loss: keep
-   |                     ^^^^
-  = help: leave it out: a service ends when the daemon is lost
-
 error[conflict]: `user` names a group already
   --> [dir]/kennel.yaml:8:5
    |

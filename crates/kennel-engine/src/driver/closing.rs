@@ -19,22 +19,22 @@ pub struct Ended {
     link: Option<AsyncLink>,
     events: Events,
     backend: Backend,
-    keeper_lost: bool,
+    end: End,
     left: u32,
-    finished: watch::Sender<bool>,
+    finished: watch::Sender<Option<End>>,
 }
 
 impl Ended {
     pub(super) fn new(driver: Driver) -> Self {
-        let left = driver.left();
-        let Driver { link, events, backend, keeper_lost, finished, .. } = driver;
-        Self { link: Some(link), events, backend, keeper_lost, left, finished }
+        let (left, end) = (driver.left(), driver.end());
+        let Driver { link, events, backend, finished, .. } = driver;
+        Self { link: Some(link), events, backend, end, left, finished }
     }
 
     /// How it ended.
     #[must_use]
     pub fn end(&self) -> End {
-        if self.keeper_lost { End::WithoutKeeper } else { End::Said }
+        self.end
     }
 
     /// Living processes that could not be ended; the keeper goes on with them.
@@ -49,12 +49,16 @@ impl Ended {
     /// The keeper cannot be told, or a cgroup not be removed.
     pub async fn goodbye(&mut self) -> io::Result<()> {
         let Some(mut link) = self.link.take() else { return Ok(()) };
-        if self.keeper_lost {
-            return self.clear_place().await;
+        match self.end {
+            End::WithoutKeeper => self.clear_place().await,
+            End::Said => {
+                link.send(Request::Bye);
+                kennel_sys::crash_point!("daemon.bye");
+                link.finish().await
+            }
+            // Somebody goes on.
+            End::Orphaned | End::HandedOver => Ok(()),
         }
-        link.send(Request::Bye);
-        kennel_sys::crash_point!("daemon.bye");
-        link.finish().await
     }
 
     /// Publishes the report as the last event; whoever follows the engine sees its end.
@@ -62,7 +66,7 @@ impl Ended {
         let kind = EventKind::ShutdownCompleted { left: report.left, report: Some(Box::new(report)) };
         self.events.publish(None, None, kind);
         self.events.close();
-        self.finished.send_replace(true);
+        self.finished.send_replace(Some(self.end));
     }
 
     /// Does what the keeper does at its end, so that no empty cgroup stays behind a lost one.

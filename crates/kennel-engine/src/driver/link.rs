@@ -29,13 +29,13 @@ impl AsyncLink {
         Ok(Self { link, readiness, queue: VecDeque::new() })
     }
 
-    /// Sends now or queues; a lost keeper is noticed by the receiving side.
+    /// Queues for [`AsyncLink::flush`], which comes after what the request rests on is recorded.
     pub(crate) fn send(&mut self, request: Request) {
         self.queue.push_back(request);
-        self.flush();
     }
 
-    fn flush(&mut self) {
+    /// Sends what is queued, as far as the keeper takes it now; a lost keeper is noticed by the receiving side.
+    pub(crate) fn flush(&mut self) {
         while let Some(request) = self.queue.front() {
             match self.link.try_send(request) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -2,32 +2,35 @@
 //!
 //! It owns all state, so nothing is locked; it never blocks and never sleeps inside a step.
 
+mod adopt;
 mod closing;
+mod ending;
+mod handover;
 mod link;
 mod oneoff;
 mod orphans;
 mod privileges;
+mod record;
 mod requests;
+mod restore;
 mod runs;
 mod signal;
 mod slots;
 mod spawn;
+mod start;
 mod view;
 mod waiters;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::instance::Reason;
 use kennel_core::{instance, model, slot};
-use kennel_keeper::Link;
-use kennel_keeper::proto::{self, Backend, KillStage, Request};
+use kennel_keeper::proto::{self, Backend, KillStage};
 use kennel_orphans::Tracking;
 use kennel_sys::home::Home;
 use kennel_wire::{
@@ -37,16 +40,21 @@ use kennel_wire::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::events::Events;
-use crate::handle::{Handle, Up};
+use crate::handle::Up;
 use crate::logs::Recorder;
 use crate::probe::Told;
 use crate::receipt::SWEEP;
 use crate::timers::Timers;
 pub use closing::Ended;
+use handover::HandOver;
 use link::AsyncLink;
+use record::{Answer, Dirty};
 use runs::Run;
 use slots::{Held, Slot};
 use waiters::Waiter;
+
+pub use ending::become_keeper;
+pub use start::{Beginning, start};
 
 type Reply<T> = oneshot::Sender<T>;
 
@@ -98,6 +106,12 @@ pub(crate) enum Input {
     Emptied(u64),
     /// Nothing that a lost keeper held is left.
     Swept,
+    /// Requests are answered from now on.
+    Serving,
+    /// Have the keeper keep this descriptor under this name.
+    Hold(String, OwnedFd),
+    /// Start another daemon, of this program or of ours, and hand over to it.
+    Succeed(Option<OwnedFd>, Reply<Result<(), Problem>>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -129,6 +143,10 @@ pub enum End {
     Said,
     /// The keeper was lost; all that it held was ended, and there is nobody left to tell.
     WithoutKeeper,
+    /// The keeper was lost, and services that are kept run on: somebody has to be their keeper.
+    Orphaned,
+    /// Another daemon goes on in its place.
+    HandedOver,
 }
 
 /// The engine's task. See [`Driver::run`].
@@ -140,9 +158,13 @@ pub struct Driver {
     inbox_sender: mpsc::UnboundedSender<Input>,
     events: Events,
     recorder: Recorder,
-    finished: watch::Sender<bool>,
+    finished: watch::Sender<Option<End>>,
     timers: Timers<TimerKey>,
     queue: VecDeque<Work>,
+    /// What the store does not know yet.
+    dirty: Dirty,
+    /// Answers that wait until what they say is recorded.
+    answers: Vec<Answer>,
 
     loaded: Option<Loaded>,
     slots: IndexMap<String, Slot>,
@@ -165,7 +187,6 @@ pub struct Driver {
     backend: Backend,
     /// The same, for whoever asks.
     containment: Containment,
-    zero: Instant,
     started_at: Timestamp,
     next_instance: u64,
     next_helper: u64,
@@ -173,6 +194,13 @@ pub struct Driver {
     given_up: bool,
     /// Scopes of a lost daemon that are not empty yet.
     inherited: HashSet<u64>,
+    /// Runs of a lost keeper that the present one was asked to adopt.
+    adopting: HashSet<u64>,
+    /// Processes of a lost keeper that were to be kept and that no record tells of.
+    strays: BTreeMap<String, Vec<Orphan>>,
+    /// Whether records may be missing, so that a stray may be somebody's.
+    damaged: bool,
+    handover: HandOver,
     /// What an earlier keeper left and what has not ended yet.
     leftovers: Vec<Survivor>,
     /// Orphans that were told of, by number and start time.
@@ -184,81 +212,6 @@ pub struct Driver {
 /// Helper runs (probes, stop commands, one-offs) are numbered from here, so that services' runs have small numbers.
 const HELPERS: u64 = 1 << 62;
 
-/// Connects to the keeper and readies the engine; services start only on request.
-///
-/// # Errors
-/// The state directory cannot be used, the keeper does not answer or speaks another version.
-pub async fn start(home: Home, keeper: OwnedFd) -> io::Result<(Handle, Driver)> {
-    let boot_id = kennel_sys::identity::boot_id()?;
-    let (events, _restored) = Events::open(&home.state_dir, &boot_id)?;
-    let recorder = Recorder::start(home.logs_dir())?;
-    let mut link = AsyncLink::new(Link::new(keeper)?)?;
-    link.send(Request::Hello { version: proto::VERSION });
-    let mut received = Vec::new();
-    link.receive(&mut received).await?;
-    kennel_sys::crash_point!("daemon.connected");
-    let mut received = received.into_iter();
-    let Some(proto::Event::Welcome { version, pid, backend, known, .. }) = received.next() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the keeper did not answer the greeting"));
-    };
-    if version != proto::VERSION {
-        let text = format!("the keeper speaks protocol {version}, this daemon {}", proto::VERSION);
-        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-    }
-    let (inbox_sender, inbox) = mpsc::unbounded_channel();
-    let (finished, finished_receiver) = watch::channel(false);
-    let handle = Handle {
-        inbox: inbox_sender.clone(),
-        events: events.clone(),
-        recorder: recorder.clone(),
-        logs_dir: Arc::new(home.logs_dir()),
-        home: Arc::new(home.clone()),
-        finished: finished_receiver,
-    };
-    let mut driver = Driver {
-        home,
-        link,
-        inbox,
-        inbox_sender,
-        next_instance: events.newest() + 1,
-        next_helper: HELPERS | u64::from(fastrand::u32(..)) << 28,
-        events,
-        recorder,
-        finished,
-        timers: Timers::new(),
-        queue: VecDeque::new(),
-        loaded: None,
-        slots: IndexMap::new(),
-        runs: HashMap::new(),
-        held: IndexMap::new(),
-        leaving: HashSet::new(),
-        waiters: Vec::new(),
-        stdio: HashMap::new(),
-        signals: Vec::new(),
-        boot_id,
-        keeper_pid: pid,
-        keeper_lost: false,
-        swept: false,
-        containment: view::containment(&backend),
-        backend,
-        zero: Instant::now(),
-        started_at: Timestamp::now(),
-        down_since: None,
-        given_up: false,
-        inherited: HashSet::new(),
-        leftovers: Vec::new(),
-        told_orphans: HashSet::new(),
-        lost: Vec::new(),
-    };
-    driver.events.publish(None, None, EventKind::DaemonStarted { pid: std::process::id() });
-    driver.inherit(known);
-    for event in received {
-        driver.keeper_event(event);
-    }
-    driver.events.flush();
-    Ok((handle, driver))
-}
-
 impl Driver {
     /// Runs until everything was asked down and is down, or the keeper is lost and its scopes are empty, or until it
     /// is given up by [`Handle::give_up`]. What remains to be done is the result's.
@@ -266,7 +219,11 @@ impl Driver {
         let mut events = Vec::new();
         loop {
             self.turn();
-            self.events.flush();
+            self.commit();
+            self.let_go().await;
+            if self.handover.has_let_go() {
+                self.await_successor().await;
+            }
             if self.is_finished() {
                 break;
             }
@@ -298,10 +255,11 @@ impl Driver {
                 self.elapsed(key);
             }
             // Whoever follows the events hears of an exit before what follows from it is worked out.
-            self.events.flush();
+            self.commit();
             kennel_sys::crash_point!("daemon.recorded");
             tokio::task::yield_now().await;
         }
+        self.leave_kept().await;
         Ended::new(self)
     }
 
@@ -324,18 +282,6 @@ impl Driver {
         self.answer_waiters();
     }
 
-    fn is_finished(&self) -> bool {
-        if self.given_up {
-            return true;
-        }
-        let ending = if self.keeper_lost { self.swept } else { self.down_since.is_some() };
-        ending
-            && self.runs.is_empty()
-            && self.inherited.is_empty()
-            && self.queue.is_empty()
-            && self.slots.values().all(Slot::is_at_rest)
-    }
-
     fn elapsed(&mut self, key: TimerKey) {
         match key {
             TimerKey::Run(id, timer) => self.queue.push_back(Work::Run(id, instance::Event::Elapsed(timer))),
@@ -347,8 +293,8 @@ impl Driver {
     fn keeper_event(&mut self, event: proto::Event) {
         match event {
             proto::Event::Welcome { .. } => {}
-            proto::Event::Spawned { scope, identity, place, pipes, .. } => {
-                self.spawned(scope.0, identity, place, pipes);
+            proto::Event::Spawned { scope, identity, place, pipes, inodes, .. } => {
+                self.spawned(scope.0, identity, place, pipes, inodes);
             }
             proto::Event::SpawnFailed { scope, error } => self.spawn_failed(scope.0, &error),
             proto::Event::MainExited { scope, exit, usage: _ } => self.main_exited(scope.0, exit),
@@ -367,19 +313,16 @@ impl Driver {
             proto::Event::Leftovers { survivors } => self.leftovers(survivors),
             proto::Event::Signalled { scope, process, refused } => self.signalled(scope.0, process, refused),
             proto::Event::Escaped { scope, process, path } => self.escaped(scope.0, process, path),
-            // Nothing that these answer is asked for yet.
-            proto::Event::Held { .. }
-            | proto::Event::Adopted { .. }
-            | proto::Event::AdoptRefused { .. }
-            | proto::Event::Strays { .. }
-            | proto::Event::StrayEnded { .. }
-            | proto::Event::Successor(_)
-            | proto::Event::Executed { .. } => {}
+            // All of them come with the welcome, and are taken there.
+            proto::Event::Held { .. } => {}
+            proto::Event::Adopted { scope, place, pipes, main_alive } => {
+                self.adopted(scope.0, place, pipes, main_alive);
+            }
+            proto::Event::AdoptRefused { scope, error } => self.not_adopted(scope.0, &error),
+            proto::Event::Strays { strays } => self.strays(strays),
+            proto::Event::StrayEnded { leaf } => self.stray_ended(&leaf),
+            proto::Event::Successor(news) => self.successor(news),
+            proto::Event::Executed { version, refused } => self.executed(version, refused),
         }
-    }
-
-    /// Monotonic time for the restart policy.
-    fn now(&self) -> Duration {
-        self.zero.elapsed()
     }
 }

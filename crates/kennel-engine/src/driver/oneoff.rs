@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use kennel_core::instance::{End, Event, Reason};
 use kennel_core::model::{self, Exit, Isolation, OnDaemonLoss, OnEscape, Privileges, RestartMode, Service};
-use kennel_keeper::proto::{Known, Request, ScopeId, SpawnErrorKind};
-use kennel_wire::{Code, EventKind, Problem, Receipt, RunReport, RunRequest};
+use kennel_keeper::proto::{Request, ScopeId, SpawnErrorKind};
+use kennel_wire::{Code, Problem, Receipt, RunReport, RunRequest};
 use tokio::sync::oneshot;
 
 use super::runs::Kind;
@@ -65,7 +65,8 @@ impl Driver {
         let mut run = self.new_run(&name, Kind::Helper(purpose), &service, &command);
         run.policy.stop = Vec::new();
         self.timers.arm(TimerKey::RunTime(id), Instant::now() + limit);
-        self.launch(id, run, Launch { argv: command, environment, stdio, leaf: format!("{name}.helper") });
+        let leaf = format!("{name}.helper");
+        self.launch(id, run, Launch { argv: command, environment, stdio, leaf, keep: false, note: Vec::new() });
     }
 
     /// Kills the helpers of a run that match.
@@ -116,7 +117,8 @@ impl Driver {
         if let Some(limit) = request.timeout_ms {
             self.timers.arm(TimerKey::RunTime(id), Instant::now() + Duration::from_millis(limit));
         }
-        let launch = Launch { argv: request.command, environment, stdio: Some(stdio), leaf: "run".into() };
+        let (stdio, leaf) = (Some(stdio), "run".into());
+        let launch = Launch { argv: request.command, environment, stdio, leaf, keep: false, note: Vec::new() };
         self.launch(id, run, launch);
     }
 
@@ -173,42 +175,6 @@ impl Driver {
                 }));
             }
         }
-    }
-
-    /// Takes over what a lost daemon left with the keeper: ends that nobody recorded, and last output.
-    pub(super) fn inherit(&mut self, known: Vec<Known>) {
-        if known.is_empty() {
-            return;
-        }
-        let scopes = u32::try_from(known.len()).unwrap_or(u32::MAX);
-        for scope in known {
-            let name = scope.name.rsplit_once('.').map_or(scope.name.as_str(), |(name, _)| name).to_owned();
-            let id = scope.scope.0;
-            // Still being started: it fails or is ended, and that is told.
-            let Some(started) = scope.started else {
-                self.inherited.insert(id);
-                continue;
-            };
-            if let Some(pipes) = started.pipes {
-                self.recorder.attach(&name, pipes, None);
-            }
-            if id < super::HELPERS {
-                self.next_instance = self.next_instance.max(id + 1);
-                let exit = started.exit.map(|exit| wire_exit(super::spawn::model_exit(exit)));
-                if let Some(exit) = exit {
-                    let kind = EventKind::Exited { pid: started.identity.pid, exit };
-                    self.events.publish(Some(&name), Some(id), kind);
-                }
-                self.lost.push(super::view::lost(&name, id, exit, &self.backend));
-            }
-            if started.empty {
-                self.link.send(Request::Forget { scope: scope.scope });
-            } else {
-                self.inherited.insert(id);
-            }
-        }
-        kennel_sys::crash_point!("daemon.inherited");
-        self.events.publish(None, None, EventKind::DaemonRecovered { scopes });
     }
 }
 

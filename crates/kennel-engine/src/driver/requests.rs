@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kennel_core::graph;
 use kennel_core::instance::{Event as RunEvent, Reason};
@@ -29,7 +29,7 @@ impl Driver {
             Input::Restart(request, reply) => self.restart_services(&request, reply),
             Input::Kill(request, reply) => self.kill_services(request, reply),
             Input::Down(request, reason, reply) => {
-                let since = *self.down_since.get_or_insert_with(Instant::now);
+                let since = self.begin_to_end();
                 self.down(&request, reason);
                 let slots = self.slots.keys().cloned().collect();
                 self.wait(slots, WaitsFor::Down { since, reply });
@@ -38,7 +38,7 @@ impl Driver {
             Input::Cleared(reply) => self.wait(Vec::new(), WaitsFor::Cleared(reply)),
             Input::Tell(kind) => drop(self.events.publish(None, None, kind)),
             Input::Persist(reply) => {
-                self.events.flush();
+                self.commit();
                 let _asker_gone = reply.send(());
             }
             Input::Stdio(token, stdio) => drop(self.stdio.insert(token, stdio)),
@@ -66,6 +66,9 @@ impl Driver {
             Input::Probe(id, told) => self.probe_told(id, told),
             Input::SaidReady(id) => self.said_ready(id),
             Input::Emptied(id) => self.emptied(id),
+            Input::Serving => self.link.send(Request::Settled),
+            Input::Hold(name, fd) => self.link.send(Request::Hold { name, fd }),
+            Input::Succeed(program, reply) => self.succeed(program, reply),
             Input::Swept => {
                 kennel_sys::crash_point!("daemon.swept");
                 self.swept = true;
@@ -110,6 +113,7 @@ impl Driver {
                 let name = slot_name(service_name, replica, service.replicas);
                 present.insert(name.clone());
                 self.leaving.remove(&name);
+                self.dirty.slot(&name);
                 match self.slots.get_mut(&name) {
                     None => {
                         let slot = Slot::new(service_name, replica, Arc::clone(&service));
@@ -133,9 +137,11 @@ impl Driver {
         for name in gone {
             let stop = Event::Stop { reason: Reason::Requested, limit: None };
             self.queue.push_back(Work::Slot(name.clone(), stop));
+            self.dirty.slot(&name);
             self.leaving.insert(name);
         }
         self.loaded = Some(Loaded { project, config, environment });
+        self.dirty.loaded();
         names
     }
 
@@ -268,7 +274,7 @@ impl Driver {
         self.waiters.push(Waiter { slots, receipts: Vec::new(), waits_for });
     }
 
-    fn refuse_while_ending(&self) -> Option<Problem> {
+    pub(super) fn refuse_while_ending(&self) -> Option<Problem> {
         (self.down_since.is_some() || self.keeper_lost)
             .then(|| Problem::new(Code::ShuttingDown, "the daemon is shutting down"))
     }

@@ -1,19 +1,23 @@
 //! One run: from the keeper's facts to the instance machine, and its actions back to the keeper.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use kennel_core::instance::{self, Action, End, Event, Reason, Stage, State, Timer};
-use kennel_core::model::{Exit, ProbeKind, Service, StopStep, Target};
+use kennel_core::model::{Exit, OnDaemonLoss, ProbeKind, Service, StopStep, Target};
 use kennel_core::probe::Counter;
 use kennel_core::slot;
 use kennel_keeper::proto::{self, Backend, Place, Request, ScopeId};
+use kennel_store::Change;
 use kennel_wire::{EventKind, Receipt, StopReason};
 
 use super::oneoff::Purpose;
 use super::view::wire_exit;
 use super::{Driver, Input, TimerKey, Work, spawn, view};
+use crate::clock;
+use crate::logs::Output;
 use crate::lost::{self, Reaper};
 use crate::notify::Notify;
 use crate::probe::{self, Told};
@@ -51,6 +55,10 @@ pub(super) struct Run {
     pub(super) is_stuck: bool,
     /// CPU time at the last look, microseconds, for the share since then.
     pub(super) cpu_seen: Option<(Instant, u64)>,
+    /// When a stop with a limit kills.
+    pub(super) limit_at: Option<Instant>,
+    /// Inodes of the pipes for stdout and stderr.
+    pub(super) pipes: Option<[u64; 2]>,
 }
 
 /// What a run is for.
@@ -81,9 +89,11 @@ impl Driver {
         process: proto::Identity,
         place: Place,
         pipes: Option<[std::os::fd::OwnedFd; 2]>,
+        inodes: Option<[u64; 2]>,
     ) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let pid = process.pid;
+        run.pipes = inodes;
         run.pid = Some(pid);
         run.identity = Some(process);
         run.reaper = Reaper::of(&place, self.keeper_pid);
@@ -97,15 +107,9 @@ impl Driver {
         run.begun = Instant::now();
         run.receipt.spawned(&process);
         if let Some(pipes) = pipes {
-            let pattern = match (&run.kind, run.service.readiness.as_ref().map(|probe| &probe.kind)) {
-                (Kind::Slot, Some(ProbeKind::LogLine(pattern))) => regex::bytes::Regex::new(pattern).ok(),
-                _ => None,
-            };
-            let inbox = self.inbox_sender.clone();
-            let found = move || drop(inbox.send(Input::SaidReady(id)));
-            let pattern = pattern.map(|pattern| (pattern, Box::new(found) as crate::logs::Found));
-            self.recorder.attach(&run.name, pipes, pattern);
+            self.attach_output(id, pipes);
         }
+        let Some(run) = self.runs.get_mut(&id) else { return };
         if matches!(run.kind, Kind::Slot) {
             let identity = Some(view::wire_identity(&process, &self.boot_id, &run.scope));
             self.events.publish(Some(&run.name), Some(id), EventKind::Started { pid, identity });
@@ -115,6 +119,22 @@ impl Driver {
         if ready_early {
             self.queue.push_back(Work::Run(id, Event::ProbePassed));
         }
+    }
+
+    /// Has the output of a run recorded, and looked through for what says that it is ready.
+    pub(super) fn attach_output(&self, id: u64, pipes: [std::os::fd::OwnedFd; 2]) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let said =
+            matches!(run.state, State::Running { health: instance::Health::Ready | instance::Health::Unhealthy });
+        let pattern = match (&run.kind, run.service.readiness.as_ref().map(|probe| &probe.kind)) {
+            (Kind::Slot, Some(ProbeKind::LogLine(pattern))) if !said => regex::bytes::Regex::new(pattern).ok(),
+            _ => None,
+        };
+        let inbox = self.inbox_sender.clone();
+        let found = move || drop(inbox.send(Input::SaidReady(id)));
+        let pattern = pattern.map(|pattern| (pattern, Box::new(found) as crate::logs::Found));
+        let kept = run.service.on_daemon_loss == OnDaemonLoss::Keep && matches!(run.kind, Kind::Slot);
+        self.recorder.attach(Output { name: run.name.clone(), pipes, pattern, kept });
     }
 
     /// A service may be quicker to say that it is ready than the keeper to say that it runs.
@@ -197,6 +217,7 @@ impl Driver {
 
     pub(super) fn run_event(&mut self, id: u64, event: Event) {
         let Some(run) = self.runs.get_mut(&id) else { return };
+        self.dirty.run(id);
         let state = std::mem::take(&mut run.state);
         let (state, actions) = instance::step(&run.policy, state, event);
         run.state = state;
@@ -205,7 +226,7 @@ impl Driver {
         }
     }
 
-    fn act(&mut self, id: u64, action: Action) {
+    pub(super) fn act(&mut self, id: u64, action: Action) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         match action {
             Action::StartProbe => self.start_probe(id),
@@ -215,7 +236,9 @@ impl Driver {
                 self.stop_helpers_of(id, |purpose| matches!(purpose, Purpose::Probe { .. }));
             }
             Action::Arm(Timer::Limit, after) => {
-                self.timers.arm_earlier(TimerKey::Run(id, Timer::Limit), Instant::now() + after);
+                let at = Instant::now() + after;
+                run.limit_at = Some(run.limit_at.map_or(at, |armed| armed.min(at)));
+                self.timers.arm_earlier(TimerKey::Run(id, Timer::Limit), at);
             }
             Action::Arm(timer, after) => self.timers.arm(TimerKey::Run(id, timer), Instant::now() + after),
             Action::AnnounceReady => {
@@ -300,6 +323,7 @@ impl Driver {
 
     fn finish(&mut self, id: u64, end: End) {
         let Some(run) = self.runs.remove(&id) else { return };
+        self.dirty.run(id);
         for timer in [Timer::Start, Timer::Limit, Timer::Stage(Stage::Settle), Timer::Stage(Stage::Kill)] {
             self.timers.disarm(&TimerKey::Run(id, timer));
         }
@@ -320,13 +344,15 @@ impl Driver {
     }
 
     fn slot_run_ended(&mut self, name: &str, id: u64, begun: Instant, end: End, receipt: Receipt) {
-        let (ran, now) = (begun.elapsed(), self.now());
+        let (ran, now) = (begun.elapsed(), clock::now());
         if let End::Ran { exit, .. } = end {
             if let Some(slot) = self.slots.get_mut(name) {
                 slot.last_exit = Some(exit);
                 slot.last_receipt = Some(receipt.clone());
             }
             self.note_receipt(name, &receipt);
+            let (service, kept) = (name.to_owned(), Box::new(receipt.clone()));
+            self.events.change(Change::Receipt { service, instance: id, receipt: kept });
             self.events.publish(Some(name), Some(id), EventKind::Down { receipt: Box::new(receipt) });
             kennel_sys::crash_point!("daemon.receipt-made");
         }
@@ -347,13 +373,17 @@ impl Driver {
         self.events.publish(None, None, EventKind::KeeperLost {});
         kennel_sys::crash_point!("daemon.keeper-lost");
         let limit = Some(std::time::Duration::ZERO);
-        for (name, _) in self.slots.iter().filter(|(_, slot)| slot.run.is_none()) {
+        // What is kept is taken over by the next keeper, and nothing is begun until then.
+        let kept = |slot: &super::slots::Slot| slot.service.on_daemon_loss == OnDaemonLoss::Keep;
+        for (name, _) in self.slots.iter().filter(|(_, slot)| slot.run.is_none() && !kept(slot)) {
             let stop = slot::Event::Stop { reason: Reason::KeeperLost, limit };
             self.queue.push_back(Work::Slot(name.clone(), stop));
         }
         let mut scopes: Vec<u64> = self.inherited.iter().copied().collect();
         let mut reapers = Vec::new();
-        for (id, run) in &mut self.runs {
+        let outlive: HashSet<u64> =
+            self.runs.iter().filter(|(_, run)| self.outlives_keeper(run)).map(|(id, _)| *id).collect();
+        for (id, run) in self.runs.iter_mut().filter(|(id, _)| !outlive.contains(id)) {
             self.queue.push_back(Work::Run(*id, Event::StopRequested { reason: Reason::KeeperLost, limit }));
             self.queue.push_back(Work::Run(*id, Event::MainExited(Exit::Unknown)));
             reapers.extend(run.reaper.take());
@@ -374,13 +404,14 @@ impl Driver {
     }
 }
 
-fn wire_reason(reason: Reason) -> StopReason {
+pub(super) fn wire_reason(reason: Reason) -> StopReason {
     match reason {
         Reason::Requested => StopReason::Requested,
         Reason::Restart => StopReason::Restart,
         Reason::Down => StopReason::Down,
         Reason::MainExited => StopReason::MainExited,
         Reason::StartTimeout => StopReason::StartTimeout,
+        Reason::DaemonLost => StopReason::DaemonLost,
         Reason::KeeperLost => StopReason::KeeperLost,
         Reason::ClientGone => StopReason::ClientGone,
     }

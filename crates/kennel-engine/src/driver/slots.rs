@@ -87,6 +87,7 @@ pub(super) fn slot_name(service: &str, replica: u32, replicas: u32) -> String {
 impl Driver {
     pub(super) fn slot_event(&mut self, name: &str, event: Event) {
         let Some(slot) = self.slots.get_mut(name) else { return };
+        self.dirty.slot(name);
         match event {
             Event::Start | Event::Restart { .. } => slot.wanted = true,
             Event::Stop { .. } => slot.wanted = false,
@@ -201,6 +202,7 @@ impl Driver {
     pub(super) fn hold_stop(&mut self, name: &str, held: Held) {
         if let Some(slot) = self.slots.get_mut(name) {
             slot.wanted = false;
+            self.dirty.slot(name);
             self.held.insert(name.to_owned(), held);
         }
     }
@@ -223,11 +225,12 @@ impl Driver {
 
     /// Forgets slots that the configuration no longer has, once they are down.
     pub(super) fn drop_leavers(&mut self) {
-        let slots = &mut self.slots;
+        let (slots, dirty) = (&mut self.slots, &mut self.dirty);
         self.leaving.retain(|name| {
             let at_rest = slots.get(name).is_none_or(Slot::is_at_rest);
             if at_rest {
                 slots.shift_remove(name);
+                dirty.slot(name);
             }
             !at_rest
         });

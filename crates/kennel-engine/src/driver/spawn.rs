@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kennel_core::instance::{self, State};
-use kennel_core::model::{Exit, OnEscape, ProbeKind, Service};
+use kennel_core::model::{Exit, OnDaemonLoss, OnEscape, ProbeKind, Service};
 use kennel_core::probe::Counter;
 use kennel_keeper::proto::{self, Ids, Request, ScopeId, Spawn, SpawnErrorKind, Stdio};
 use kennel_sys::{proc, user};
@@ -19,6 +19,7 @@ use super::runs::{Kind, Run};
 use super::{Driver, Input, Work, privileges};
 use crate::notify::Notify;
 use crate::receipt::{Builder, members};
+use crate::records::Note;
 
 /// What is to be executed.
 pub(super) struct Launch {
@@ -27,6 +28,10 @@ pub(super) struct Launch {
     pub(super) stdio: Option<[OwnedFd; 3]>,
     /// Name of the scope's leaf before its number.
     pub(super) leaf: String,
+    /// Whether it outlives the daemon.
+    pub(super) keep: bool,
+    /// The keeper's copy of the record.
+    pub(super) note: Vec<u8>,
 }
 
 impl Driver {
@@ -65,7 +70,32 @@ impl Driver {
             return self.queue.push_back(Work::Run(id, failed));
         }
         let argv = service.command.clone();
-        self.launch(id, run, Launch { argv, environment, stdio: None, leaf: name.to_owned() });
+        let keep = service.on_daemon_loss == OnDaemonLoss::Keep;
+        let note = self.note_of(&run);
+        self.launch(id, run, Launch { argv, environment, stdio: None, leaf: name.to_owned(), keep, note });
+    }
+
+    /// What another daemon needs to know of a run if its record is lost.
+    pub(super) fn note_of(&self, run: &Run) -> Vec<u8> {
+        let Some(slot) = self.slots.get(&run.name) else { return Vec::new() };
+        let note = Note {
+            name: run.name.clone(),
+            service: slot.service_name.clone(),
+            replica: slot.replica,
+            definition: (*run.service).clone(),
+        };
+        serde_json::to_vec(&note).unwrap_or_default()
+    }
+
+    /// Listens again where a service that was taken over says that it is ready.
+    pub(super) fn reopen_notify(&self, id: u64, run: &mut Run, address: Option<&str>) {
+        let Some(address) = address else { return };
+        let inbox = self.inbox_sender.clone();
+        let uid = ids(&run.service).ok().flatten().map_or_else(|| rustix::process::geteuid().as_raw(), |ids| ids.uid);
+        match Notify::reopen(address, uid, move || drop(inbox.send(Input::SaidReady(id)))) {
+            Ok(notify) => run.notify = Some(notify),
+            Err(error) => tracing::warn!(%error, service = run.name, "cannot open the notify socket again"),
+        }
     }
 
     /// A declared port that somebody else listens on, in words. Replicas of one service may share a port.
@@ -131,6 +161,8 @@ impl Driver {
             probe_said: None,
             is_stuck: false,
             cpu_seen: None,
+            limit_at: None,
+            pipes: None,
         }
     }
 
@@ -177,10 +209,10 @@ fn request(id: u64, service: &Service, launch: Launch) -> Result<Spawn, String> 
             network: service.isolation.network,
         },
         privileges: privileges::wanted(&service.privileges)?,
+        keep: launch.keep,
+        note: launch.note,
         kill_escaped: service.on_escape == OnEscape::Kill,
         stdio: launch.stdio.map_or(Stdio::Capture, Stdio::Passed),
-        keep: false,
-        note: Vec::new(),
     })
 }
 

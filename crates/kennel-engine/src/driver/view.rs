@@ -18,11 +18,11 @@ const COMMAND_CHARS: usize = 400;
 
 impl Driver {
     pub(super) fn statuses(&mut self) -> Vec<ServiceStatus> {
-        if self.loaded.is_none() {
-            return self.lost.clone();
-        }
         let names: Vec<String> = self.slots.keys().cloned().collect();
-        names.iter().filter_map(|name| self.status(name, false)).collect()
+        let mut statuses: Vec<ServiceStatus> = names.iter().filter_map(|name| self.status(name, false)).collect();
+        // Of those no record is left; a configuration that is loaded says what there is.
+        statuses.extend(self.lost.iter().filter(|_| self.loaded.is_none()).cloned());
+        statuses
     }
 
     /// One line of `ps`; with `detail` also the processes and the last receipt.

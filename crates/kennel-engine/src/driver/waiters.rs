@@ -78,7 +78,7 @@ impl Driver {
         slot.run.and_then(|id| self.runs.get(&id)).is_some_and(|run| run.is_stuck)
     }
 
-    fn answer(&self, waiter: Waiter) {
+    fn answer(&mut self, waiter: Waiter) {
         let Waiter { slots, mut receipts, waits_for } = waiter;
         if !matches!(waits_for, WaitsFor::Up { .. } | WaitsFor::Cleared(_)) {
             receipts.extend(self.still_stuck(&slots, &receipts, matches!(waits_for, WaitsFor::Down { .. })));
@@ -93,22 +93,27 @@ impl Driver {
             });
             Started(outcomes.collect())
         };
-        // Whoever asked may have gone meanwhile; what was done is done.
         match waits_for {
-            WaitsFor::Up { already, reply } => drop(reply.send(Ok(outcomes(&already)))),
+            WaitsFor::Up { already, reply } => {
+                let started = outcomes(&already);
+                self.answer_when_durable(reply, Ok(started));
+            }
             WaitsFor::Rest(reply) => {
-                drop(reply.send(Ok(ActionReport { ok: left == 0, left, receipts, started: Vec::new() })));
+                let report = ActionReport { ok: left == 0, left, receipts, started: Vec::new() };
+                self.answer_when_durable(reply, Ok(report));
             }
             WaitsFor::Restart(reply) => {
                 let report = ActionReport { ok: left == 0, left, receipts, started: Vec::new() };
-                drop(reply.send(Ok((report, outcomes(&HashSet::new())))));
+                let started = outcomes(&HashSet::new());
+                self.answer_when_durable(reply, Ok((report, started)));
             }
             WaitsFor::Cleared(reply) => drop(reply.send(())),
             WaitsFor::Down { since, reply } => {
                 let duration_ms = millis(since.elapsed());
                 let leftovers = self.leftovers.clone();
                 let left = left + self.leftovers_left();
-                drop(reply.send(DownReport { ok: left == 0, left, receipts, leftovers, duration_ms, shutdown: None }));
+                let report = DownReport { ok: left == 0, left, receipts, leftovers, duration_ms, shutdown: None };
+                self.answer_when_durable(reply, report);
             }
         }
     }

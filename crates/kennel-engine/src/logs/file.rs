@@ -45,17 +45,37 @@ impl LogFile {
         self
     }
 
-    /// Appends whole records.
-    pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes ready for records of this length together; gives the length of the file before them.
+    pub(super) fn begin(&mut self, records: usize) -> io::Result<u64> {
         if self.file.is_none() {
             fs::create_dir_all(&self.dir)?;
             let file = open(&self.dir, &self.name)?;
             self.bytes = file.metadata()?.len();
             self.file = Some(file);
         }
-        if self.bytes > 0 && self.bytes + records.len() as u64 > self.max_bytes {
+        if self.bytes > 0 && self.bytes + records as u64 > self.max_bytes {
             self.rotate()?;
         }
+        Ok(self.bytes)
+    }
+
+    /// Takes away everything from `length` on; a file that is shorter stays as it is.
+    pub(super) fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.begin(0)?;
+        if let Some(file) = self.file.as_ref().filter(|_| length < self.bytes) {
+            file.set_len(length)?;
+            self.bytes = length;
+        }
+        Ok(())
+    }
+
+    /// Appends whole records.
+    pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+        self.begin(records.len())?;
         if let Some(file) = &mut self.file {
             file.write_all(records)?;
         }

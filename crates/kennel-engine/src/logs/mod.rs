@@ -7,6 +7,8 @@
 mod file;
 mod reader;
 mod recorder;
+mod stage;
+mod thread;
 
 pub use reader::{Query, Reader};
-pub(crate) use recorder::{Found, Recorder};
+pub(crate) use recorder::{Found, Output, Recorder};

@@ -59,13 +59,14 @@ const KINDS: [SpawnErrorKind; 15] = [
 pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
     let mut writer = Writer::new(VERSION);
     match event {
-        Event::Welcome { version, pid, backend, follows, known } => {
+        Event::Welcome { version, pid, backend, follows, known, held } => {
             writer.u8(WELCOME);
             writer.u16(*version);
             writer.u32(*pid);
             write_backend(&mut writer, backend);
             write_follows(&mut writer, *follows);
             writer.list(known, write_known);
+            writer.u32(*held);
         }
         Event::Spawned { scope, pid, identity, place, pipes, inodes } => {
             writer.u8(SPAWNED);
@@ -246,7 +247,8 @@ fn read_welcome(reader: &mut Reader<'_>) -> Result<Event, Malformed> {
     let told = if version < 4 { None } else { Some(read_follows(reader)?) };
     let known = reader.list(read_known)?;
     let follows = told.unwrap_or_else(|| follows_of(&known));
-    Ok(Event::Welcome { version, pid, backend, follows, known })
+    let held = if version < 4 { 0 } else { reader.u32()? };
+    Ok(Event::Welcome { version, pid, backend, follows, known, held })
 }
 
 fn write_adopt_error(writer: &mut Writer<'_>, error: &AdoptError) {

@@ -200,9 +200,11 @@ fn event() -> impl Strategy<Value = Event> {
         SpawnErrorKind::Isolation,
     ]);
     prop_oneof![
-        (any::<u32>(), backend, follows(), vec(known(), 0..4)).prop_map(|(pid, backend, follows, known)| {
-            Event::Welcome { version: VERSION, pid, backend, follows, known }
-        }),
+        (any::<[u32; 2]>(), backend, follows(), vec(known(), 0..4)).prop_map(
+            |([pid, held], backend, follows, known)| {
+                Event::Welcome { version: VERSION, pid, backend, follows, known, held }
+            }
+        ),
         (scope(), identity(), place(), pipes(), proptest::option::of(any::<[u64; 2]>())).prop_map(
             |(scope, identity, place, pipes, inodes)| {
                 Event::Spawned { scope, pid: identity.pid, identity, place, pipes, inodes }

@@ -155,6 +155,7 @@ impl Keeper {
             backend: self.contain.backend(),
             follows: self.follows,
             known: self.records.known(),
+            held: u32::try_from(self.held.len()).unwrap_or(u32::MAX),
         });
         // Sent as they are and not duplicated: the channel does that for those that cannot go at once.
         self.held = std::mem::take(&mut self.held)

@@ -19,6 +19,8 @@ pub enum Event {
         follows: Follows,
         /// Scopes that an earlier daemon had not forgotten.
         known: Vec<Known>,
+        /// How many [`Event::Held`] follow at once.
+        held: u32,
     },
     /// The main process was executed.
     Spawned {

@@ -166,7 +166,7 @@ impl Rig {
         self.known.clear();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Event::Welcome { version, pid, backend, follows, known } = self.receive(deadline) {
+            if let Event::Welcome { version, pid, backend, follows, known, .. } = self.receive(deadline) {
                 assert_eq!((version, pid), (VERSION, self.keeper.pid));
                 self.backend = backend;
                 self.known = known;

@@ -1,0 +1,38 @@
+//! Monotonic time that means the same to every daemon of one boot.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Time since the boot, without what the machine slept: the clock of [`Instant`] as a number. Source: `clock_gettime(2)`.
+pub(crate) fn now() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+}
+
+/// The instant that [`now`] gave as `at`, for timers; now, if the time is before what an [`Instant`] can say.
+pub(crate) fn instant(at: Duration) -> Instant {
+    let (now, here) = (now(), Instant::now());
+    let then = if at >= now { here.checked_add(at - now) } else { here.checked_sub(now - at) };
+    then.unwrap_or(here)
+}
+
+/// The same the other way round.
+pub(crate) fn since_boot(at: Instant) -> Duration {
+    let (now, here) = (now(), Instant::now());
+    if at >= here { now.saturating_add(at - here) } else { now.saturating_sub(here - at) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_comes_back() {
+        let close = |a: Duration, b: Duration| a.abs_diff(b) < Duration::from_millis(100);
+        let at = now();
+        assert!(close(since_boot(instant(at)), at));
+        let later = at + Duration::from_secs(3600);
+        assert!(close(since_boot(instant(later)), later));
+        assert!(instant(Duration::ZERO) <= Instant::now());
+    }
+}

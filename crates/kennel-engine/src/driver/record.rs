@@ -1,0 +1,126 @@
+//! The end of every turn: what has changed is recorded, then published, and only then acted on outside.
+//!
+//! So a start is recorded as meant before the keeper hears of it, an end before the keeper may forget it, and an answer
+//! is given when what it says is on the disk.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use kennel_core::instance::State;
+use kennel_store::Change;
+
+use super::runs::{Kind, Run};
+use super::slots::Slot;
+use super::{Driver, Loaded, Reply};
+use crate::clock;
+use crate::records::{self, RunRecord, SlotRecord, body};
+
+/// What has changed since the last commit.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    slots: BTreeSet<String>,
+    runs: BTreeSet<u64>,
+    loaded: bool,
+}
+
+impl Dirty {
+    pub(super) fn slot(&mut self, name: &str) {
+        if !self.slots.contains(name) {
+            self.slots.insert(name.to_owned());
+        }
+    }
+
+    pub(super) fn run(&mut self, id: u64) {
+        self.runs.insert(id);
+    }
+
+    pub(super) fn loaded(&mut self) {
+        self.loaded = true;
+    }
+}
+
+/// Tells somebody something, once it may be told.
+pub(super) struct Answer(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
+impl Driver {
+    /// Answers when what has changed so far would survive a power cut. Whoever asked may have gone meanwhile; what was
+    /// done is done.
+    pub(super) fn answer_when_durable<T: Send + 'static>(&mut self, reply: Reply<T>, answer: T) {
+        self.answers.push(Answer(Box::new(move || drop(reply.send(answer)))));
+    }
+
+    pub(super) fn commit(&mut self) {
+        self.note_changes();
+        self.events.flush();
+        for Answer(answer) in self.answers.drain(..) {
+            self.events.when_durable(answer);
+        }
+        self.link.flush();
+    }
+
+    fn note_changes(&mut self) {
+        let Dirty { slots, runs, loaded } = std::mem::take(&mut self.dirty);
+        if loaded {
+            self.events.change(Change::Project(self.loaded.as_ref().map(loaded_body)));
+        }
+        for name in slots {
+            let leaving = self.leaving.contains(&name);
+            let body = self.slots.get(&name).map(|slot| body(&slot_record(slot, leaving)));
+            self.events.change(Change::Slot { name, body });
+        }
+        for id in runs {
+            let run = self.runs.get(&id).filter(|run| matches!(run.kind, Kind::Slot));
+            let run = run.filter(|run| !matches!(run.state, State::Down(_)));
+            // Helpers have never been recorded, and to remove what is not there costs nothing.
+            let body = run.map(|run| body(&run_record(run, &self.boot_id)));
+            if body.is_some() || id < super::HELPERS {
+                self.events.change(Change::Run { id, body });
+            }
+        }
+    }
+}
+
+fn loaded_body(loaded: &Loaded) -> serde_json::Value {
+    let Loaded { project, config, environment } = loaded;
+    body(&records::Loaded { config: config.clone(), environment: environment.clone(), project: project.clone() })
+}
+
+fn slot_record(slot: &Slot, leaving: bool) -> SlotRecord {
+    SlotRecord {
+        service: slot.service_name.clone(),
+        replica: slot.replica,
+        wanted: slot.wanted,
+        state: slot.state.clone(),
+        history: slot.history.clone(),
+        run: slot.run,
+        last_run: slot.last_run,
+        retry_at: slot.retry_at.map(clock::since_boot),
+        last_exit: slot.last_exit,
+        leaving,
+    }
+}
+
+fn run_record(run: &Run, boot_id: &str) -> RunRecord {
+    RunRecord {
+        service: run.name.clone(),
+        definition: (*run.service).clone(),
+        state: run.state.clone(),
+        scope: run.scope.clone(),
+        boot_id: boot_id.to_owned(),
+        pid: run.pid,
+        start_ticks: run.identity.map(|it| it.start_ticks),
+        inode: run.identity.map(|it| it.inode).filter(|inode| *inode != 0),
+        started_at: run.started_at,
+        begun: clock::since_boot(run.begun),
+        ready_after_ms: run.ready_after_ms,
+        limit_at: run.limit_at.map(clock::since_boot),
+        notify: run.notify.as_ref().map(|notify| notify.address.clone()),
+        pipes: run.pipes,
+    }
+}

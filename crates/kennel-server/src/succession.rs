@@ -1,0 +1,38 @@
+//! Another daemon in this one's place.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use kennel_engine::Handle;
+use kennel_wire::{Code, Problem, SuccessionRequest};
+
+use crate::reply::Refusal;
+use crate::routes::Body;
+
+/// `POST /v1/daemon/restart`.
+pub(crate) async fn restart(
+    State(engine): State<Handle>,
+    Body(request): Body<SuccessionRequest>,
+) -> Result<StatusCode, Refusal> {
+    let program = request.program.as_deref().map(program).transpose()?;
+    engine.succeed(program).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Opened here, where a mistake can be answered. It is executed as what was opened, whatever becomes of its name.
+fn program(path: &Path) -> Result<OwnedFd, Problem> {
+    let refused = |code, why: String| Problem::new(code, format!("cannot execute `{}`: {why}", path.display()));
+    if !path.is_absolute() {
+        return Err(refused(Code::BadRequest, "its path is not absolute".to_owned()));
+    }
+    let file = File::open(path).map_err(|error| refused(Code::NotFound, error.to_string()))?;
+    let meta = file.metadata().map_err(|error| refused(Code::NotFound, error.to_string()))?;
+    if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
+        return Err(refused(Code::NotExecutable, "it is no executable file".to_owned()));
+    }
+    Ok(file.into())
+}
