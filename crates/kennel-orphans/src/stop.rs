@@ -134,6 +134,7 @@ fn report(outcome: Outcome, records: &[Record], told: &mut InstanceOrphans) {
         left.iter().chain(refused.iter().filter(counts)).map(|orphan| orphan.process.identity.pid).collect();
     told.left = u32::try_from(left.len()).unwrap_or(u32::MAX);
     told.survivors = survivors(&left, DESCRIBED).into_iter().map(words::survivor).collect();
+    let refused: Vec<Orphan> = refused.into_iter().filter(|orphan| counts(&orphan)).collect();
     if !refused.is_empty() {
         told.note = Some(words::refused(&refused));
     }

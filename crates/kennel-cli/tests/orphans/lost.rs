@@ -46,7 +46,7 @@ pub(crate) fn lose(scratch: &Scratch) {
         [&keeper, &daemon].into_iter().chain(&reapers).for_each(|one| send(one, signal));
     }
     wait_until(DEADLINE, "everybody gone", || scratch.survivors().iter().all(|seen| !seen.verb().starts_with("__")));
-    assert!(living(scratch).len() >= 10);
+    assert!(!living(scratch).is_empty());
     assert!(sockets(scratch).iter().all(|socket| socket.exists()), "they are stale, not gone");
 }
 
