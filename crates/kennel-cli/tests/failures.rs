@@ -176,9 +176,29 @@ fn a_busy_port_names_its_holder() {
         "services: {{ web: {{ command: ['@badchild@', --cell, '1', listen, '{number}'], ports: {{ http: {number} }}, \
          restart: 'no', readiness: {{ log_line: up }} }} }}"
     ));
-    fails(&scratch, 1, &["web", &number, &std::process::id().to_string()]);
+    // Number, command and user of this test.
+    let user = if rustix::process::geteuid().is_root() { "user root" } else { "user " };
+    fails(&scratch, 1, &["web", &number, &std::process::id().to_string(), "failures-", user]);
     drop(holder);
     scratch.ok(&["start", "web"]);
+    scratch.down();
+}
+
+/// What it listens with may not be read, but whose it is may.
+#[test]
+fn a_port_of_another_user_names_that_user() {
+    let Some(scratch) = Scratch::new(User::Plain, Path::new(env!("CARGO_BIN_EXE_kennel"))) else { return };
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let port = free_port();
+    let holder = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    scratch.config(&format!(
+        "services: {{ web: {{ command: ['@badchild@', --cell, '1', listen, '{port}'], ports: {{ http: {port} }}, \
+         restart: 'no', readiness: {{ log_line: up }} }} }}"
+    ));
+    fails(&scratch, 1, &["web", &port.to_string(), "a process of user root"]);
+    drop(holder);
     scratch.down();
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn orphan(one: &Orphan, home: &Home, records: &[Record]) -> kennel_wi
         start_ticks: identity.start_ticks,
         inode: Some(identity.inode).filter(|inode| *inode != 0),
         command: one.process.command.clone(),
-        user: user_name(one.process.uid),
+        user: user::name(one.process.uid),
         since: since(identity.start_ticks),
         instance: home.name.clone(),
         service: record.map(|record| record.service.clone()).or_else(|| named.map(|(service, _)| service.to_owned())),
@@ -69,7 +69,7 @@ pub(crate) fn refused(all: &[Orphan]) -> String {
     let Some((first, rest)) = all.split_first() else { return String::new() };
     let process = &first.process;
     let command: String = process.command.chars().take(COMMAND).collect();
-    let text = format!("no right to signal {} ({command}), user {}", process.identity.pid, user_name(process.uid));
+    let text = format!("no right to signal {} ({command}), user {}", process.identity.pid, user::name(process.uid));
     if rest.is_empty() { text } else { format!("{text}, and {} more", rest.len()) }
 }
 
@@ -107,10 +107,6 @@ fn why(one: &Orphan, record: Option<&Record>) -> String {
 fn named(scope: &str) -> Option<(&str, u64)> {
     let (service, run) = scope.split('~').next()?.rsplit_once('.')?;
     Some((service, run.parse().ok()?))
-}
-
-fn user_name(uid: u32) -> String {
-    user::account(&uid.to_string()).map_or_else(|| uid.to_string(), |account| account.name)
 }
 
 fn since(start_ticks: u64) -> Option<Timestamp> {

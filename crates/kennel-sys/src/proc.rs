@@ -240,17 +240,17 @@ pub fn boot_time() -> Option<u64> {
 /// may be read. Costs a scan of `/proc`, so it is for explaining failures, not for polling.
 #[must_use]
 pub fn tcp_listener(port: u16) -> Option<Listener> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+    let (uid, inode) = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|file| fs::read_to_string(file).ok())
-        .find_map(|text| listening_inode(&text, port))?;
+        .find_map(|text| listening(&text, port))?;
     let wanted = format!("socket:[{inode}]");
     let holder = fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
         let mut fds = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
         fds.any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str())).then_some(pid)
     });
-    Some(Listener { pid: holder, command: holder.and_then(|pid| command(pid, 80)) })
+    Some(Listener { pid: holder, command: holder.and_then(|pid| command(pid, 80)), uid })
 }
 
 /// Who listens on a port.
@@ -260,15 +260,18 @@ pub struct Listener {
     pub pid: Option<u32>,
     /// Its command line.
     pub command: Option<String>,
+    /// The user that has made the socket.
+    pub uid: u32,
 }
 
-fn listening_inode(table: &str, port: u16) -> Option<u64> {
+/// User and inode of a listening socket. Source: `proc_pid_net(5)`, which `proc(5)` describes as `/proc/net/tcp`.
+fn listening(table: &str, port: u16) -> Option<(u32, u64)> {
     const LISTEN: &str = "0A";
     let suffix = format!(":{port:04X}");
     table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let listens = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? == LISTEN;
-        listens.then(|| fields.get(9)?.parse().ok()).flatten()
+        listens.then(|| Some((fields.get(7)?.parse().ok()?, fields.get(9)?.parse().ok()?))).flatten()
     })
 }
 
@@ -310,7 +313,9 @@ mod tests {
     fn a_listener_is_named() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
-        assert_eq!(tcp_listener(port).unwrap().pid, Some(std::process::id()));
+        let listener = tcp_listener(port).unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        assert_eq!((listener.pid, listener.uid), (Some(std::process::id()), own));
         drop(socket);
         assert!(tcp_listener(port).is_none());
     }

@@ -93,6 +93,13 @@ pub fn account(user: &str) -> Option<Account> {
     Some(Account { name, home: dir, shell })
 }
 
+/// Login name of a user id; the number itself where there is none, or the database cannot be read.
+#[must_use]
+pub fn name(uid: u32) -> String {
+    // Not by its text: a user may be called `1000`.
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
 fn user_entry(user: &str) -> Result<Option<User>, LookupError> {
     // A name first: POSIX lets a user be called `1000`.
     let by_name = User::from_name(user).map_err(|errno| LookupError::Database(errno.into()))?;
@@ -128,6 +135,7 @@ mod tests {
         assert_eq!(lookup("0", None).unwrap(), root);
         assert_eq!(lookup("root", Some("12")).unwrap().gid, 12);
         assert_eq!(account("0").unwrap().name, "root");
+        assert_eq!((name(0), name(60_211)), ("root".to_owned(), "60211".to_owned()));
     }
 
     #[test]

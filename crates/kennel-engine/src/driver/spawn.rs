@@ -112,8 +112,11 @@ impl Driver {
             }
             let by = match (ours, holder.pid) {
                 (Some(run), Some(pid)) => format!("service `{}`, pid {pid}", run.name),
-                (_, Some(pid)) => format!("pid {pid} ({})", holder.command.as_deref().unwrap_or("no command")),
-                (_, None) => "a process of another user".into(),
+                (_, Some(pid)) => {
+                    let command = holder.command.as_deref().unwrap_or("no command");
+                    format!("pid {pid} ({command}), user {}", user::name(holder.uid))
+                }
+                (_, None) => format!("a process of user {}", user::name(holder.uid)),
             };
             Some(format!("port {port} (`{port_name}`) is taken by {by}"))
         })
