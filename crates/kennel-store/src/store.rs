@@ -16,11 +16,13 @@ use crate::retention::{LIMITS, LOOK_EVERY, prune};
 use crate::stream::{Recent, Stream};
 use crate::sync::Syncer;
 use crate::upkeep::Upkeep;
-use crate::waiting::{Entry, Waiting};
+use crate::waiting::{Part, Waiting};
 use crate::{begin, events, records};
 
 /// Pause before a write that failed is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// Rows of each kind in one transaction while what has waited is written.
+const PART: usize = 256;
 
 /// The one writer of a store. Its caller holds the instance's lock.
 #[derive(Debug)]
@@ -102,8 +104,8 @@ impl Store {
         let due = self.failing.as_ref().is_none_or(|failing| Instant::now() >= failing.retry_at);
         let before = self.stream.newest();
         self.stream.publish();
-        if due && !(self.stream.is_saved() && self.waiting.is_empty()) {
-            match self.save() {
+        if due {
+            match self.save_if_any() {
                 Ok(()) => self.works(),
                 Err(error) => self.fails(&error),
             }
@@ -169,7 +171,7 @@ impl Store {
         let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
         let closed = writer.close().is_ok();
         // With a reader that sits in the log, some of that is not in the file; the next start finds it there.
-        let saved = self.stream.is_saved() && self.waiting.is_empty() && self.failing.is_none();
+        let saved = self.stream.is_saved() && self.waiting.count() == 0 && self.failing.is_none();
         if let Some(numbers) = self.numbers.as_mut().filter(|_| closed && busy == Ok(0) && saved)
             && let Err(error) = numbers.close()
         {
@@ -177,58 +179,78 @@ impl Store {
         }
     }
 
+    /// Commits all that waits. After a time without room that is done in parts, state first, so that what fits is written.
     fn save(&mut self) -> rusqlite::Result<()> {
+        if self.failing.is_none() {
+            return self.commit(Part::ALL);
+        }
+        self.commit(Part { state: true, ..Part::NONE })?;
+        while self.stream.backlog() > 0 {
+            self.commit(Part { events: PART, ..Part::NONE })?;
+        }
+        while self.waiting.history() > 0 {
+            self.commit(Part { receipts: PART, audit: PART, ..Part::NONE })?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, part: Part) -> rusqlite::Result<()> {
         let Some(writer) = &mut self.writer else { return Err(rusqlite::Error::InvalidQuery) };
-        let rows = self.stream.unsaved();
-        let mut written = rows.len();
+        let rows = self.stream.unsaved(part.events);
+        let newest = rows.last().map_or(self.stream.recorded(), |row| row.seq);
+        let mut changes = 0;
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         events::insert(&transaction, rows.iter())?;
-        for entry in self.waiting.entries() {
+        for entry in self.waiting.entries(part) {
             records::apply(&transaction, entry)?;
-            written += 1;
-        }
-        if self.waiting.lost() > 0 {
-            records::apply(&transaction, &lost_records(self.waiting.lost()))?;
+            changes += 1;
         }
         let silent_commits = self.silent_commits + u64::from(rows.is_empty());
         if rows.is_empty() {
             records::count_silent_commit(&transaction, silent_commits)?;
         }
-        let since_look = self.since_look + u64::try_from(written).unwrap_or(0);
+        let since_look = self.since_look + u64::try_from(rows.len() + changes).unwrap_or(0);
         let look = since_look >= LOOK_EVERY;
         if look {
-            prune(&transaction, LIMITS, rows.last().map_or(self.stream.recorded(), |row| row.seq), Timestamp::now())?;
+            prune(&transaction, LIMITS, newest, Timestamp::now())?;
         }
         transaction.commit()?;
         kennel_sys::crash_point!("store.committed");
         self.silent_commits = silent_commits;
         self.since_look = if look { 0 } else { since_look };
+        self.stream.saved(rows.len(), newest);
+        self.waiting.committed(part);
         self.syncer.committed();
-        self.upkeep
-            .committed(rows.iter().map(|row| row.body.len() + 64).sum::<usize>() + 4096 * (written - rows.len()));
+        self.upkeep.committed(rows.iter().map(|row| row.body.len() + 64).sum::<usize>() + 4096 * changes);
         Ok(())
     }
 
     /// All that waited is committed.
     fn works(&mut self) {
-        let lost = self.stream.saved();
-        let lost_records = self.waiting.lost();
-        self.waiting.clear();
-        if lost_records > 0 {
-            tracing::warn!(count = lost_records, "receipts or entries of the audit were too many to wait for the disk");
-        }
         let Some(_) = self.failing.take() else { return };
+        let (lost, lost_records) = (self.stream.take_lost(), self.waiting.take_lost());
         let (lost_from, lost_to) = lost.unzip();
-        tracing::info!(lost_from, lost_to, "what happens is recorded again");
+        tracing::info!(lost_from, lost_to, lost_records, "what happens is recorded again");
+        if lost_records > 0 {
+            self.change(Change::Audit {
+                actor: "kennel".to_owned(),
+                action: "lose".to_owned(),
+                subject: format!("{lost_records} receipts and entries of the audit"),
+                outcome: "they were too many to wait until the store could be written".to_owned(),
+            });
+        }
         if lost.is_some() {
             let kept = u64::try_from(self.stream.held()).unwrap_or(0);
             self.number(None, None, EventKind::StoreRecovered { file: None, kept, lost_from, lost_to });
             self.stream.publish();
-            match self.save() {
-                Ok(()) => drop(self.stream.saved()),
-                Err(error) => self.fails(&error),
-            }
         }
+        if let Err(error) = self.save_if_any() {
+            self.fails(&error);
+        }
+    }
+
+    fn save_if_any(&mut self) -> rusqlite::Result<()> {
+        if self.stream.is_saved() && self.waiting.count() == 0 { Ok(()) } else { self.save() }
     }
 
     fn fails(&mut self, error: &rusqlite::Error) {
@@ -267,17 +289,6 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.upkeep.finish(&mut self.numbers);
     }
-}
-
-/// The audit tells what is missing in it.
-fn lost_records(count: u64) -> Entry {
-    let change = Change::Audit {
-        actor: "kennel".to_owned(),
-        action: "lose".to_owned(),
-        subject: format!("{count} receipts or entries of the audit"),
-        outcome: "they were too many to wait until the disk could be written".to_owned(),
-    };
-    Entry { time: nanoseconds(Timestamp::now()), change }
 }
 
 fn nanoseconds(time: Timestamp) -> i64 {

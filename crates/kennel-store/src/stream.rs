@@ -59,17 +59,24 @@ impl Stream {
         self.unsaved == 0 && self.pending.is_empty()
     }
 
-    /// What is to be committed, oldest first.
-    pub(crate) fn unsaved(&self) -> Vec<Row> {
-        self.recent.iter().skip(self.recent.len() - self.unsaved).map(Row::of).collect()
+    /// How many events are to be committed.
+    pub(crate) fn backlog(&self) -> usize {
+        self.unsaved
     }
 
-    /// It was committed. First and last of the events that were lost since this was asked last.
-    pub(crate) fn saved(&mut self) -> Option<(u64, u64)> {
-        if self.unsaved > 0 {
-            self.recorded = self.recent.back().map_or(self.recorded, |event| event.seq);
-        }
-        self.unsaved = 0;
+    /// What is to be committed, oldest first, `limit` at most.
+    pub(crate) fn unsaved(&self, limit: usize) -> Vec<Row> {
+        self.recent.iter().skip(self.recent.len() - self.unsaved).take(limit).map(Row::of).collect()
+    }
+
+    /// So many of them were committed, the newest of them with this number.
+    pub(crate) fn saved(&mut self, count: usize, newest: u64) {
+        self.unsaved -= count;
+        self.recorded = newest;
+    }
+
+    /// First and last of the events that were lost since this was asked last.
+    pub(crate) fn take_lost(&mut self) -> Option<(u64, u64)> {
         self.lost.take()
     }
 
@@ -127,8 +134,12 @@ mod tests {
                 }
                 stream.publish();
                 if works {
-                    recorded.extend(stream.unsaved().iter().map(|row| row.seq));
-                    if let Some((from, to)) = stream.saved() {
+                    while let Some(last) = stream.unsaved(1000).last().map(|row| row.seq) {
+                        let rows = stream.unsaved(1000);
+                        recorded.extend(rows.iter().map(|row| row.seq));
+                        stream.saved(rows.len(), last);
+                    }
+                    if let Some((from, to)) = stream.take_lost() {
                         lost += to - from + 1;
                         prop_assert!(!recorded.contains(&from) && !recorded.contains(&to));
                     }

@@ -1,12 +1,12 @@
 //! Changes that are not committed yet: one for each thing, and bounded while nothing can be committed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use indexmap::IndexMap;
 
 use crate::change::Change;
 
-/// Receipts and entries of the audit that wait at most; beyond it the oldest go. More than any one turn makes.
+/// Receipts that wait at most, and entries of the audit; beyond it the oldest go. More than any one turn makes.
 const MOST: usize = 4096;
 
 /// What a change is about. A later one replaces an earlier one of the same key.
@@ -31,74 +31,132 @@ pub(crate) struct Entry {
 
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    by_key: IndexMap<Key, Entry>,
-    receipts: usize,
-    /// They have no key: each is of its own.
+    state: IndexMap<Key, Entry>,
+    receipts: Receipts,
     audit: VecDeque<Entry>,
     /// Receipts and entries of the audit that were too many to wait.
     lost: u64,
 }
 
+/// How much of what waits is committed at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) state: bool,
+    pub(crate) events: usize,
+    pub(crate) receipts: usize,
+    pub(crate) audit: usize,
+}
+
+impl Part {
+    pub(crate) const ALL: Self = Self { state: true, events: usize::MAX, receipts: usize::MAX, audit: usize::MAX };
+    pub(crate) const NONE: Self = Self { state: false, events: 0, receipts: 0, audit: 0 };
+}
+
 impl Waiting {
     pub(crate) fn add(&mut self, time: i64, change: Change) {
         let entry = Entry { time, change };
-        let Some(key) = key(&entry.change) else {
-            self.audit.push_back(entry);
-            if self.audit.len() > MOST {
-                self.audit.pop_front();
-                self.lost += 1;
+        match key(&entry.change) {
+            Some(Key::Receipt(service, instance)) => self.lost += self.receipts.add(service, instance, entry),
+            Some(key) => drop(self.state.insert(key, entry)),
+            None => {
+                self.audit.push_back(entry);
+                if self.audit.len() > MOST {
+                    self.audit.pop_front();
+                    self.lost += 1;
+                }
             }
-            return;
-        };
-        let is_receipt = matches!(key, Key::Receipt(..));
-        if self.by_key.insert(key, entry).is_none() && is_receipt {
-            self.receipts += 1;
-            self.bound_receipts();
         }
     }
 
-    /// The oldest goes, rather one that is not the last of its service.
-    fn bound_receipts(&mut self) {
-        if self.receipts <= MOST {
-            return;
-        }
-        let mut last = std::collections::HashSet::new();
-        let (mut oldest, mut replaced) = (None, None);
-        for key in self.by_key.keys().rev() {
-            if let Key::Receipt(service, _) = key {
-                oldest = Some(key);
-                replaced = if last.insert(service) { replaced } else { Some(key) };
-            }
-        }
-        if let Some(key) = replaced.or(oldest).cloned() {
-            self.by_key.shift_remove(&key);
-            self.receipts -= 1;
-            self.lost += 1;
-        }
+    /// How many rows it is.
+    pub(crate) fn count(&self) -> usize {
+        self.state.len() + self.history()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_key.is_empty() && self.audit.is_empty() && self.lost == 0
+    /// How many of them are receipts and entries of the audit.
+    pub(crate) fn history(&self) -> usize {
+        self.receipts.entries.len() + self.audit.len()
     }
 
     /// In the order in which they came, those of the audit last.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.by_key.values().chain(&self.audit)
+    pub(crate) fn entries(&self, part: Part) -> impl Iterator<Item = &Entry> {
+        let state = self.state.values().take(if part.state { usize::MAX } else { 0 });
+        state.chain(self.receipts.entries.values().take(part.receipts)).chain(self.audit.iter().take(part.audit))
     }
 
-    /// How many receipts and entries of the audit were too many to wait since the last call of [`Waiting::clear`].
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost
+    /// It is committed.
+    pub(crate) fn committed(&mut self, part: Part) {
+        if part.state {
+            self.state.clear();
+        }
+        self.receipts.remove_first(part.receipts);
+        self.audit.drain(..part.audit.min(self.audit.len()));
     }
 
-    /// They are committed.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// How many receipts and entries of the audit were lost since this was asked last.
+    pub(crate) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     /// Forgets removals of what was never recorded: things come and go while nothing can be committed, without an end.
     pub(crate) fn forget_removals(&mut self, is_recorded: impl Fn(&Key) -> bool) {
-        self.by_key.retain(|key, entry| !removes(&entry.change) || is_recorded(key));
+        self.state.retain(|key, entry| !removes(&entry.change) || is_recorded(key));
+    }
+}
+
+/// Receipts in the order in which they came; one that comes again comes last, for the newest of a service is the one
+/// that is recorded last.
+#[derive(Debug, Default)]
+struct Receipts {
+    entries: BTreeMap<u64, Entry>,
+    places: HashMap<(String, u64), u64>,
+    /// The last of each service.
+    last: HashMap<String, u64>,
+    next: u64,
+}
+
+impl Receipts {
+    /// How many went in exchange, because there are too many.
+    fn add(&mut self, service: String, instance: u64, entry: Entry) -> u64 {
+        let place = self.next;
+        self.next += 1;
+        self.last.insert(service.clone(), place);
+        if let Some(replaced) = self.places.insert((service, instance), place) {
+            self.entries.remove(&replaced);
+        }
+        self.entries.insert(place, entry);
+        if self.entries.len() <= MOST {
+            return 0;
+        }
+        // The oldest, but rather one that is not the last of its service.
+        let is_last = |place: u64, entry: &Entry| match &entry.change {
+            Change::Receipt { service, .. } => self.last.get(service) == Some(&place),
+            _ => false,
+        };
+        let older = self.entries.iter().find(|(place, entry)| !is_last(**place, entry));
+        if let Some(place) = older.or(self.entries.first_key_value()).map(|(place, _)| *place) {
+            self.remove(place);
+        }
+        1
+    }
+
+    fn remove_first(&mut self, count: usize) {
+        if count >= self.entries.len() {
+            *self = Self::default();
+            return;
+        }
+        let first: Vec<u64> = self.entries.keys().take(count).copied().collect();
+        first.into_iter().for_each(|place| self.remove(place));
+    }
+
+    fn remove(&mut self, place: u64) {
+        let Some(Entry { change: Change::Receipt { service, instance, .. }, .. }) = self.entries.remove(&place) else {
+            return;
+        };
+        if self.last.get(&service) == Some(&place) {
+            self.last.remove(&service);
+        }
+        self.places.remove(&(service, instance));
     }
 }
 
@@ -165,12 +223,19 @@ pub(crate) mod tests {
         waiting.add(2, slot("b", Some(2)));
         waiting.add(3, Change::Service { name: "a".into(), body: None });
         waiting.add(4, slot("a", Some(3)));
-        let left: Vec<Change> = waiting.entries().map(|entry| entry.change.clone()).collect();
+        let left: Vec<Change> = waiting.entries(Part::ALL).map(|entry| entry.change.clone()).collect();
         assert_eq!(left, [slot("a", Some(3)), slot("b", Some(2)), Change::Service { name: "a".into(), body: None }]);
+        waiting.add(5, receipt("web", 1));
+        waiting.add(6, receipt("web", 2));
+        waiting.add(7, receipt("web", 1));
+        let times = |waiting: &Waiting| waiting.entries(Part::ALL).map(|entry| entry.time).collect::<Vec<_>>();
+        assert_eq!(times(&waiting), [4, 2, 3, 6, 7], "in place, or anew");
         waiting.forget_removals(|key| *key != Key::Service("a".into()));
-        assert_eq!(waiting.entries().count(), 2);
-        waiting.clear();
-        assert!(waiting.is_empty());
+        assert_eq!(times(&waiting), [4, 2, 6, 7]);
+        waiting.committed(Part { state: true, receipts: 1, ..Part::NONE });
+        assert_eq!((times(&waiting), waiting.count()), (vec![7], 1));
+        waiting.committed(Part::ALL);
+        assert_eq!(waiting.count(), 0);
     }
 
     #[test]
@@ -189,11 +254,12 @@ pub(crate) mod tests {
                 },
             );
         }
-        assert_eq!(waiting.entries().count(), 2 * MOST);
-        assert_eq!(waiting.lost(), 2 * (9999 - MOST as u64) - 1);
-        let has = |service: &str, instance| waiting.entries().any(|entry| entry.change == receipt(service, instance));
+        assert_eq!((waiting.count(), waiting.history()), (2 * MOST, 2 * MOST));
+        assert_eq!(waiting.take_lost(), 2 * (9999 - MOST as u64) - 1);
+        let entries: Vec<&Entry> = waiting.entries(Part::ALL).collect();
+        let has = |service: &str, instance| entries.iter().any(|entry| entry.change == receipt(service, instance));
         assert!(has("rare", 1) && has("often", 9999) && !has("often", 2));
-        let last = waiting.entries().last().unwrap();
+        let last = entries.last().unwrap();
         assert!(matches!(&last.change, Change::Audit { subject, .. } if subject == "9999"));
     }
 }

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use kennel_store::{PAGE, Recent, Store};
-use kennel_wire::{Event, EventKind};
+use kennel_store::{Change, PAGE, Recent, Restored, Store};
+use kennel_wire::{EndedProcess, Event, EventKind, Exit, Receipt, StopReason};
 use tempfile::TempDir;
 
 pub(crate) fn open(dir: &Path) -> Store {
@@ -61,4 +61,38 @@ pub(crate) fn recovered(store: &Store) -> Option<(u64, Option<String>, u64, Opti
         EventKind::StoreRecovered { file, kept, lost_from, .. } => Some((event.seq, file, kept, lost_from)),
         _ => None,
     })
+}
+
+/// Nothing is left out in whichever way it is asked for.
+pub(crate) fn restored(dir: &Path) -> Restored {
+    Store::open(dir, "boot").unwrap().1
+}
+
+/// A receipt that tells how big it is to be.
+pub(crate) fn receipt(service: &str, instance: u64, processes: u32) -> Change {
+    let ended = |pid| EndedProcess {
+        pid,
+        start_ticks: Some(7),
+        inode: None,
+        command: Some("sleep 60".to_owned()),
+        exit: Some(Exit::Signal { signal: 15 }),
+        stage: Some("TERM".to_owned()),
+        main: pid == 0,
+        escaped_to: None,
+    };
+    let receipt = Receipt {
+        service: service.to_owned(),
+        instance,
+        scope: format!("{service}.{instance}"),
+        boot_id: "boot".to_owned(),
+        reason: StopReason::Requested,
+        started_at: jiff::Timestamp::UNIX_EPOCH,
+        duration_ms: 12,
+        exit: Exit::Code { code: 3 },
+        stages: Vec::new(),
+        processes: (0..processes).map(ended).collect(),
+        left: 0,
+        survivors: Vec::new(),
+    };
+    Change::Receipt { service: service.to_owned(), instance, receipt: Box::new(receipt) }
 }
