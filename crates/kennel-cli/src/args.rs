@@ -118,6 +118,8 @@ pub(crate) enum Command {
     Stop(StopTargets),
     /// Stop services and start them again
     Restart(StopTargets),
+    /// Load the configuration again, and start, restart and stop what has changed
+    Reload(Reload),
     /// Kill services or a process of theirs at once, or send a signal
     Kill(Kill),
     /// List services
@@ -210,6 +212,15 @@ pub(crate) struct StopTargets {
     /// Longest time before the kill, for example 5s [default: as configured]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub(crate) timeout: Option<Duration>,
+}
+
+/// `kennel reload`
+#[derive(Debug, Args)]
+#[command(after_help = "A service that was stopped by hand is not started. A file with errors changes nothing.")]
+pub(crate) struct Reload {
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `kennel kill`

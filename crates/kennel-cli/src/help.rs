@@ -33,6 +33,7 @@ fn the_command() {
       start        Start services of a running stack
       stop         Stop services
       restart      Stop services and start them again
+      reload       Load the configuration again, and start, restart and stop what has changed
       kill         Kill services or a process of theirs at once, or send a signal
       ps           List services [aliases: list, ls]
       status       Show one service with its processes and the receipt of its last stop
@@ -40,6 +41,8 @@ fn the_command() {
       run          Run one command in a scope of its own, and end all it started
       exec         Run one command with the environment, directory and user of a service
       events       Show what happened
+      daemon       Have another daemon take over while every service runs on
+      upgrade      Have a daemon of another kennel binary take over while every service runs on
       doctor       Show what kennel can promise on this machine, and what is wrong on it
       sweep        Show what runs of a kennel that was lost; end it or have it adopted
       clean        Clear away what a lost kennel left; with --all everything of this one, whatever state

@@ -8,7 +8,7 @@ use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, InstanceOrphans, LogLine,
-    OrphanStopRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
+    OrphanStopRequest, ReloadReport, ReloadRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -155,6 +155,14 @@ impl Daemon {
     /// `process_gone`, `process_not_ours`, `process_is_kennel`, `process_is_zombie`, `forbidden`.
     pub async fn signal_process(&self, pid: u32, signal: i32) -> Result<SignalReport, CallError> {
         self.call(Method::POST, &format!("/v1/processes/{pid}/signal?signal={signal}"), Vec::new()).await
+    }
+
+    /// Loads the configuration again; answered when all that follows from it is done.
+    ///
+    /// # Errors
+    /// `config_missing`, `config_invalid`, `containment_too_weak`, `shutting_down`.
+    pub async fn reload(&self, request: &ReloadRequest) -> Result<ReloadReport, CallError> {
+        self.call(Method::POST, "/v1/reload", http::json(request)?).await
     }
 
     /// Stops everything; then daemon and keeper end. See [`Daemon::departure`].

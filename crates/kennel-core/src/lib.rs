@@ -8,6 +8,7 @@ pub mod model;
 pub mod graph;
 pub mod instance;
 pub mod probe;
+pub mod reload;
 pub mod restart;
 pub mod shutdown;
 pub mod slot;

@@ -11,7 +11,7 @@ use kennel_core::model::Project;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, OutcomeKind, Problem,
-    RunReport, RunRequest, ServiceStatus, SignalReport, UpReport,
+    ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -46,6 +46,28 @@ pub struct Up {
     pub profiles: Vec<String>,
     /// Only these and what they depend on; empty: all.
     pub services: Vec<String>,
+}
+
+/// Where the configuration was read, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedFrom {
+    /// The file.
+    pub config: PathBuf,
+    /// For `${VAR}`.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A configuration that is loaded again.
+#[derive(Debug)]
+pub struct Reload {
+    /// The checked model.
+    pub project: Project,
+    /// Where it was read.
+    pub config: PathBuf,
+    /// The caller's environment; none: it stays as it is.
+    pub environment: Option<BTreeMap<String, String>>,
+    /// Only tell what would be done.
+    pub dry_run: bool,
 }
 
 impl Handle {
@@ -109,6 +131,27 @@ impl Handle {
     pub async fn restart(&self, request: ActionRequest) -> Result<ActionReport, Problem> {
         let since = Timestamp::now();
         let (mut report, started) = self.ask(|reply| Input::Restart(request, reply)).await??;
+        let started = self.report(started, since).await;
+        report.ok &= started.ok;
+        report.started = started.services;
+        Ok(report)
+    }
+
+    /// Where the configuration was read, and the environment it was read with.
+    ///
+    /// # Errors
+    /// `config_missing`, `shutting_down`.
+    pub async fn loaded_from(&self) -> Result<LoadedFrom, Problem> {
+        self.ask(Input::LoadedFrom).await?
+    }
+
+    /// Takes over a configuration that was loaded again; answers when all that follows from it is done.
+    ///
+    /// # Errors
+    /// `config_missing`, `config_invalid`, `containment_too_weak`, `shutting_down`: nothing has changed then.
+    pub async fn reload(&self, reload: Reload) -> Result<ReloadReport, Problem> {
+        let since = Timestamp::now();
+        let (mut report, started) = self.ask(|reply| Input::Reload(Box::new(reload), reply)).await??;
         let started = self.report(started, since).await;
         report.ok &= started.ok;
         report.started = started.services;

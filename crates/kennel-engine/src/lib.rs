@@ -21,6 +21,11 @@ mod timers;
 
 pub use driver::{Beginning, Driver, End, Ended, become_keeper, start};
 pub use events::Events;
-pub use handle::{Handle, StdioGuard, Up};
+pub use handle::{Handle, LoadedFrom, Reload, StdioGuard, Up};
 pub use kennel_core::instance::Reason;
 pub use logs::{Query, Reader};
+
+/// The example of the documentation is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/shutdown.md")]
+pub struct Documented;

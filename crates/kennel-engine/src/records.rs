@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kennel_core::model::{Exit, Project, Service};
+use kennel_core::reload::Selection;
 use kennel_core::restart::History;
 use kennel_core::{instance, slot};
 use kennel_keeper::proto;
@@ -21,6 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) config: PathBuf,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) project: Project,
+    #[serde(default)]
+    pub(crate) selection: Selection,
 }
 
 /// One place of a service: what is wanted and what follows.

@@ -13,13 +13,14 @@ use kennel_engine::{Beginning, End, shutdown};
 use kennel_sys::home::Home;
 use kennel_sys::process;
 use kennel_wire::EventKind;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ending::{Ending, Over};
 use crate::listener::{Connections, Door};
 use crate::record::Record;
 use crate::routes::{self, Doors};
 use crate::sockets::Sockets;
-use crate::{descriptors, idle};
+use crate::{descriptors, idle, load};
 
 /// How long answers under way may take once the engine has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -105,6 +106,7 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     let connections = Connections::new();
     let ending = Ending::of(driver, engine.clone(), &home).map_err(io::Error::other)?;
     tokio::spawn(shutdown::on_signals(ending.coordinator().clone())?);
+    tokio::spawn(load::on_hangup(engine.clone(), signal(SignalKind::hangup())?));
     tokio::spawn(descriptors::serve(sockets.stdio, engine.clone(), connections.clone()));
     tokio::spawn(idle::watch(engine.clone(), ending.clone(), connections.watch()));
     let door = Door { listener: sockets.api, connections };

@@ -1,28 +1,72 @@
 //! Reads the configuration that a request names.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use kennel_config::{LoadOptions, load};
-use kennel_engine::Up;
-use kennel_wire::{Code, Diagnostic, Problem, UpRequest};
+use kennel_core::model::Project;
+use kennel_engine::{Handle, LoadedFrom, Reload, Up};
+use kennel_wire::{Code, Declared, Diagnostic, Problem, ReloadReport, ReloadRequest, UpRequest};
+use tokio::signal::unix::Signal;
 
 /// Loads and checks.
 ///
 /// # Errors
 /// `config_invalid` with everything that is wrong at once.
 pub(crate) fn load_up(request: UpRequest) -> Result<Up, Problem> {
-    let options = LoadOptions { environment: &request.environment, profiles: &request.profiles };
-    let project = load(&request.config, &options).map_err(|invalid| {
-        let count = invalid.diagnostics.len();
-        let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
-        let mut problem = Problem::new(Code::ConfigInvalid, format!("{errors} in {}", request.config.display()));
-        problem.diagnostics = invalid.diagnostics.into_iter().map(diagnostic).collect();
-        problem
-    })?;
+    let project = read(&request.config, &request.environment, &request.profiles)?;
     Ok(Up {
         project,
         config: request.config,
         environment: request.environment,
         profiles: request.profiles,
         services: request.services,
+    })
+}
+
+/// Loads the configuration again: that of the request, or else the one that is loaded.
+///
+/// # Errors
+/// `config_missing`, `config_invalid`, and what the engine says; nothing has changed then.
+pub(crate) async fn reload(engine: &Handle, request: ReloadRequest) -> Result<ReloadReport, Problem> {
+    let LoadedFrom { config, environment: known } = engine.loaded_from().await?;
+    let config = request.config.unwrap_or(config);
+    let (file, environment) = (config.clone(), request.environment.clone().unwrap_or(known));
+    // Profiles are a matter of what was asked for before: one that no service has any more is no mistake here.
+    let loaded = tokio::task::spawn_blocking(move || read(&file, &environment, &[])).await;
+    let project = loaded.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))?;
+    let (environment, dry_run) = (request.environment, request.dry_run);
+    engine.reload(Reload { project, config, environment, dry_run }).await
+}
+
+/// Loads the configuration again at every `SIGHUP`, and says in the log what came of it.
+pub(crate) async fn on_hangup(engine: Handle, mut signals: Signal) {
+    while signals.recv().await.is_some() {
+        match reload(&engine, ReloadRequest::default()).await {
+            Ok(report) => {
+                let changes = report.services.iter().filter(|one| one.change != Declared::Unchanged);
+                let changes: Vec<String> =
+                    changes.map(|one| format!("{} {:?}, {:?}", one.service, one.change, one.will)).collect();
+                let (ok, left) = (report.ok, report.left);
+                tracing::info!(ok, left, changes = changes.join("; ").to_lowercase(), "configuration reloaded");
+            }
+            Err(problem) => {
+                tracing::error!(error = %problem, "cannot reload the configuration; nothing has changed");
+                for Diagnostic { message, file, line, column, .. } in &problem.diagnostics {
+                    tracing::error!(place = format!("{}:{line}:{column}", file.display()), "{message}");
+                }
+            }
+        }
+    }
+}
+
+fn read(config: &Path, environment: &BTreeMap<String, String>, profiles: &[String]) -> Result<Project, Problem> {
+    load(config, &LoadOptions { environment, profiles }).map_err(|invalid| {
+        let count = invalid.diagnostics.len();
+        let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
+        let mut problem = Problem::new(Code::ConfigInvalid, format!("{errors} in {}", config.display()));
+        problem.diagnostics = invalid.diagnostics.into_iter().map(diagnostic).collect();
+        problem
     })
 }
 

@@ -9,12 +9,12 @@ use axum::routing::{get, post};
 use kennel_engine::Handle;
 use kennel_wire::{
     ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, InstanceOrphans, OrphanStopRequest,
-    Problem, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
+    Problem, ReloadReport, ReloadRequest, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
 };
 use serde::Deserialize;
 
 use crate::ending::Ending;
-use crate::load::load_up;
+use crate::load::{self, load_up};
 use crate::reply::{Answer, Refusal, answer, bad_request};
 use crate::{streams, succession};
 
@@ -38,6 +38,7 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/restart", post(restart))
         .route("/v1/kill", post(kill))
         .route("/v1/down", post(down))
+        .route("/v1/reload", post(reload))
         .route("/v1/run", post(run))
         .route("/v1/run/{token}/signal", post(signal_run))
         .route("/v1/processes/{pid}/signal", post(signal_process))
@@ -105,6 +106,10 @@ async fn kill(State(engine): State<Handle>, Body(request): Body<ActionRequest>) 
 
 async fn down(State(ending): State<Ending>, Body(request): Body<DownRequest>) -> Answer<DownReport> {
     answer(ending.down(request).await)
+}
+
+async fn reload(State(engine): State<Handle>, Body(request): Body<ReloadRequest>) -> Answer<ReloadReport> {
+    answer(load::reload(&engine, request).await)
 }
 
 async fn run(State(engine): State<Handle>, Body(request): Body<RunRequest>) -> Answer<RunReport> {

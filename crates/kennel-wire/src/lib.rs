@@ -8,6 +8,7 @@ mod event;
 mod identity;
 mod orphan;
 mod receipt;
+mod reload;
 mod request;
 mod shutdown;
 mod status;
@@ -19,6 +20,7 @@ pub use event::{Event, EventKind};
 pub use identity::{Identity, SignalReport};
 pub use orphan::{Fate, InstanceOrphans, InstanceState, KnownBy, Orphan, OrphanReport, OrphanStopRequest, Sure};
 pub use receipt::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
+pub use reload::{Declared, PlacePlan, ReloadReport, ReloadRequest, ServicePlan, Will};
 pub use request::{
     ActionReport, ActionRequest, DownReport, DownRequest, LogLine, LogStream, Outcome, OutcomeKind, RunReport,
     RunRequest, UpReport, UpRequest, Urgency,

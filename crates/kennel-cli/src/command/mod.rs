@@ -9,6 +9,7 @@ mod up;
 
 mod action;
 mod down;
+mod reload;
 
 mod events;
 mod logs;
@@ -69,6 +70,7 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Start(args) => action::start(context, args).await,
         Command::Stop(args) => action::stop(context, args).await,
         Command::Restart(args) => action::restart(context, args).await,
+        Command::Reload(args) => reload::reload(context, &args).await,
         Command::Kill(args) => action::kill(context, args).await,
         Command::Ps(args) if args.orphans => orphans::ps(context).await,
         Command::Ps(args) => ps::ps(context, &args).await,

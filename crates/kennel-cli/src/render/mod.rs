@@ -14,6 +14,7 @@ pub(crate) mod outcome;
 pub(crate) mod phase;
 pub(crate) mod ps;
 pub(crate) mod receipt;
+pub(crate) mod reload;
 pub(crate) mod shutdown;
 pub(crate) mod status;
 

@@ -5,10 +5,10 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
-    Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Doctor, EndedProcess, Event,
-    EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover, LeftoverKind, LogLine,
-    LogStream, Orphan, Process, Receipt, ServiceStatus, ShutdownReport, SignalReport, Stage, State, StopReason, Sure,
-    Survivor, Works, ZombieParent,
+    Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor, EndedProcess,
+    Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover, LeftoverKind,
+    LogLine, LogStream, Orphan, PlacePlan, Process, Receipt, ReloadReport, ServicePlan, ServiceStatus, ShutdownReport,
+    SignalReport, Stage, State, StopReason, Sure, Survivor, Will, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -327,6 +327,32 @@ pub(crate) fn ended(pid: u32) -> EndedProcess {
 
 pub(crate) fn event(seq: u64, kind: EventKind) -> Event {
     Event { seq, time: time(), service: Some("web".into()), instance: Some(1), kind }
+}
+
+/// A file with a change of every kind.
+pub(crate) fn reload_report() -> ReloadReport {
+    let one = |service: &str, change, keys: &[&str], will| ServicePlan {
+        service: service.into(),
+        change,
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        will,
+        places: vec![PlacePlan { name: service.into(), will }],
+    };
+    ReloadReport {
+        ok: true,
+        dry_run: false,
+        config: "/srv/shop/kennel.yaml".into(),
+        services: vec![
+            one("web", Declared::Changed, &["command", "environment.PORT"], Will::Restart),
+            one("database", Declared::Unchanged, &[], Will::Nothing),
+            one("cache", Declared::Added, &[], Will::Start),
+            one("worker", Declared::Changed, &["color"], Will::Nothing),
+            one("old", Declared::Removed, &[], Will::Stop),
+        ],
+        left: 0,
+        receipts: Vec::new(),
+        started: Vec::new(),
+    }
 }
 
 /// A shutdown in which not everything went well.

@@ -123,6 +123,7 @@ impl Driver {
                 WaitsFor::Up { reply, .. } => drop(reply.send(Err(problem()))),
                 WaitsFor::Rest(reply) => drop(reply.send(Err(problem()))),
                 WaitsFor::Restart(reply) => drop(reply.send(Err(problem()))),
+                WaitsFor::Reload { reply, .. } => drop(reply.send(Err(problem()))),
                 // Its answer has no room for a problem; the channel's end says the same.
                 WaitsFor::Down { reply, .. } => drop(reply),
                 WaitsFor::Cleared(reply) => drop(reply),

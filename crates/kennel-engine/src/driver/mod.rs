@@ -11,6 +11,7 @@ mod oneoff;
 mod orphans;
 mod privileges;
 mod record;
+mod reload;
 mod requests;
 mod restore;
 mod runs;
@@ -29,18 +30,19 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::instance::Reason;
+use kennel_core::reload::Selection;
 use kennel_core::{instance, model, slot};
 use kennel_keeper::proto::{self, Backend, KillStage};
 use kennel_orphans::Tracking;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, Containment, DaemonInfo, DownReport, DownRequest, EndedProcess, EventKind, Orphan,
-    Outcome, Problem, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
+    Outcome, Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::events::Events;
-use crate::handle::Up;
+use crate::handle::{LoadedFrom, Reload, Up};
 use crate::logs::Recorder;
 use crate::probe::Told;
 use crate::receipt::SWEEP;
@@ -70,6 +72,8 @@ pub(crate) enum Input {
     Stop(ActionRequest, Reply<Result<ActionReport, Problem>>),
     Restart(ActionRequest, Reply<Result<(ActionReport, Started), Problem>>),
     Kill(ActionRequest, Reply<Result<ActionReport, Problem>>),
+    LoadedFrom(Reply<Result<LoadedFrom, Problem>>),
+    Reload(Box<Reload>, Reply<Result<(ReloadReport, Started), Problem>>),
     Down(DownRequest, Reason, Reply<DownReport>),
     /// Ends with whatever is left.
     GiveUp,
@@ -134,6 +138,8 @@ struct Loaded {
     project: model::Project,
     config: PathBuf,
     environment: BTreeMap<String, String>,
+    /// What was asked for since it was loaded first.
+    selection: Selection,
 }
 
 /// How the engine ended.

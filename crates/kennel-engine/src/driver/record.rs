@@ -87,8 +87,13 @@ impl Driver {
 }
 
 fn loaded_body(loaded: &Loaded) -> serde_json::Value {
-    let Loaded { project, config, environment } = loaded;
-    body(&records::Loaded { config: config.clone(), environment: environment.clone(), project: project.clone() })
+    let Loaded { project, config, environment, selection } = loaded;
+    body(&records::Loaded {
+        config: config.clone(),
+        environment: environment.clone(),
+        project: project.clone(),
+        selection: selection.clone(),
+    })
 }
 
 fn slot_record(slot: &Slot, leaving: bool) -> SlotRecord {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kennel_core::graph;
 use kennel_core::instance::{Event as RunEvent, Reason};
 use kennel_core::model::{Project, RequireContainment, Service};
+use kennel_core::reload::Selection;
 use kennel_core::slot::{Event, Rest, State};
 use kennel_keeper::proto::{Backend, Request, ScopeId};
 use kennel_wire::{ActionReport, ActionRequest, Code, DownRequest, Problem, Urgency};
@@ -28,6 +29,8 @@ impl Driver {
             Input::Stop(request, reply) => self.stop_services(&request, reply),
             Input::Restart(request, reply) => self.restart_services(&request, reply),
             Input::Kill(request, reply) => self.kill_services(request, reply),
+            Input::LoadedFrom(reply) => drop(reply.send(self.loaded_from())),
+            Input::Reload(reload, reply) => self.reload(*reload, reply),
             Input::Down(request, reason, reply) => {
                 let since = self.begin_to_end();
                 self.down(&request, reason);
@@ -38,8 +41,7 @@ impl Driver {
             Input::Cleared(reply) => self.wait(Vec::new(), WaitsFor::Cleared(reply)),
             Input::Tell(kind) => drop(self.events.publish(None, None, kind)),
             Input::Persist(reply) => {
-                self.commit();
-                let _asker_gone = reply.send(());
+                self.answer_when_durable(reply, ());
             }
             Input::Stdio(token, stdio) => drop(self.stdio.insert(token, stdio)),
             Input::StdioClosed(token) => self.stdio_closed(&token),
@@ -91,7 +93,9 @@ impl Driver {
             Ok(chosen) => chosen,
             Err(problem) => return drop(reply.send(Err(problem))),
         };
-        let names = self.load(up.project, up.config, up.environment, &chosen);
+        let mut selection = self.loaded.take().map(|loaded| loaded.selection).unwrap_or_default();
+        selection.add(up.services.is_empty(), &up.profiles);
+        let names = self.load(up.project, up.config, up.environment, &chosen, selection);
         kennel_sys::crash_point!("daemon.accepted");
         self.start_slots(names, reply);
     }
@@ -104,6 +108,7 @@ impl Driver {
         config: std::path::PathBuf,
         environment: std::collections::BTreeMap<String, String>,
         chosen: &BTreeSet<String>,
+        selection: Selection,
     ) -> Vec<String> {
         let mut names = Vec::new();
         let mut present = HashSet::new();
@@ -140,7 +145,7 @@ impl Driver {
             self.dirty.slot(&name);
             self.leaving.insert(name);
         }
-        self.loaded = Some(Loaded { project, config, environment });
+        self.loaded = Some(Loaded { project, config, environment, selection });
         self.dirty.loaded();
         names
     }
@@ -270,7 +275,7 @@ impl Driver {
         }
     }
 
-    fn wait(&mut self, slots: Vec<String>, waits_for: WaitsFor) {
+    pub(super) fn wait(&mut self, slots: Vec<String>, waits_for: WaitsFor) {
         self.waiters.push(Waiter { slots, receipts: Vec::new(), waits_for });
     }
 
@@ -280,7 +285,11 @@ impl Driver {
     }
 
     /// Why these services are not started with what this machine gives, if the project asks for more.
-    fn too_weak<'n>(&self, project: &Project, services: impl Iterator<Item = &'n String>) -> Option<Problem> {
+    pub(super) fn too_weak<'n>(
+        &self,
+        project: &Project,
+        services: impl Iterator<Item = &'n String>,
+    ) -> Option<Problem> {
         if project.require_containment != RequireContainment::Kernel || self.is_held_by_kernel() {
             return None;
         }
@@ -351,7 +360,7 @@ impl Driver {
     }
 }
 
-fn missing_config() -> Problem {
+pub(super) fn missing_config() -> Problem {
     Problem::new(Code::ConfigMissing, "nothing is loaded").hint("`kennel up` loads the configuration")
 }
 

@@ -77,8 +77,12 @@ impl Driver {
     fn restore_wanted(&mut self, restored: &mut Restored, runs: &[(u64, RunRecord)]) {
         let loaded: Option<records::Loaded> =
             restored.project.take().and_then(|body| read("configuration", "project", body));
-        self.loaded =
-            loaded.map(|records::Loaded { config, environment, project }| Loaded { project, config, environment });
+        self.loaded = loaded.map(|records::Loaded { config, environment, project, selection }| Loaded {
+            project,
+            config,
+            environment,
+            selection,
+        });
         for (name, body) in std::mem::take(&mut restored.slots) {
             let Some(record) = read::<SlotRecord>("service", &name, body) else { continue };
             let declared = self.loaded.as_ref().and_then(|loaded| loaded.project.services.get(&record.service));
@@ -101,8 +105,8 @@ impl Driver {
         self.sort_slots();
     }
 
-    /// Records come by name, `ps` shows the file's order.
-    fn sort_slots(&mut self) {
+    /// In the file's order, which `ps` shows; records come by name, and what is new comes last.
+    pub(super) fn sort_slots(&mut self) {
         let Some(loaded) = &self.loaded else { return };
         let place = |slot: &Slot| loaded.project.services.get_index_of(&slot.service_name).unwrap_or(usize::MAX);
         self.slots.sort_by(|a, one, b, other| (place(one), one.replica, a).cmp(&(place(other), other.replica, b)));

@@ -81,7 +81,7 @@ fn policy(service: &Service) -> slot::Policy {
 
 /// Name in `ps`.
 pub(super) fn slot_name(service: &str, replica: u32, replicas: u32) -> String {
-    if replicas > 1 { format!("{service}.{replica}") } else { service.to_owned() }
+    kennel_core::reload::place_name(service, replica, replicas)
 }
 
 impl Driver {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use kennel_core::instance::{Health, State as RunState};
 use kennel_core::slot::{Rest, State, Then};
-use kennel_wire::{ActionReport, DownReport, Outcome, OutcomeKind, Problem, Receipt};
+use kennel_wire::{ActionReport, DownReport, Outcome, OutcomeKind, Problem, Receipt, ReloadReport};
 
 use super::runs::Run;
 use super::slots::Slot;
@@ -33,6 +33,8 @@ pub(super) enum WaitsFor {
     Rest(Reply<Result<ActionReport, Problem>>),
     /// Each slot is up again.
     Restart(Reply<Result<(ActionReport, Started), Problem>>),
+    /// Those that are started are up again, all others rest or are gone.
+    Reload { report: Box<ReloadReport>, starts: Vec<String>, reply: Reply<Result<(ReloadReport, Started), Problem>> },
     /// Each slot and every helper is gone, or stuck.
     Down { since: Instant, reply: Reply<DownReport> },
     /// Nothing is left of an earlier daemon or keeper.
@@ -64,6 +66,12 @@ impl Driver {
         let mut slots = waiter.slots.iter().filter_map(|name| self.slots.get(name));
         match &waiter.waits_for {
             WaitsFor::Up { .. } | WaitsFor::Restart(_) => slots.all(|slot| self.outcome(slot, None).is_some()),
+            WaitsFor::Reload { starts, .. } => waiter.slots.iter().all(|name| {
+                self.slots.get(name).is_none_or(|slot| match starts.contains(name) {
+                    true => self.outcome(slot, None).is_some(),
+                    false => slot.is_at_rest() || self.is_stuck(slot),
+                })
+            }),
             WaitsFor::Rest(_) => slots.all(|slot| slot.is_at_rest() || self.is_stuck(slot)),
             WaitsFor::Down { .. } => {
                 slots.all(|slot| slot.is_at_rest() || self.is_stuck(slot))
@@ -105,6 +113,12 @@ impl Driver {
             WaitsFor::Restart(reply) => {
                 let report = ActionReport { ok: left == 0, left, receipts, started: Vec::new() };
                 let started = outcomes(&HashSet::new());
+                self.answer_when_durable(reply, Ok((report, started)));
+            }
+            WaitsFor::Reload { report, starts, reply } => {
+                let mut started = outcomes(&HashSet::new());
+                started.0.retain(|outcome| starts.contains(&outcome.service));
+                let report = ReloadReport { ok: left == 0, left, receipts, ..*report };
                 self.answer_when_durable(reply, Ok((report, started)));
             }
             WaitsFor::Cleared(reply) => drop(reply.send(())),
