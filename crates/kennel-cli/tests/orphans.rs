@@ -9,6 +9,8 @@ mod lost;
 
 #[path = "orphans/clean.rs"]
 mod clean;
+#[path = "orphans/kept.rs"]
+mod kept;
 #[path = "orphans/strangers.rs"]
 mod strangers;
 #[path = "orphans/sweep.rs"]

@@ -13,7 +13,7 @@ use kennel_sys::cgroup::{self, Group};
 use kennel_sys::proc::Stat;
 use rustix::process::Signal;
 
-pub(crate) use self::members::Quarry;
+pub(crate) use self::members::{Chosen, Quarry};
 use self::members::{Members, Rest};
 use self::patience::Patience;
 

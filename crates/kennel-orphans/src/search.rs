@@ -98,11 +98,17 @@ impl<'a> Search<'a> {
         Ok((classify(&machine, &known, std::process::id()), known.records))
     }
 
-    /// The scope that this very process is in, if it is what it looks for.
-    pub(crate) fn around_us(&mut self) -> Result<Option<String>, Error> {
+    /// As [`Search::look`], for whoever is to end them: unless this very process is what it looks for.
+    pub(crate) fn look_from_outside(&mut self) -> Result<(Vec<Orphan>, Vec<Record>), Error> {
         let (machine, known) = self.read()?;
-        let us = classify(&machine, &known, 0).into_iter().find(|it| it.process.identity.pid == std::process::id());
-        Ok(us.map(|us| us.scope.unwrap_or_else(|| "?".to_owned())))
+        let found = classify(&machine, &known, 0);
+        match found.iter().find(|it| it.process.identity.pid == std::process::id()) {
+            None => Ok((found, known.records)),
+            Some(us) => Err(Error::Inside {
+                instance: self.home.name.clone(),
+                scope: us.scope.clone().unwrap_or_else(|| "?".to_owned()),
+            }),
+        }
     }
 
     fn read(&mut self) -> Result<(Machine, Known), Error> {

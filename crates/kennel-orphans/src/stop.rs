@@ -65,15 +65,12 @@ pub fn stop(home: &Home, wish: &Wish) -> Result<InstanceOrphans, Error> {
     };
     let state = if state == InstanceState::Silent { InstanceState::Lost } else { state };
     let mut search = Search::alone(home);
-    if let Some(scope) = search.around_us()? {
-        return Err(Error::Inside { instance: home.name.clone(), scope });
-    }
     let mut told = InstanceOrphans::new(&home.name, state);
-    run(&mut search, wish, &mut told)?;
+    let is_empty = run(&mut search, wish, &mut told)?;
     told.removed = instance::remove_sockets(home);
     let own: Vec<Root> = roots().into_iter().filter(|root| root.instance == home.name).collect();
     told.removed.extend(clear(&own));
-    if search.look()?.0.is_empty() && told.left == 0 {
+    if is_empty {
         claim.clear().map_err(failed)?;
     }
     Ok(told)
@@ -93,8 +90,9 @@ pub fn stop_beside(
     Ok(told)
 }
 
-fn run(search: &mut Search<'_>, wish: &Wish, told: &mut InstanceOrphans) -> Result<(), Error> {
-    let (found, records) = search.look()?;
+/// Answers whether the last look has found nobody at all.
+fn run(search: &mut Search<'_>, wish: &Wish, told: &mut InstanceOrphans) -> Result<bool, Error> {
+    let (found, records) = search.look_from_outside()?;
     if let Whom::These(pids) = &wish.whom {
         let is_found = |pid: &&u32| found.iter().any(|orphan| orphan.process.identity.pid == **pid);
         if let Some(pid) = pids.iter().find(|pid| !is_found(pid)) {
@@ -102,26 +100,35 @@ fn run(search: &mut Search<'_>, wish: &Wish, told: &mut InstanceOrphans) -> Resu
         }
     }
     told.orphans = found.iter().map(|orphan| words::orphan(orphan, search.home, &records)).collect();
-    if !found.iter().any(|orphan| wish.whom.is(orphan)) {
-        return Ok(());
+    let (wanted, others): (Vec<Orphan>, Vec<Orphan>) = found.into_iter().partition(|orphan| wish.whom.is(orphan));
+    if wanted.is_empty() {
+        return Ok(others.is_empty());
     }
     // An error of ours goes through theirs, which is the system's.
     let mut failed = None;
+    let mut is_empty = false;
     let look = || match search.look() {
-        Ok((found, _)) => Ok(found.into_iter().filter(|orphan| wish.whom.is(orphan)).collect()),
+        Ok((found, _)) => {
+            is_empty = found.is_empty();
+            Ok(found.into_iter().filter(|orphan| wish.whom.is(orphan)).collect())
+        }
         Err(error) => {
             let kind = io::ErrorKind::Other;
             failed = Some(error);
             Err(kind.into())
         }
     };
-    match end(look, Ending { grace: wish.grace, limit: KILL }) {
+    match end(
+        wanted,
+        look,
+        Ending { grace: wish.grace, limit: KILL, whole_scopes: !matches!(wish.whom, Whom::These(_)) },
+    ) {
         Ok(outcome) => report(outcome, &records, told),
         Err(source) => {
             return Err(failed.unwrap_or_else(|| Error::Look { instance: search.home.name.clone(), source }));
         }
     }
-    Ok(())
+    Ok(is_empty)
 }
 
 fn report(outcome: Outcome, records: &[Record], told: &mut InstanceOrphans) {

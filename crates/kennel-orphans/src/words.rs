@@ -97,7 +97,12 @@ fn why(one: &Orphan, record: Option<&Record>) -> String {
         (None, Some((_, Match::WithoutInode)), None, _) => {
             format!("it has number and start time of {run}, which another may have by accident")
         }
-        (None, None, Some(_), _) => "it carries this kennel's tag, which a stranger can take on on purpose".to_owned(),
+        (None, None, Some(_), Some(parent)) => {
+            format!("it carries this kennel's tag and is a child of {parent}, which is one")
+        }
+        (None, None, Some(_), None) => {
+            "it carries this kennel's tag, which a stranger can take on on purpose".to_owned()
+        }
         (None, None, None, Some(parent)) => format!("it is a child of {parent}, which is one"),
         (None, None, None, None) => String::new(),
     }

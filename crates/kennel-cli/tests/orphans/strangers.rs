@@ -81,11 +81,13 @@ fn who_carries_the_tag_is_likely_and_another_users_is_refused() {
     wait_until(DEADLINE, "both carry it", || [&same, &others].iter().all(|it| tag(it.pid()) == tag(service)));
     lose(&scratch);
     let found = told(&scratch, &["ps", "--orphans", "--json"]);
-    for (pid, fate) in [(service, "ended"), (same.pid(), "ended"), (others.pid(), "refused")] {
-        // Where the test is an ordinary user itself, so is the other one.
-        let fate = if rustix::process::geteuid().is_root() { fate } else { "ended" };
+    // Where the test is an ordinary user itself, so is the other one.
+    let refused = if rustix::process::geteuid().is_root() { "refused" } else { "ended" };
+    for (pid, sure, fate) in
+        [(service, "certain", "ended"), (same.pid(), "likely", "ended"), (others.pid(), "likely", refused)]
+    {
         let one = orphan(&found, pid).unwrap();
-        assert_eq!((&one["sure"], &one["on_stop"]), (&json!("likely"), &json!(fate)), "{one}");
+        assert_eq!((&one["sure"], &one["on_stop"]), (&json!(sure), &json!(fate)), "{one}");
     }
     let told = told(&scratch, &["clean", "--all", "--json"]);
     assert!(pids(&told["ended"]).contains(&same.pid()), "{told}");
@@ -103,31 +105,32 @@ fn each_way_to_be_known_is_enough() {
     let lines = [
         // In the group without the tag.
         &format!("{shed}; exec sleep 86321"),
-        // With the tag outside of the group.
-        "exec sleep 86322",
+        // With the tag outside of the group, and nobody's child any more; and the main one of a run.
+        "(setsid sleep 86322 &); exec sleep 86325",
         // With neither: a child of one that is in its group.
         &format!("({shed}; exec setsid sleep 86323) & exec sleep 86324"),
     ];
     let Some(scratch) = stack(User::Root, &lines) else { return };
-    let [no_tag, no_group, child, parent] =
-        [86321, 86322, 86323, 86324].map(|number| process(&scratch, &format!("sleep {number}")));
+    let [no_tag, no_group, child, parent, main] =
+        [86321, 86322, 86323, 86324, 86325].map(|number| process(&scratch, &format!("sleep {number}")));
     // The shell without the tag was `$$` of the service's first.
     take_tag(child);
     lose(&scratch);
-    [no_group, child].into_iter().for_each(move_out);
+    [no_group, child, main].into_iter().for_each(move_out);
     let found = told(&scratch, &["ps", "--orphans", "--json"]);
-    assert_eq!(pids(&found["orphans"]).len(), 4, "{found}");
+    assert_eq!(pids(&found["orphans"]).len(), 5, "{found}");
     for (pid, known_by, sure) in [
         (no_tag, "scope", "certain"),
         (no_group, "stamp", "likely"),
         (child, "descent", "certain"),
+        (main, "record", "certain"),
         (parent, "scope", "certain"),
     ] {
         let one = orphan(&found, pid).unwrap();
         assert_eq!((&one["known_by"][0], &one["sure"]), (&json!(known_by), &json!(sure)), "{one}");
     }
     let told = told(&scratch, &["sweep", "--stop", "--json"]);
-    assert_eq!((pids(&told["ended"]).len(), &told["left"]), (4, &json!(0)), "{told}");
+    assert_eq!((pids(&told["ended"]).len(), &told["left"]), (5, &json!(0)), "{told}");
     scratch.expect_nothing(DEADLINE);
 }
 

@@ -14,10 +14,13 @@ fn all_are_told_and_nothing_is_changed() {
             assert_eq!(told["state"], "lost");
             assert_eq!(pids(&told["orphans"]), alive, "{told}");
             for orphan in told["orphans"].as_array().unwrap() {
-                let in_scope = scratch.user() != User::Plain;
-                assert_eq!(orphan["sure"], if in_scope { "certain" } else { "likely" }, "{orphan}");
+                let known_by = orphan["known_by"].as_array().unwrap();
+                let certain = known_by.iter().any(|by| by != "stamp");
+                assert!(certain || scratch.user() == User::Plain, "{orphan}");
+                assert_eq!(orphan["sure"], if certain { "certain" } else { "likely" }, "{orphan}");
                 assert!(orphan["why"].as_str().is_some_and(|why| !why.is_empty()), "{orphan}");
-                assert!(!in_scope || orphan["service"].as_str().is_some_and(|name| name.starts_with('s')), "{orphan}");
+                // By its group or its record, or by the tag of the one that is recorded.
+                assert!(orphan["service"].as_str().is_some_and(|name| name.starts_with('s')), "{orphan}");
                 assert_eq!((&orphan["on_stop"], &orphan["on_start"]), (&"ended".into(), &"ended".into()));
             }
         }

@@ -16,8 +16,32 @@ pub(crate) enum Quarry<'a> {
     /// Whoever carries one of these tags, with all descendants, which may carry another: a kennel inside of a
     /// service marks what it starts itself. Never this process.
     Tagged(&'a dyn Fn(Tag) -> bool),
-    /// These very processes with all their descendants, whoever has started them. Never this process.
-    These(&'a [Identity]),
+    /// Those that were chosen, whoever has started them, with all descendants. Never this process.
+    These(&'a Chosen),
+}
+
+/// Processes that were chosen by somebody who has looked at them.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// These very ones.
+    pub(crate) known: Vec<Identity>,
+    /// And whoever carries one of these tags.
+    pub(crate) tags: HashSet<Tag>,
+    /// But for these numbers: there is no right to signal them, and nobody is to wait for their end.
+    pub(crate) spared: HashSet<u32>,
+}
+
+impl Chosen {
+    fn pids(&self) -> Vec<u32> {
+        let carriers = if self.tags.is_empty() { Vec::new() } else { tag::carriers(|tag| self.tags.contains(&tag)) };
+        let known = self.known.iter().filter(|it| is_there(it)).map(|it| it.pid);
+        carriers.into_iter().chain(known).filter(|pid| !self.spared.contains(pid)).collect()
+    }
+
+    fn has(&self, pid: u32) -> bool {
+        let is_known = self.known.iter().any(|it| it.pid == pid && is_there(it));
+        is_known || Tag::of(pid).is_some_and(|tag| self.tags.contains(&tag))
+    }
 }
 
 /// A living process as it was seen.
@@ -85,7 +109,7 @@ impl<'a> Members<'a> {
             Quarry::Below(_) => descendants(own),
             Quarry::From(children) => with_descendants(children.to_vec()),
             Quarry::Tagged(wanted) => with_descendants(tag::carriers(wanted)),
-            Quarry::These(known) => with_descendants(known.iter().filter(|it| is_there(it)).map(|it| it.pid).collect()),
+            Quarry::These(chosen) => with_descendants(chosen.pids()),
         };
         for member in found {
             let stat = &member.stat;
@@ -94,7 +118,8 @@ impl<'a> Members<'a> {
                 Quarry::Below(_) => pids.contains(&stat.ppid),
                 // The number of a child that was reaped meanwhile may be anybody's.
                 Quarry::From(_) => stat.ppid == own || pids.contains(&stat.ppid),
-                Quarry::Tagged(_) | Quarry::These(_) => stat.pid != own,
+                Quarry::Tagged(_) => stat.pid != own,
+                Quarry::These(chosen) => stat.pid != own && !chosen.spared.contains(&stat.pid),
             };
             if ours && pids.insert(stat.pid) && !proc::has_ended(stat) {
                 living.push(member);
@@ -130,7 +155,7 @@ impl<'a> Members<'a> {
         match self.quarry {
             Quarry::Below(_) | Quarry::From(_) => stat.ppid == std::process::id(),
             Quarry::Tagged(wanted) => Tag::of(stat.pid).is_some_and(wanted),
-            Quarry::These(known) => known.iter().any(|it| it.pid == stat.pid && is_there(it)),
+            Quarry::These(chosen) => chosen.has(stat.pid),
         }
     }
 }

@@ -102,9 +102,9 @@ pub enum Tracked {
 pub struct Tracking {
     /// Daemon and keeper. Everything below them is theirs.
     pub own: Vec<u32>,
-    /// The groups that the keeper holds: `…/kennel/<instance>`.
+    /// The group that the keeper is in: `…/kennel/<instance>`.
     pub roots: Vec<PathBuf>,
-    /// Names of scopes, those included that are being made.
+    /// Names of scopes, those included that are being made or adopted. One that is adopted may be in another root.
     pub scopes: HashSet<String>,
 }
 
@@ -135,7 +135,7 @@ pub struct Evidence {
 pub struct Orphan {
     /// As it was read.
     pub process: Process,
-    /// Why it is ours; for one that is known by its parent alone, the parent.
+    /// Why it is ours; the parent only for one that would not be, or not be certain, without.
     pub evidence: Evidence,
     /// Whether nobody else's process could look like this.
     pub is_certain: bool,
@@ -168,6 +168,8 @@ pub fn classify(machine: &Machine, known: &Known, own: u32) -> Vec<Orphan> {
         }
     }
     add_descendants(&mut found, &mut others);
+    pass_certainty_on(&mut found);
+    name_scopes(&mut found, known);
     // The dead are looked at because they may have living children; nothing is to be done about them.
     found.into_values().filter(|orphan| !orphan.process.ended).collect()
 }
@@ -191,7 +193,7 @@ fn judge(machine: &Machine, known: &Known, ours: &BTreeSet<usize>, process: &Pro
     Some(Orphan {
         process: process.clone(),
         is_certain: leaf.is_some() || by_record,
-        kept: of_leaf.is_some_and(|leaf| leaf.kept),
+        kept: of_leaf.map_or_else(|| stamp.is_some_and(Tag::is_kept), |leaf| leaf.kept),
         scope: of_leaf.map(|leaf| leaf.name.clone()).or_else(|| of_record.map(|record| record.scope.clone())),
         group: of_leaf.map(|leaf| leaf.directory.clone()),
         evidence: Evidence { leaf, record, stamp, parent: None },
@@ -227,6 +229,37 @@ fn add_descendants(found: &mut BTreeMap<u32, Orphan>, others: &mut HashMap<u32, 
             found.insert(process.identity.pid, orphan);
             open.push(process.identity.pid);
         }
+    }
+}
+
+/// A child of one that is certain is as certain, whatever else points to it.
+fn pass_certainty_on(found: &mut BTreeMap<u32, Orphan>) {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for orphan in found.values().filter(|orphan| orphan.process.ppid != 0) {
+        children.entry(orphan.process.ppid).or_default().push(orphan.process.identity.pid);
+    }
+    let mut open: Vec<u32> = found.values().filter(|it| it.is_certain).map(|it| it.process.identity.pid).collect();
+    while let Some(parent) = open.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            if let Some(orphan) = found.get_mut(&child).filter(|orphan| !orphan.is_certain) {
+                orphan.is_certain = true;
+                orphan.evidence.parent = Some(parent);
+                open.push(child);
+            }
+        }
+    }
+}
+
+/// Everything of one scope carries the same tag: what is known of one is known of all.
+fn name_scopes(found: &mut BTreeMap<u32, Orphan>, known: &Known) {
+    // The process of a record alone: what is in a group may have come there from another scope.
+    let recorded = found.values().filter_map(|orphan| {
+        let (at, _) = orphan.evidence.record?;
+        Some((orphan.evidence.stamp?, known.records.get(at)?.scope.clone()))
+    });
+    let scopes: HashMap<Tag, String> = recorded.collect();
+    for orphan in found.values_mut().filter(|orphan| orphan.scope.is_none()) {
+        orphan.scope = orphan.evidence.stamp.and_then(|tag| scopes.get(&tag).cloned());
     }
 }
 
@@ -270,11 +303,9 @@ impl TrackedNow {
     /// Everything below the keeper, everything in a scope that is known, and whoever carries a tag of those: one that
     /// left its scope's group is the keeper's to find.
     fn of(machine: &Machine, known: &Known, tracking: &Tracking) -> Self {
-        let roots: HashSet<PathBuf> = tracking.roots.iter().cloned().collect();
+        let is_scope = |name: &str| [name, plain(name)].iter().any(|name| tracking.scopes.contains(*name));
         let is_known = |at: &usize| {
-            machine.leaves.get(*at).is_some_and(|leaf| {
-                roots.contains(&leaf.root) && leaf.instance == known.name && tracking.scopes.contains(plain(&leaf.name))
-            })
+            machine.leaves.get(*at).is_some_and(|leaf| leaf.instance == known.name && is_scope(&leaf.name))
         };
         let parents: HashMap<u32, u32> = machine.processes.iter().map(|one| (one.identity.pid, one.ppid)).collect();
         let is_below = |process: &Process| {
@@ -286,7 +317,7 @@ impl TrackedNow {
         Self {
             processes: inside.iter().map(|one| one.identity.pid).collect(),
             tags: inside.iter().filter_map(|one| one.tag).collect(),
-            roots,
+            roots: tracking.roots.iter().cloned().collect(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Ends orphans, and looks again until none is there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -13,12 +13,10 @@ use kennel_sys::{pidfd, process};
 use rustix::process::Signal;
 
 use super::Orphan;
-use crate::hunt::{Hunt, Pass, Quarry};
+use crate::hunt::{Chosen, Hunt, Pass, Quarry};
 
-/// Pause between two looks at who goes by itself.
+/// Pause between two looks at who goes.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Longest pause between two looks at who was killed.
-const LONGEST: Duration = Duration::from_millis(100);
 /// How long the parents of the dead may take to wait for them: only then the kernel tells how they ended.
 const REAPED: Duration = Duration::from_millis(500);
 
@@ -29,6 +27,9 @@ pub struct Ending {
     pub grace: Duration,
     /// Longest time for the kill.
     pub limit: Duration,
+    /// Whoever carries the tag of one that is to be ended is to be ended as well, also one that `find` was not quick enough
+    /// to see.
+    pub whole_scopes: bool,
 }
 
 /// A process that was ended.
@@ -57,29 +58,36 @@ pub struct Outcome {
     pub refused: Vec<Orphan>,
 }
 
-/// Ends whatever `find` answers, until it answers with nobody any more or the time is over.
+/// Ends those that were found and whatever `find` answers, until it answers with nobody any more or the time is over.
 ///
 /// `find` is asked again and again: each time it reads the machine anew and names those that are to be ended. Blocks,
 /// so it is for a thread that has nothing else to do.
 ///
 /// # Errors
 /// What `find` fails with; those that were killed by then are.
-pub fn end(mut find: impl FnMut() -> io::Result<Vec<Orphan>>, ending: Ending) -> io::Result<Outcome> {
+pub fn end(
+    mut found: Vec<Orphan>,
+    mut find: impl FnMut() -> io::Result<Vec<Orphan>>,
+    ending: Ending,
+) -> io::Result<Outcome> {
     let mut held = Held::default();
-    held.add(find()?);
-    held.ask_politely(ending.grace);
-    let mut kill = Kill { hunt: Hunt::wary(Instant::now()), groups: HashMap::new() };
-    let begin = Instant::now();
-    let found = loop {
-        let found = find()?;
+    held.add(found.clone());
+    if !ending.grace.is_zero() {
+        held.ask_politely(ending.grace);
+        found = find()?;
+    }
+    let until = Instant::now() + ending.limit;
+    loop {
         held.add(found.clone());
-        let (wanted, _) = split(found.clone());
-        if wanted.is_empty() && held.living().is_empty() && kill.groups.is_empty() || begin.elapsed() >= ending.limit {
-            break found;
+        let (wanted, refused) = split(found.clone());
+        let living = held.living();
+        if wanted.is_empty() && living.is_empty() || Instant::now() >= until {
+            break;
         }
-        kill.step(&wanted, &held.living());
-        process::pause(kill.due().saturating_duration_since(Instant::now()).min(LONGEST));
-    };
+        let spared = refused.iter().map(|orphan| orphan.process.identity.pid).collect();
+        kill(&wanted, &living, Chosen { spared, ..Chosen::default() }, ending.whole_scopes, until);
+        found = find()?;
+    }
     let (left, refused) = split(found);
     Ok(Outcome { ended: held.ended(), left, refused })
 }
@@ -111,9 +119,6 @@ impl Held {
 
     /// Sends `SIGTERM` to everybody and waits for their end.
     fn ask_politely(&mut self, grace: Duration) {
-        if grace.is_zero() {
-            return;
-        }
         for one in self.0.values() {
             // One that is stopped acts on it when it goes on.
             for signal in [Signal::TERM, Signal::CONT] {
@@ -164,46 +169,47 @@ fn is_zombie(one: &One) -> bool {
     one.fd.as_ref().is_some_and(|fd| pidfd::send_signal(fd, 0).is_ok())
 }
 
-/// The kill, by the group where there is one.
-struct Kill {
-    hunt: Hunt,
-    groups: HashMap<PathBuf, (Group, Option<Killer>)>,
+/// One round: whoever is in no group is hunted, with the groups frozen, and then the groups are killed. Their members may
+/// be the parents of those outside, and would be the last to tell whose they are.
+fn kill(wanted: &[Orphan], living: &[Identity], mut chosen: Chosen, whole_scopes: bool, until: Instant) {
+    let mut directories: Vec<&PathBuf> = wanted.iter().filter_map(|orphan| orphan.group.as_ref()).collect();
+    directories.sort_unstable();
+    directories.dedup();
+    let groups: Vec<Group> = directories.into_iter().filter_map(|directory| Group::at(directory).ok()).collect();
+    for group in &groups {
+        // Where it cannot be frozen its members are killed all the same.
+        let _moving = group.freeze(true);
+    }
+    let (inside, outside): (Vec<&Orphan>, Vec<&Orphan>) = wanted.iter().partition(|orphan| orphan.group.is_some());
+    let members: HashSet<Identity> = inside.iter().map(|orphan| orphan.process.identity).collect();
+    chosen.known.extend(outside.iter().map(|orphan| orphan.process.identity));
+    chosen.known.extend(living.iter().filter(|it| !members.contains(it)));
+    chosen.tags.extend(outside.iter().filter(|_| whole_scopes).filter_map(|orphan| orphan.evidence.stamp));
+    hunt(&chosen, until);
+    empty(groups, until);
 }
 
-impl Kill {
-    /// Who is in no group is hunted first, with the groups frozen: their parents may be in there, and would be the
-    /// last to tell whose they are.
-    fn step(&mut self, wanted: &[Orphan], living: &[Identity]) {
-        for directory in wanted.iter().filter_map(|orphan| orphan.group.as_ref()) {
-            if !self.groups.contains_key(directory)
-                && let Ok(group) = Group::at(directory)
-            {
-                // Where it cannot be frozen its members are killed all the same.
-                let _moving = group.freeze(true);
-                self.groups.insert(directory.clone(), (group, None));
-            }
-        }
-        let members: Vec<Identity> =
-            wanted.iter().filter(|orphan| orphan.group.is_some()).map(|orphan| orphan.process.identity).collect();
-        let outside = wanted.iter().map(|orphan| orphan.process.identity).chain(living.iter().copied());
-        let outside: Vec<Identity> = outside.filter(|it| !members.contains(it)).collect();
-        let nobody_outside = outside.is_empty() || matches!(self.hunt.pass_on(&Quarry::These(&outside)), Pass::Gone);
-        if nobody_outside || self.groups.values().any(|(_, killer)| killer.is_some()) {
-            self.kill_groups();
-        }
+/// Without a look at anything else in between: who starts processes faster than they are looked for is stopped by haste
+/// alone, and known by the tag that the newborn carry, too.
+fn hunt(chosen: &Chosen, until: Instant) {
+    let mut hunt = Hunt::wary(Instant::now());
+    while !matches!(hunt.pass_on(&Quarry::These(chosen)), Pass::Gone) && Instant::now() < until {
+        process::pause(hunt.due().saturating_duration_since(Instant::now()));
     }
+}
 
-    fn kill_groups(&mut self) {
-        let now = Instant::now();
-        self.groups.retain(|_, (group, killer)| {
-            // If the one write fails, the steps kill one by one.
-            let killer = killer.get_or_insert_with(|| Killer::start(group, now).0);
-            killer.step(group, now) != Step::Empty
-        });
-    }
-
-    fn due(&self) -> Instant {
-        let killers = self.groups.values().filter_map(|(_, killer)| killer.as_ref());
-        killers.map(Killer::due).chain([self.hunt.due()]).min().unwrap_or_else(Instant::now)
+/// Side by side, for they die faster so.
+fn empty(groups: Vec<Group>, until: Instant) {
+    // If the one write fails, the steps kill one by one.
+    let begin = |group| {
+        let killer = Killer::start(&group, Instant::now()).0;
+        (group, killer)
+    };
+    let mut groups: Vec<(Group, Killer)> = groups.into_iter().map(begin).collect();
+    while !groups.is_empty() && Instant::now() < until {
+        groups.retain_mut(|(group, killer)| killer.step(group, Instant::now()) != Step::Empty);
+        if !groups.is_empty() {
+            process::pause(PAUSE);
+        }
     }
 }

@@ -199,7 +199,7 @@ proptest! {
 fn is_held(machine: &Machine, process: &Process, keeper: u32, scopes: &[&str]) -> bool {
     let is_in = |at: &usize| {
         let leaf = &machine.leaves[*at];
-        leaf.root == std::path::Path::new("/c/kennel/shop") && scopes.contains(&leaf.name.as_str())
+        leaf.instance == "shop" && scopes.contains(&leaf.name.as_str())
     };
     let (mut at, mut steps) = (Some(process), 0);
     while let Some(one) = at.filter(|_| steps <= machine.processes.len()) {
@@ -210,6 +210,26 @@ fn is_held(machine: &Machine, process: &Process, keeper: u32, scopes: &[&str]) -
         steps += 1;
     }
     process.leaves.iter().any(is_in)
+}
+
+/// A keeper that follows another one may have to hold what that kept in its own root.
+#[test]
+fn what_was_adopted_from_another_root_is_tracked() {
+    let tracking = |scopes: &[&str]| Tracking {
+        own: vec![9],
+        roots: vec!["/c/kennel/shop~1".into()],
+        scopes: scopes.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let mut machine = machine(vec![plain_process(2, vec![1], None)], false);
+    let found = |machine: &Machine, scopes: &[&str]| {
+        pids(&classify(machine, &known(Vec::new(), Tracked::These(tracking(scopes))), 0))
+    };
+    assert_eq!(found(&machine, &["db.2"]), []);
+    assert_eq!(found(&machine, &["web.1"]), [2]);
+    // Its name was taken when it was made.
+    machine.leaves[1].name = "db.2~1".into();
+    assert_eq!(found(&machine, &["db.2"]), []);
+    assert_eq!(found(&machine, &["db.2~1"]), []);
 }
 
 fn plain_process(pid: u32, leaves: Vec<usize>, tag: Option<Tag>) -> Process {
@@ -271,8 +291,39 @@ fn how_sure_it_is() {
     assert_eq!(certain(plain_process(2, vec![0], None), Vec::new()), Some((true, false)));
     assert_eq!(certain(plain_process(2, vec![1], None), Vec::new()), Some((true, true)));
     assert_eq!(certain(tagged.clone(), Vec::new()), Some((false, false)));
+    assert_eq!(certain(plain_process(2, Vec::new(), Some(ours.tag(1).kept())), Vec::new()), Some((false, true)));
     // The number and the tick of its start may be another's on a kernel that has nothing better; not with the tag.
     assert_eq!(certain(plain_process(2, Vec::new(), None), vec![record(0)]), Some((false, false)));
     assert_eq!(certain(tagged, vec![record(0)]), Some((true, false)));
     assert_eq!(certain(plain_process(2, Vec::new(), None), Vec::new()), None);
+}
+
+#[test]
+fn a_tag_names_the_scope_of_who_has_the_same() {
+    let [ours, _] = instances();
+    let record = Record {
+        service: "db".into(),
+        run: 2,
+        scope: "db.2".into(),
+        boot_id: "now".into(),
+        process: Identity { pid: 2, start_ticks: 1, inode: 0 },
+    };
+    let all = [(2, 1), (3, 1), (4, 2)].map(|(pid, scope)| plain_process(pid, Vec::new(), Some(ours.tag(scope))));
+    let found = classify(&machine(all.to_vec(), false), &known(vec![record], Tracked::Nothing), 0);
+    assert_eq!(found.iter().map(|it| it.scope.as_deref()).collect::<Vec<_>>(), [Some("db.2"), Some("db.2"), None]);
+}
+
+#[test]
+fn a_child_is_as_certain_as_its_parent() {
+    let [ours, _] = instances();
+    let child = |pid, ppid, tag| Process { ppid, ..plain_process(pid, Vec::new(), tag) };
+    let of = |first: Process| {
+        let all = vec![first, child(3, 2, Some(ours.tag(1))), child(4, 3, None), child(5, 9, Some(ours.tag(1)))];
+        let found = classify(&machine(all, false), &known(Vec::new(), Tracked::Nothing), 0);
+        found.iter().map(|it| (it.process.identity.pid, it.is_certain, it.evidence.parent)).collect::<Vec<_>>()
+    };
+    let by_group = of(plain_process(2, vec![0], None));
+    assert_eq!(by_group, [(2, true, None), (3, true, Some(2)), (4, true, Some(3)), (5, false, None)]);
+    let by_tag = of(plain_process(2, Vec::new(), Some(ours.tag(1))));
+    assert_eq!(by_tag, [(2, false, None), (3, false, None), (4, false, Some(3)), (5, false, None)]);
 }

@@ -4,6 +4,7 @@
 //! number by now.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::io;
 
 use kennel_sys::cgroup::Group;
@@ -37,9 +38,11 @@ impl Machine {
         let recorded: HashSet<u32> =
             instances.iter().flat_map(|known| known.records.iter().map(|record| record.process.pid)).collect();
         let seen = list();
-        let tags: HashMap<u32, Tag> = seen.iter().filter_map(|stat| Some((stat.pid, Tag::of(stat.pid)?))).collect();
-        let is_close = |pid: u32| members.contains_key(&pid) || tags.contains_key(&pid) || recorded.contains(&pid);
-        let close = with_descendants(&seen, is_close);
+        // The dead are as many as their parents let them become, and nothing is to be done about them.
+        let living = || seen.iter().filter(|stat| !proc::has_ended(stat));
+        let tagged: HashSet<u32> = living().map(|stat| stat.pid).filter(|pid| Tag::of(*pid).is_some()).collect();
+        let is_close = |pid: u32| members.contains_key(&pid) || tagged.contains(&pid) || recorded.contains(&pid);
+        let close = with_descendants(living(), is_close);
         let look = |stat: &Stat| match close.contains(&stat.pid) {
             true => look_closely(stat.pid, members.get(&stat.pid).map_or(&[], Vec::as_slice), &groups),
             false => Some(from_afar(stat)),
@@ -56,11 +59,13 @@ fn list() -> Vec<Stat> {
     let mut looked_at = HashSet::new();
     let mut found = Vec::new();
     for _ in 0..MOST_LISTINGS {
-        let new: Vec<Stat> = proc::all().into_iter().filter(|stat| looked_at.insert(stat.pid)).collect();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let new: Vec<u32> = pids.filter(|pid| looked_at.insert(*pid)).collect();
         if new.is_empty() {
             break;
         }
-        found.extend(new);
+        found.extend(new.into_iter().filter_map(proc::stat));
     }
     found
 }
@@ -79,10 +84,13 @@ fn members(groups: &[Option<Group>]) -> HashMap<u32, Vec<usize>> {
 }
 
 /// Those that `is_meant` picks, and all below them.
-fn with_descendants(seen: &[Stat], is_meant: impl Fn(u32) -> bool) -> HashSet<u32> {
+fn with_descendants<'a>(seen: impl Iterator<Item = &'a Stat>, is_meant: impl Fn(u32) -> bool) -> HashSet<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    seen.iter().for_each(|stat| children.entry(stat.ppid).or_default().push(stat.pid));
-    let mut open: Vec<u32> = seen.iter().map(|stat| stat.pid).filter(|pid| is_meant(*pid)).collect();
+    let mut open = Vec::new();
+    for stat in seen {
+        children.entry(stat.ppid).or_default().push(stat.pid);
+        open.extend(Some(stat.pid).filter(|pid| is_meant(*pid)));
+    }
     let mut found: HashSet<u32> = open.iter().copied().collect();
     while let Some(pid) = open.pop() {
         let below = children.get(&pid).into_iter().flatten().copied().filter(|pid| found.insert(*pid));
