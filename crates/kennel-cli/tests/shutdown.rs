@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use kennel_testkit::{Scratch, Seen, Signal, send, wait_for, wait_until};
+use kennel_testkit::{Background, Scratch, Seen, Signal, send, wait_for, wait_until};
 use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -85,6 +85,13 @@ impl Watched {
     }
 }
 
+/// Until its tracer is killed nothing can end this process.
+fn hold(scratch: &Scratch, held: &Seen) -> Background {
+    let tracer = scratch.spawn_outsider(&scratch.badchild(), &["trace", "--exit", &held.pid.to_string()]);
+    wait_until(DEADLINE, "a tracer", || tracer.stdout().contains("up"));
+    tracer
+}
+
 fn is_in_order(outcomes: &[(String, String, String)]) {
     let expected = [("state", "persist"), ("services", "cleanup"), ("logs", "drain"), ("keeper", "end")];
     let found: Vec<_> = outcomes.iter().map(|(name, phase, _)| (name.as_str(), phase.as_str())).collect();
@@ -145,9 +152,7 @@ fn a_third_signal_ends_the_daemon_whatever_is_left() {
     let scratch = up(DEAF);
     // Nobody but its tracer can let go of it.
     let held = scratch.in_cells()[0].clone();
-    let badchild = scratch.badchild();
-    let mut tracer = scratch.spawn_outsider(&badchild, &["trace", "--exit", &held.pid.to_string()]);
-    wait_until(DEADLINE, "a tracer", || tracer.stdout().contains("up"));
+    let mut tracer = hold(&scratch, &held);
     let (daemon, watched) = Watched::daemon(&scratch);
     for (signal, urgency) in [(Signal::TERM, "Graceful"), (Signal::INT, "Hurry"), (Signal::TERM, "Force")] {
         send(&daemon, signal);
@@ -206,6 +211,22 @@ fn a_daemon_that_was_killed_is_found_by_the_next_one() {
     // It is told once.
     scratch.ok(&["up", "-d"]);
     assert_eq!(events(&scratch, "daemon.terminated").len(), 1);
+    scratch.down();
+}
+
+#[test]
+fn the_record_of_a_killed_daemon_stays_while_something_is_left_of_it() {
+    let scratch = up(DEAF);
+    let held = scratch.in_cells()[0].clone();
+    let mut tracer = hold(&scratch, &held);
+    send(&scratch.daemon(), Signal::KILL);
+    wait_for(DEADLINE, "the next daemon", || events(&scratch, "daemon.terminated").pop());
+    // The kill is under way, and cannot end it.
+    wait_until(DEADLINE, "somebody stuck", || !events(&scratch, "instance.stuck").is_empty());
+    assert_eq!(uncleared(&scratch), 1);
+    tracer.signal(Signal::KILL);
+    tracer.wait(DEADLINE);
+    wait_until(DEADLINE, "everything cleared", || uncleared(&scratch) == 0);
     scratch.down();
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use kennel_core::instance::{Health, State as RunState};
+use kennel_core::instance::{Health, Reason, State as RunState};
 use kennel_core::slot::{Rest, State, Then};
 use kennel_wire::{ActionReport, DownReport, Outcome, OutcomeKind, Problem, Receipt, ReloadReport};
 
@@ -78,8 +78,23 @@ impl Driver {
                     && self.runs.values().all(|run| run.is_stuck)
                     && self.inherited.is_empty()
             }
-            WaitsFor::Cleared(_) => self.inherited.is_empty() && self.leftovers.is_empty(),
+            WaitsFor::Cleared(_) => self.is_cleared(),
         }
+    }
+
+    /// Whether everything of an earlier daemon or keeper has either ended or become one of ours.
+    fn is_cleared(&self) -> bool {
+        let is_lost = |reason: Reason| matches!(reason, Reason::DaemonLost | Reason::KeeperLost);
+        let is_ending = |run: &Run| match &run.state {
+            RunState::Stopping(stopping) => is_lost(stopping.reason),
+            RunState::Starting { stop } => stop.is_some_and(|(reason, _)| is_lost(reason)),
+            RunState::Running { .. } | RunState::Down(_) => false,
+        };
+        self.inherited.is_empty()
+            && self.leftovers.is_empty()
+            && self.adopting.is_empty()
+            && self.strays.is_empty()
+            && !self.runs.values().any(is_ending)
     }
 
     fn is_stuck(&self, slot: &Slot) -> bool {
