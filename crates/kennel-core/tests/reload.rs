@@ -145,6 +145,23 @@ fn replicas_come_and_go() {
 }
 
 #[test]
+fn what_waits_for_its_dependencies_takes_the_new_declaration_by_itself() {
+    let (old, new) = (project([("web", service("a"))]), project([("web", service("b"))]));
+    let plans = plan(&old, &new, &[place("web", true, &State::Pending)], &all());
+    assert_eq!(plans[0].will(), Will::Nothing);
+    let plans = plan(&old, &new, &[place("web", true, &State::Waiting)], &all());
+    assert_eq!(plans[0].will(), Will::Restart);
+}
+
+#[test]
+fn more_of_what_was_stopped_by_hand_is_not_started_for_somebody_who_needs_it() {
+    let with = |replicas| project([("web", needs("a", "db")), ("db", Service { replicas, ..service("a") })]);
+    let stopped = State::Rest(Rest::Stopped);
+    let plans = plan(&with(1), &with(2), &[place("web", true, &UP), place("db", false, &stopped)], &all());
+    assert_eq!(will(&plans, "db"), Will::Nothing);
+}
+
+#[test]
 fn only_what_was_asked_for_or_is_needed_is_started() {
     let never = State::Rest(Rest::Stopped);
     let debug = Service { profiles: vec!["debug".into()], ..service("a") };
