@@ -9,6 +9,7 @@ mod process;
 mod scope;
 mod talk;
 
+use std::ffi::CString;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -35,6 +36,16 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// An ordinary user of the tests' own.
 pub const ORDINARY: u32 = 60_200;
 pub const HARNESS: &str = env!("CARGO_BIN_EXE_keeper-harness");
+
+/// What is special about a keeper.
+#[derive(Default)]
+pub struct How<'a> {
+    /// Done before it starts, in a user namespace of its own.
+    fence: Option<&'a str>,
+    /// Instead of the harness.
+    program: Option<PathBuf>,
+    env: Vec<CString>,
+}
 
 /// A running keeper.
 pub struct Rig {
@@ -67,22 +78,34 @@ impl Rig {
     pub fn new(world: World) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::named(world, format!("test-{}-{number}", std::process::id()), None, None)
+        Self::named(world, format!("test-{}-{number}", std::process::id()), None, How::default())
+    }
+
+    /// A keeper of another program, with these entries in its environment.
+    pub fn of_program(world: World, program: PathBuf, env: Vec<CString>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("test-{}-other-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self::named(world, name, None, How { program: Some(program), env, ..How::default() })
     }
 
     /// A keeper of the ordinary user in a user namespace of its own, in which `fence` was done with every right.
     pub fn fenced(fence: &str) -> Self {
         let name = format!("test-{}-fenced", std::process::id());
-        Self::named(World::Reaper, name, None, Some(fence))
+        Self::named(World::Reaper, name, None, How { fence: Some(fence), ..How::default() })
     }
 
     /// A keeper with the same name and another state directory.
     pub fn namesake(&self) -> Self {
-        Self::named(self.world, self.name.clone(), None, None)
+        Self::named(self.world, self.name.clone(), None, How::default())
     }
 
     /// A keeper with the same name and state directory, after this one's end.
     pub fn successor(&self) -> Self {
+        self.successor_with(Vec::new())
+    }
+
+    /// The same with these entries in its environment.
+    pub fn successor_with(&self, env: Vec<CString>) -> Self {
         // A daemon that was killed as well is nobody's to wait for here, and has the lock until it is gone.
         let lock = File::open(self.root.join("s/lock")).unwrap();
         let deadline = Instant::now() + PATIENCE;
@@ -91,10 +114,10 @@ impl Rig {
             kennel_sys::process::pause(Duration::from_millis(2));
         }
         drop(lock);
-        Self::named(self.world, self.name.clone(), Some(self), None)
+        Self::named(self.world, self.name.clone(), Some(self), How { env, ..How::default() })
     }
 
-    fn named(world: World, name: String, before: Option<&Self>, fence: Option<&str>) -> Self {
+    fn named(world: World, name: String, before: Option<&Self>, how: How<'_>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mark = 300_000 + u64::from(std::process::id()) % 10_000 * 40 + NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::tempdir().unwrap();
@@ -106,7 +129,7 @@ impl Rig {
                 std::fs::create_dir(root.join(path)).unwrap();
             }
             let _nobody_starts = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-            std::fs::copy(HARNESS, &harness).unwrap();
+            std::fs::copy(how.program.as_deref().unwrap_or(HARNESS.as_ref()), &harness).unwrap();
         }
         let socket = root.join("r/test.sock");
         let _none = std::fs::remove_file(&socket);
@@ -120,7 +143,7 @@ impl Rig {
             Some(before) => before.delegation.clone(),
             None => (world == World::Delegated).then(|| Rc::new(Delegation::new(&name))),
         };
-        let (keeper, line) = launch(world, &root, &name, mark, delegation.as_deref(), fence);
+        let (keeper, line) = launch(world, &root, &name, mark, delegation.as_deref(), &how);
         let log = || std::fs::read_to_string(root.join("s/kennel.log")).unwrap_or_default();
         assert_eq!(line, "ready\n", "{}", log());
         let Peer { link, leash, pid: daemon, manner } = meet(&listener);
@@ -151,7 +174,8 @@ impl Rig {
 
     /// Starts a second keeper on the same directories; what it answers.
     pub fn rival(&self) -> String {
-        let (child, line) = launch(self.world, &self.root, &self.name, self.mark, self.delegation.as_deref(), None);
+        let (child, line) =
+            launch(self.world, &self.root, &self.name, self.mark, self.delegation.as_deref(), &How::default());
         let reaped = wait::reap(child.pid, true).unwrap().unwrap();
         assert_eq!(reaped.exit, wait::Exit::Code(0));
         line

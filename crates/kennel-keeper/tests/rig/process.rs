@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kennel_sys::spawn::{Child, Exec, Spawner, User};
 
-use super::{ORDINARY, Rig};
+use super::{How, ORDINARY, Rig};
 
 /// Held while a program file is written, and while a process is started: between its birth and its execution the
 /// new process has the file open for writing as well, and then nobody can execute it.
@@ -86,7 +86,7 @@ pub(super) fn launch(
     name: &str,
     mark: u64,
     delegation: Option<&Delegation>,
-    fence: Option<&str>,
+    how: &How<'_>,
 ) -> (Child, String) {
     let containment = match world {
         World::Cgroup | World::Delegated => c"KENNEL_CONTAINMENT=cgroup",
@@ -95,7 +95,7 @@ pub(super) fn launch(
     };
     let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
     let (harness, state, runtime, mark) = (path("keeper-harness"), path("s"), path("r"), mark.to_string());
-    let script = fence.map(|it| format!("{it} && exec setpriv --ambient-caps -all --inh-caps -all \"$@\""));
+    let script = how.fence.map(|it| format!("{it} && exec setpriv --ambient-caps -all --inh-caps -all \"$@\""));
     let fence = script
         .iter()
         .flat_map(|script| ["unshare", "-Um", "--map-current-user", "--keep-caps", "sh", "-c", script, "sh"]);
@@ -119,7 +119,8 @@ pub(super) fn launch(
     let null = File::options().read(true).write(true).open("/dev/null").unwrap();
     let stderr = io::stderr();
     let fds = [null.as_fd(), null.as_fd(), stderr.as_fd(), ready_writer.as_fd()];
-    let keeper = start(world, &words, &[containment.to_owned()], &fds, group.as_ref());
+    let env: Vec<CString> = [containment.to_owned()].into_iter().chain(how.env.iter().cloned()).collect();
+    let keeper = start(world, &words, &env, &fds, group.as_ref());
     drop(ready_writer);
     let mut line = String::new();
     ready.read_to_string(&mut line).unwrap();
