@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use kennel_sys::packet::{self, Received};
 
+use crate::codec::{Malformed, Reader, Writer};
+
 /// First byte of a packet that only brings descriptors for the message that follows.
 const MORE: u8 = 1;
 /// First byte of a packet with a message.
@@ -38,6 +40,27 @@ pub(crate) enum Incoming {
 impl Channel {
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self { socket, queue: VecDeque::new(), early: Vec::new() }
+    }
+
+    /// With what waits to be sent, and what has come ahead of its message.
+    pub(crate) fn save<'a>(&'a self, writer: &mut Writer<'a>) {
+        writer.fd(&self.socket);
+        writer.length(self.queue.len());
+        for packet in &self.queue {
+            writer.bytes(&packet.bytes);
+            write_fds(writer, &packet.fds);
+        }
+        write_fds(writer, &self.early);
+    }
+
+    pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            socket: reader.fd()?,
+            queue: reader
+                .list(|reader| Ok(Packet { bytes: reader.bytes()?.to_vec(), fds: reader.list(Reader::fd)? }))?
+                .into(),
+            early: reader.list(Reader::fd)?,
+        })
     }
 
     /// Sends a message if nothing waits, else puts it into the queue; its descriptors are then duplicated, so the
@@ -128,6 +151,11 @@ impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+fn write_fds<'a>(writer: &mut Writer<'a>, fds: &'a [OwnedFd]) {
+    writer.length(fds.len());
+    writer.fds(fds);
 }
 
 fn framed(kind: u8, message: &[u8]) -> Vec<u8> {

@@ -18,8 +18,12 @@ use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+pub(crate) use self::backend::{read_backend, read_place, write_backend, write_place};
 pub use self::event::{decode_event, encode_event};
+pub(crate) use self::event::{read_exit, write_exit};
+pub(crate) use self::known::{read_follows, write_follows};
 pub use self::request::{decode_request, encode_request};
+pub(crate) use self::request::{read_identity, write_identity};
 use crate::proto::{ScopeId, VERSION};
 
 /// Why a message is none of ours.
@@ -91,97 +95,97 @@ impl From<Unsupported> for std::io::Error {
 }
 
 /// Builds a message.
-struct Writer<'fd> {
-    bytes: Vec<u8>,
-    fds: Vec<BorrowedFd<'fd>>,
+pub(crate) struct Writer<'fd> {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) fds: Vec<BorrowedFd<'fd>>,
     /// Of the one who is to read it.
     version: u16,
 }
 
 impl<'fd> Writer<'fd> {
-    fn new(version: u16) -> Self {
+    pub(crate) fn new(version: u16) -> Self {
         Self { bytes: Vec::new(), fds: Vec::new(), version }
     }
 
-    fn u8(&mut self, value: u8) {
+    pub(crate) fn u8(&mut self, value: u8) {
         self.bytes.push(value);
     }
 
-    fn bool(&mut self, value: bool) {
+    pub(crate) fn bool(&mut self, value: bool) {
         self.u8(value.into());
     }
 
-    fn u16(&mut self, value: u16) {
+    pub(crate) fn u16(&mut self, value: u16) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    fn u32(&mut self, value: u32) {
+    pub(crate) fn u32(&mut self, value: u32) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    fn i32(&mut self, value: i32) {
+    pub(crate) fn i32(&mut self, value: i32) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    fn u64(&mut self, value: u64) {
+    pub(crate) fn u64(&mut self, value: u64) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    fn two(&mut self, values: [u64; 2]) {
+    pub(crate) fn two(&mut self, values: [u64; 2]) {
         values.into_iter().for_each(|value| self.u64(value));
     }
 
-    fn scope(&mut self, scope: ScopeId) {
+    pub(crate) fn scope(&mut self, scope: ScopeId) {
         self.u64(scope.0);
     }
 
     /// A list of four billion elements does not fit a message, so the length never saturates in one that is sent.
-    fn length(&mut self, length: usize) {
+    pub(crate) fn length(&mut self, length: usize) {
         self.u32(u32::try_from(length).unwrap_or(u32::MAX));
     }
 
-    fn bytes(&mut self, value: &[u8]) {
+    pub(crate) fn bytes(&mut self, value: &[u8]) {
         self.length(value.len());
         self.bytes.extend_from_slice(value);
     }
 
-    fn list<T>(&mut self, items: &'fd [T], mut each: impl FnMut(&mut Self, &'fd T)) {
+    pub(crate) fn list<T>(&mut self, items: &'fd [T], mut each: impl FnMut(&mut Self, &'fd T)) {
         self.length(items.len());
         for item in items {
             each(self, item);
         }
     }
 
-    fn option<T>(&mut self, value: Option<&'fd T>, each: impl FnOnce(&mut Self, &'fd T)) {
+    pub(crate) fn option<T>(&mut self, value: Option<&'fd T>, each: impl FnOnce(&mut Self, &'fd T)) {
         self.bool(value.is_some());
         if let Some(value) = value {
             each(self, value);
         }
     }
 
-    fn fd(&mut self, fd: &'fd OwnedFd) {
+    pub(crate) fn fd(&mut self, fd: &'fd OwnedFd) {
         self.fds.push(fd.as_fd());
     }
 
-    fn fds(&mut self, fds: &'fd [OwnedFd]) {
+    pub(crate) fn fds(&mut self, fds: &'fd [OwnedFd]) {
         self.fds.extend(fds.iter().map(AsFd::as_fd));
     }
 }
 
 /// Takes a message apart.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     fds: std::vec::IntoIter<OwnedFd>,
     /// Of the one who wrote it.
-    version: u16,
+    pub(crate) version: u16,
 }
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], fds: Vec<OwnedFd>, version: u16) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], fds: Vec<OwnedFd>, version: u16) -> Self {
         Self { rest: bytes, fds: fds.into_iter(), version }
     }
 
-    fn finish<T>(mut self, value: T) -> Result<T, Malformed> {
+    pub(crate) fn finish<T>(mut self, value: T) -> Result<T, Malformed> {
         if !self.rest.is_empty() {
             return Err(Malformed::Long);
         }
@@ -191,21 +195,21 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Short)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         self.take(N)?.try_into().map_err(|_| Malformed::Short)
     }
 
-    fn u8(&mut self) -> Result<u8, Malformed> {
+    pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(u8::from_le_bytes(self.array()?))
     }
 
-    fn bool(&mut self) -> Result<bool, Malformed> {
+    pub(crate) fn bool(&mut self) -> Result<bool, Malformed> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -213,53 +217,56 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn u16(&mut self) -> Result<u16, Malformed> {
+    pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
-    fn u32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    fn i32(&mut self) -> Result<i32, Malformed> {
+    pub(crate) fn i32(&mut self) -> Result<i32, Malformed> {
         Ok(i32::from_le_bytes(self.array()?))
     }
 
-    fn u64(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    fn scope(&mut self) -> Result<ScopeId, Malformed> {
+    pub(crate) fn scope(&mut self) -> Result<ScopeId, Malformed> {
         Ok(ScopeId(self.u64()?))
     }
 
-    fn two(&mut self) -> Result<[u64; 2], Malformed> {
+    pub(crate) fn two(&mut self) -> Result<[u64; 2], Malformed> {
         Ok([self.u64()?, self.u64()?])
     }
 
-    fn length(&mut self) -> Result<usize, Malformed> {
+    pub(crate) fn length(&mut self) -> Result<usize, Malformed> {
         usize::try_from(self.u32()?).map_err(|_| Malformed::Number)
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.length()?;
         self.take(length)
     }
 
-    fn text(&mut self) -> Result<String, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<String, Malformed> {
         std::str::from_utf8(self.bytes()?).map(str::to_owned).map_err(|_| Malformed::Text)
     }
 
-    fn c_string(&mut self) -> Result<CString, Malformed> {
+    pub(crate) fn c_string(&mut self) -> Result<CString, Malformed> {
         CString::new(self.bytes()?).map_err(|_| Malformed::Text)
     }
 
-    fn char(&mut self) -> Result<char, Malformed> {
+    pub(crate) fn char(&mut self) -> Result<char, Malformed> {
         char::from_u32(self.u32()?).ok_or(Malformed::Number)
     }
 
     /// Nothing is reserved by the announced length: a message cannot make us allocate more than it brings.
-    fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+    pub(crate) fn list<T>(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>, Malformed> {
         let length = self.length()?;
         let mut items = Vec::new();
         for _ in 0..length {
@@ -268,15 +275,18 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    fn option<T>(&mut self, each: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<Option<T>, Malformed> {
+    pub(crate) fn option<T>(
+        &mut self,
+        each: impl FnOnce(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Malformed> {
         Ok(if self.bool()? { Some(each(self)?) } else { None })
     }
 
-    fn fd(&mut self) -> Result<OwnedFd, Malformed> {
+    pub(crate) fn fd(&mut self) -> Result<OwnedFd, Malformed> {
         self.fds.next().ok_or(Malformed::Descriptors)
     }
 
-    fn fds<const N: usize>(&mut self) -> Result<[OwnedFd; N], Malformed> {
+    pub(crate) fn fds<const N: usize>(&mut self) -> Result<[OwnedFd; N], Malformed> {
         let taken: Vec<OwnedFd> = self.fds.by_ref().take(N).collect();
         taken.try_into().map_err(|_| Malformed::Descriptors)
     }

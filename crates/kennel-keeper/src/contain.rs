@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use kennel_sys::process::Nofile;
@@ -19,6 +20,7 @@ use rustix::event::epoll;
 
 pub(crate) use self::cgroups::Cgroups;
 pub(crate) use self::reapers::Reapers;
+use crate::codec::{Reader, Writer};
 use crate::place::Refused;
 use crate::proto::{
     Adopt, AdoptError, Backend, Event, Exit, Identity, ScopeId, SignalRefused, Spawn, Stray, Survivor, Usage,
@@ -210,6 +212,28 @@ impl Contain {
     /// Who lives in what an earlier keeper left.
     pub(crate) fn leftovers(&self) -> Vec<u32> {
         self.cgroups.as_ref().map(Cgroups::leftovers).unwrap_or_default()
+    }
+
+    pub(crate) fn save<'a>(&'a self, writer: &mut Writer<'a>) {
+        match &self.cgroups {
+            Ok(cgroups) => {
+                writer.bool(true);
+                cgroups.save(writer);
+            }
+            Err(refused) => {
+                writer.bool(false);
+                refused.save(writer);
+            }
+        }
+        self.reapers.save(writer);
+    }
+
+    /// # Errors
+    /// If the table is malformed or this process can watch nothing.
+    pub(crate) fn load(reader: &mut Reader<'_>, tools: &Rc<Tools>, own_pidfd: OwnedFd) -> io::Result<Self> {
+        let cgroups =
+            if reader.bool()? { Ok(Cgroups::load(reader, tools.clone())?) } else { Err(Refused::load(reader)?) };
+        Ok(Self { cgroups, reapers: Reapers::load(reader, tools.clone(), own_pidfd)? })
     }
 
     /// Whether no scope has anything alive in it.

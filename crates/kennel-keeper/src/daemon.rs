@@ -11,9 +11,10 @@ use kennel_sys::{packet, pidfd};
 use rustix::event::epoll::{self, EventFlags};
 
 use crate::channel::Channel;
-use crate::codec;
+use crate::codec::{self, Malformed, Reader, Writer};
 use crate::contain::Tools;
-use crate::proto::Event;
+use crate::proto::{Event, VERSION};
+use crate::saved::{read_time, since, write_elapsed};
 use crate::start::{Options, Setup, note};
 
 /// As what a daemon is started.
@@ -33,6 +34,8 @@ pub(crate) struct Daemon {
     pub(crate) pid: u32,
     pidfd: OwnedFd,
     pub(crate) channel: Channel,
+    /// Version of the protocol that it speaks.
+    pub(crate) version: u16,
     /// Of its channel, in the keeper's epoll.
     pub(crate) token: u64,
     pub(crate) begun: Instant,
@@ -70,6 +73,7 @@ impl Daemon {
             pid: child.pid,
             pidfd: child.pidfd,
             channel: Channel::new(ours),
+            version: VERSION,
             token,
             begun: Instant::now(),
             was_welcomed: false,
@@ -86,6 +90,32 @@ impl Daemon {
     pub(crate) fn signal(&self, signal: i32) {
         // It may have ended already, which is what this is for.
         let _gone = pidfd::send_signal(&self.pidfd, signal);
+    }
+
+    pub(crate) fn save<'a>(writer: &mut Writer<'a>, daemon: &'a Self) {
+        writer.u32(daemon.pid);
+        writer.fd(&daemon.pidfd);
+        daemon.channel.save(writer);
+        writer.u16(daemon.version);
+        writer.u64(daemon.token);
+        write_elapsed(writer, daemon.begun);
+        writer.bool(daemon.was_welcomed);
+        writer.bool(daemon.listens);
+    }
+
+    pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            pid: reader.u32()?,
+            pidfd: reader.fd()?,
+            channel: Channel::load(reader)?,
+            version: reader.u16()?,
+            token: reader.u64()?,
+            begun: since(read_time(reader)?),
+            was_welcomed: reader.bool()?,
+            listens: reader.bool()?,
+            // Found out at the next attempt to send.
+            is_behind: false,
+        })
     }
 
     /// Puts an event into its queue, if it is told any.
@@ -125,10 +155,15 @@ impl Daemon {
     }
 }
 
+/// A file that is open, for a new process: by our own entry, for it has no descriptor of that number. The interpreter of a
+/// script opens it as well.
+pub(crate) fn path_of(program: &OwnedFd) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), program.as_raw_fd())
+}
+
 fn arguments(options: &Options, manner: Manner<'_>) -> io::Result<Vec<CString>> {
     let program = match manner {
-        // By our own entry, for the new process has no descriptor of that number; and a script's interpreter opens it.
-        Manner::Successor(Some(program)) => format!("/proc/{}/fd/{}", std::process::id(), program.as_raw_fd()),
+        Manner::Successor(Some(program)) => path_of(program),
         // The program file itself, whatever its name is by now: an upgrade replaces the name.
         Manner::First(_) | Manner::Again | Manner::Successor(None) => "/proc/self/exe".to_owned(),
     };

@@ -1,13 +1,16 @@
 //! The loop: what the daemon asks, what the kernel tells, what is due.
 
+mod exec;
 mod handover;
 mod losses;
 mod records;
+mod saved;
 mod strays;
 mod talk;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -19,6 +22,8 @@ use kennel_sys::wait::{self, News};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::process::Signal;
 
+use self::exec::Exec;
+pub(crate) use self::exec::{CHECK, RESUME, can_resume, resume};
 use self::handover::HandOver;
 use self::losses::Losses;
 use self::records::Records;
@@ -57,6 +62,7 @@ pub(crate) struct Keeper {
     /// What it will follow, or follows.
     follows: Follows,
     handover: HandOver,
+    exec: Exec,
     /// Process ids of daemons that were killed because they are of no use any more.
     discarded: Vec<u32>,
     losses: Losses,
@@ -101,6 +107,7 @@ impl Keeper {
             daemon: None,
             follows: Follows::Fresh,
             handover: HandOver::None,
+            exec: Exec::None,
             discarded: Vec::new(),
             losses: Losses::default(),
             leftovers: leftovers.flatten(),
@@ -143,12 +150,13 @@ impl Keeper {
 
     /// Which children are daemons, for they are in no scope.
     fn tell_contain(&mut self) {
-        let pids = self.daemons().map(|daemon| daemon.pid).chain(self.discarded.iter().copied()).collect();
-        self.contain.set_daemons(pids);
+        let daemons = self.daemons().map(|daemon| daemon.pid);
+        let others = self.discarded.iter().copied().chain(self.exec.pid());
+        self.contain.set_daemons(daemons.chain(others).collect());
     }
 
-    /// Runs until everything has ended; answers whether nothing at all is left.
-    pub(crate) fn run(mut self) -> bool {
+    /// Runs until everything has ended; answers with the lock, and whether nothing at all is left.
+    pub(crate) fn run(mut self) -> (File, bool) {
         while !self.is_done() {
             if let Err(error) = self.turn() {
                 // Nothing here is known to fail. Leaving would abandon the scopes, so that is not what happens.
@@ -161,7 +169,8 @@ impl Keeper {
         let which = if self.said_goodbye { Which::All } else { Which::NotKept };
         let swept = Leftovers::sweep(self.tools.tags.instance(), which).is_none();
         self.contain.remove();
-        self.leftovers.is_none() && swept && !self.leaves_strays()
+        let all_gone = self.leftovers.is_none() && swept && !self.leaves_strays();
+        (self.setup.lock, all_gone)
     }
 
     /// Cleans up after a start that failed.
@@ -170,7 +179,7 @@ impl Keeper {
     }
 
     fn is_done(&self) -> bool {
-        let nobody = self.daemons().next().is_none() && self.discarded.is_empty();
+        let nobody = self.daemons().next().is_none() && self.discarded.is_empty() && self.exec.pid().is_none();
         self.leaving.is_some() && nobody && self.contain.is_empty()
     }
 
@@ -202,6 +211,7 @@ impl Keeper {
         // Once for all of it: a look costs the more the more children there are.
         self.contain.look(&mut out);
         self.publish(out);
+        self.replace_if_due();
         Ok(())
     }
 
@@ -209,7 +219,7 @@ impl Keeper {
         // Once it has passed, the goodbye needs no more looking after.
         let goodbye = self.leaving.filter(|_| self.daemon.is_some());
         let leftovers = self.leftovers.as_ref().map(Leftovers::due);
-        let ours = [self.next_start, goodbye, leftovers, self.handover.due(), self.strays_due()];
+        let ours = [self.next_start, goodbye, leftovers, self.handover.due(), self.exec.due(), self.strays_due()];
         ours.into_iter().chain([self.contain.due()]).flatten().min()
     }
 
@@ -235,6 +245,7 @@ impl Keeper {
             kennel_sys::crash_point!("restart.started");
         }
         self.hasten_handover(now);
+        self.hasten_exec(now);
         if self.leaving.is_some_and(|due| due <= now)
             && let Some(daemon) = &self.daemon
         {
@@ -311,6 +322,9 @@ impl Keeper {
         } else if self.handover.other().is_some_and(|other| other.pid == pid) {
             let reaped = wait::reap(pid, false)?;
             self.other_ended(reaped.map(|reaped| reaped.exit));
+        } else if self.exec.pid() == Some(pid) {
+            let reaped = wait::reap(pid, false)?;
+            self.checked(reaped.map(|reaped| reaped.exit));
         } else if self.discarded.contains(&pid) {
             wait::reap(pid, false)?;
             self.discarded.retain(|discarded| *discarded != pid);

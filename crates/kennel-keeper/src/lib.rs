@@ -34,6 +34,7 @@ mod whose;
 
 mod channel;
 pub mod codec;
+mod saved;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -54,6 +55,7 @@ pub use self::link::Link;
 use self::place::{Place, Refused};
 pub use self::probe::{Probe, probe, probe_main};
 use self::proto::Reason;
+use self::saved::FORMAT;
 use self::start::{Options, Setup, Start, note};
 pub use self::whose::{Whose, whose};
 
@@ -66,7 +68,60 @@ pub const CONTAINMENT: &str = "KENNEL_CONTAINMENT";
 /// Writes `busy` or `error: …` as one line to the ready descriptor if it cannot start, else leaves that to the
 /// daemon. Closes every other descriptor from 3 on, so it must be called before anything is opened, and by a
 /// process with a single thread.
+///
+/// With `--check-resume FORMAT VERSION` it only says whether it can take over from a keeper that leaves a table of this
+/// format and whose daemon speaks this version of the protocol; with `--name NAME --resume-fd N` it does so.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
+    match words.as_slice() {
+        [keeper::CHECK, format, daemon] => check_resume(format, daemon),
+        [_, _, keeper::RESUME, number] => resume(number, FORMAT),
+        _ => begin(args),
+    }
+}
+
+/// A keeper that has promised more than it can do: it reads another format than this one. For a test of just that.
+#[doc(hidden)]
+pub fn main_of_another_format(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let number = args.into_iter().last().unwrap_or_default();
+    resume(&number.to_string_lossy(), FORMAT.wrapping_add(1))
+}
+
+fn check_resume(format: &str, daemon: &str) -> ExitCode {
+    let said = keeper::can_resume(format, daemon).is_some_and(|yes| std::io::stdout().write_all(yes).is_ok());
+    if said { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+/// Another program was this keeper until now.
+fn resume(number: &str, reads: u16) -> ExitCode {
+    let _unnamed = rustix::thread::set_name(c"kennel-keeper");
+    let number = number.parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput));
+    match number.and_then(|number| keeper::resume(number, reads)) {
+        Ok(keeper) => {
+            note!("the keeper has another program now");
+            run(keeper)
+        }
+        Err(error) => {
+            note!("the keeper that was here is lost: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Until everything has ended.
+fn run(keeper: Keeper) -> ExitCode {
+    // A lock file that nobody holds and that is not empty tells of a keeper that was lost, or that had to leave
+    // something to the next.
+    let (lock, all_gone) = keeper.run();
+    kennel_sys::crash_point!("end.place-removed");
+    if all_gone && let Err(error) = lock.set_len(0) {
+        note!("cannot clear the lock file: {error}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn begin(args: Vec<OsString>) -> ExitCode {
     let options = match Options::parse(args) {
         Ok(options) => options,
         Err(error) => {
@@ -79,17 +134,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(2);
     };
     match start(options, &ready) {
-        Ok(Some((keeper, lock))) => {
+        Ok(Some(keeper)) => {
             // From here on the daemon alone has it, so its end shows when the daemon closes it or dies.
             drop(ready);
-            // A lock file that nobody holds and that is not empty tells of a keeper that was lost, or that had to
-            // leave something to the next.
-            let all_gone = keeper.run();
-            kennel_sys::crash_point!("end.place-removed");
-            if all_gone && let Err(error) = lock.set_len(0) {
-                note!("cannot clear the lock file: {error}");
-            }
-            ExitCode::SUCCESS
+            run(keeper)
         }
         Ok(None) => ExitCode::SUCCESS,
         Err(error) => {
@@ -100,7 +148,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, String> {
+fn start(options: Options, ready: &OwnedFd) -> Result<Option<Keeper>, String> {
     if !kennel_sys::proc::is_of_this_namespace() {
         let remedy = "inside of a service with `isolation: pid` make that `isolation: [pid, proc]`";
         return Err(format!(
@@ -122,7 +170,6 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
     let _unnamed = rustix::thread::set_name(c"kennel-keeper");
     // Nothing that a service of the same user sends may end us, but `SIGKILL`.
     let signals = SignalFd::all().map_err(|error| format!("cannot read signals: {error}"))?;
-    let lock = setup.lock.try_clone().map_err(|error| format!("cannot keep the lock: {error}"))?;
     let tools = keeper::tools(&setup).map_err(|error| format!("cannot make an event loop: {error}"))?;
     let asker = setup.asker.take();
     let Some(contain) = contain(&options, &setup, &tools, ready, asker)? else { return Ok(None) };
@@ -132,7 +179,7 @@ fn start(options: Options, ready: &OwnedFd) -> Result<Option<(Keeper, File)>, St
     match keeper.start(ready) {
         Ok(()) => {
             kennel_sys::crash_point!("start.daemon-started");
-            Ok(Some((keeper, lock)))
+            Ok(Some(keeper))
         }
         Err(error) => {
             keeper.abandon();

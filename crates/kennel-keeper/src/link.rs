@@ -59,7 +59,7 @@ impl Link {
             Incoming::Closed => Ok(None),
             Incoming::Message(bytes, fds) => {
                 let event = codec::decode_event(&bytes, fds, self.version())?;
-                if let Event::Welcome { version, .. } = &event {
+                if let Event::Welcome { version, .. } | Event::Executed { version, refused: None } = &event {
                     self.version.store(*version, Ordering::Relaxed);
                 }
                 Ok(Some(event))

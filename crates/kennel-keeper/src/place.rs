@@ -1,6 +1,7 @@
 //! Where the scopes' groups are made, and whether that works on this machine.
 
 mod refused;
+mod saved;
 mod sweep;
 
 use std::ffi::OsStr;
@@ -42,7 +43,7 @@ pub(crate) struct Place {
     /// Where the keeper was before.
     home: PathBuf,
     /// Keeps another keeper from these directories.
-    _lock: File,
+    lock: File,
 }
 
 /// A group whose children are leaves.
@@ -125,7 +126,7 @@ impl Place {
         let top = Parent { directory: root.clone(), path: base.path.join(inside) };
         let (scopes, kept) = (top.child("svc"), top.child("keep"));
         let own = fresh(&root, "self").map_err(say)?;
-        let place = Self { root, scopes, kept, others: Vec::new(), own, home: base.home.to_owned(), _lock: lock };
+        let place = Self { root, scopes, kept, others: Vec::new(), own, home: base.home.to_owned(), lock };
         let tried = place.try_out(spawner, null);
         if tried.is_err() {
             place.remove();

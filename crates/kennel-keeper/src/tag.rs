@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use kennel_sys::tag::{self, Instance, Tag};
 use kennel_sys::{proc, process};
 
+use crate::codec::{Reader, Writer};
 use crate::hunt::{Hunt, Pass, Quarry};
 use crate::start::note;
 
@@ -37,6 +38,15 @@ impl Tags {
         let begin = proc::stat(std::process::id()).map_or(0, |stat| stat.start_ticks.wrapping_mul(64));
         let next = u32::try_from(begin & 0xffff_ffff).unwrap_or(0);
         Ok(Self { instance: Instance::of(lock)?, next: Cell::new(next) })
+    }
+
+    pub(crate) fn save(&self, writer: &mut Writer<'_>) {
+        writer.u32(self.next.get());
+    }
+
+    /// `lock` is held by this process, since before it had another program.
+    pub(crate) fn load(reader: &mut Reader<'_>, lock: &File) -> io::Result<Self> {
+        Ok(Self { next: Cell::new(reader.u32()?), instance: Instance::of(lock)? })
     }
 
     /// `keep`: the scope is to outlive this keeper.

@@ -101,6 +101,20 @@ fn only_the_kept_is_left(rig: &Rig, kept: u32) {
     assert!(kept == 0 || left().contains(&kept));
 }
 
+/// The next keeper ends what is not to be kept and adopts the rest; in the end nothing is left.
+fn the_kept_is_adopted(rig: &Rig, kept: u32, record: Option<Adopt>) {
+    let mut next = rig.successor();
+    only_the_kept_is_left(rig, kept);
+    if let Some(record) = record {
+        let scope = record.scope;
+        next.send(&Request::Adopt(Box::new(record)));
+        assert!(next.until("adoption", |seen| seen.adopted.get(&scope).map(|(_, _, alive)| *alive)));
+        next.kill(scope);
+    }
+    next.finish();
+    rig.nothing_is_left();
+}
+
 #[test]
 fn at_every_step_of_a_hand_over() {
     let (harness, dir) = (harness_that_crashes(), marks());
@@ -114,16 +128,26 @@ fn at_every_step_of_a_hand_over() {
             let record = kept.map(|(scope, _)| record(&rig, scope));
             hand_over_until(&mut rig, step);
             is_gone(&mut rig, &mark);
-            let mut next = rig.successor();
-            only_the_kept_is_left(&rig, kept.map_or(0, |(_, pid)| pid));
-            if let Some(record) = record {
-                let scope = record.scope;
-                next.send(&Request::Adopt(Box::new(record)));
-                assert!(next.until("adoption", |seen| seen.adopted.get(&scope).map(|(_, _, alive)| *alive)));
-                next.kill(scope);
-            }
-            next.finish();
-            rig.nothing_is_left();
+            the_kept_is_adopted(&rig, kept.map_or(0, |(_, pid)| pid), record);
+        }
+    }
+}
+
+#[test]
+fn at_every_step_of_the_keepers_own_replacement() {
+    let (harness, dir) = (harness_that_crashes(), marks());
+    let steps = ["exec.asked", "exec.checked", "exec.replaced", "exec.resumed"];
+    for world in [World::Cgroup, World::Reaper].into_iter().filter(|world| world.is_here()) {
+        for step in steps {
+            let mark = dir.path().join(format!("{world:?}-{step}"));
+            let mut rig = Rig::of_program(world, harness.clone(), at(step, &mark, false));
+            rig.script(TREE);
+            let kept = (world == World::Cgroup).then(|| rig.keep(TREE));
+            let record = kept.map(|(scope, _)| record(&rig, scope));
+            let program = std::fs::File::open(rig.root.join("keeper-harness")).unwrap();
+            rig.send(&Request::Exec { program: program.into() });
+            is_gone(&mut rig, &mark);
+            the_kept_is_adopted(&rig, kept.map_or(0, |(_, pid)| pid), record);
         }
     }
 }

@@ -136,6 +136,12 @@ impl Group {
         Ok(Self { directory, path, fd })
     }
 
+    /// One that is open already, which may be removed by now.
+    #[must_use]
+    pub fn opened(directory: PathBuf, path: PathBuf, fd: OwnedFd) -> Self {
+        Self { directory, path, fd }
+    }
+
     /// Opens an existing one by its directory alone.
     ///
     /// # Errors

@@ -83,6 +83,11 @@ pub const POINTS: &[(&str, Where)] = &[
     ("logs.moved", Where::Asked),
     ("logs.appended", Where::Asked),
     ("logs.marked", Where::Asked),
+    // The keeper replaces its own program.
+    ("exec.asked", Where::Asked),
+    ("exec.checked", Where::Asked),
+    ("exec.replaced", Where::Asked),
+    ("exec.resumed", Where::Asked),
     // The keeper is lost.
     ("daemon.keeper-lost", Where::Any),
     ("daemon.swept", Where::Any),

@@ -1,8 +1,10 @@
 //! What a process sets up for itself: session, subreaper, limits, a child without exec.
 
+use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Resource, Rlimit};
 
@@ -170,8 +172,30 @@ pub fn pause(time: std::time::Duration) {
 /// `EBADF` if nothing is open there, `AlreadyExists` if it was taken over before, `InvalidInput` for standard
 /// descriptors and numbers from 64 on.
 pub fn inherited(number: i32) -> io::Result<OwnedFd> {
-    static TAKEN: AtomicU64 = AtomicU64::new(0);
-    if !(3..64).contains(&number) {
+    if number < 64 { take(number) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// The same for all these, of any number, that the program before this one left open over [`replace`].
+///
+/// # Errors
+/// As [`inherited`]. None is closed then, for who called this may still go back.
+pub fn left_open(numbers: &[i32]) -> io::Result<Vec<OwnedFd>> {
+    let mut taken = Vec::new();
+    for number in numbers {
+        match take(*number) {
+            Ok(fd) => taken.push(fd),
+            Err(error) => {
+                taken.into_iter().for_each(std::mem::forget);
+                return Err(error);
+            }
+        }
+    }
+    Ok(taken)
+}
+
+fn take(number: i32) -> io::Result<OwnedFd> {
+    static TAKEN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+    if number < 3 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     // SAFETY: only asks for flags; a number that is not open is an answer, not an access.
@@ -179,13 +203,44 @@ pub fn inherited(number: i32) -> io::Result<OwnedFd> {
     if flags < 0 {
         return Err(io::Error::last_os_error());
     }
-    if TAKEN.fetch_or(1 << number, Ordering::Relaxed) & 1 << number != 0 {
+    if !TAKEN.lock().unwrap_or_else(PoisonError::into_inner).insert(number) {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     // SAFETY: open, as just seen; by the contract above nobody else's, and given away only once.
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
     Ok(fd)
+}
+
+/// Replaces the program of this process by the one that `program` is open on; children, session, cgroup, blocked and
+/// pending signals stay. Of the descriptors only 0 to 2 and `keep` stay open, under their numbers, for [`left_open`].
+/// Returns only if that fails, and then nothing has changed.
+///
+/// # Errors
+/// `Unsupported` with more than one thread, which would vanish; what `execve(2)` says.
+pub fn replace(program: BorrowedFd<'_>, argv: &[CString], env: &[CString], keep: &[BorrowedFd<'_>]) -> io::Error {
+    if let Err(error) = require_single_thread().and_then(|()| cloexec_from(3)) {
+        return error;
+    }
+    // The file itself, whatever its name is by now. It stays open as well: the interpreter of a script opens it.
+    let Ok(path) = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd())) else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    for fd in keep.iter().chain([&program]) {
+        if let Err(error) = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()) {
+            let _open = cloexec_from(3);
+            return error.into();
+        }
+    }
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: a string and two arrays of strings that each end in a null pointer, all alive during the call.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    let error = io::Error::last_os_error();
+    let _open = cloexec_from(3);
+    error
 }
 
 /// Attaches to a process as its tracer and holds it when it ends, until this process ends itself: such a process

@@ -10,7 +10,7 @@ use crate::proto::{Backend, Place, Reason};
 const CGROUP: u8 = 1;
 const REAPER: u8 = 2;
 
-pub(super) fn write_backend(writer: &mut Writer<'_>, backend: &Backend) {
+pub(crate) fn write_backend(writer: &mut Writer<'_>, backend: &Backend) {
     match backend {
         Backend::Cgroup { root } => {
             writer.u8(CGROUP);
@@ -25,7 +25,7 @@ pub(super) fn write_backend(writer: &mut Writer<'_>, backend: &Backend) {
     }
 }
 
-pub(super) fn read_backend(reader: &mut Reader<'_>) -> Result<Backend, Malformed> {
+pub(crate) fn read_backend(reader: &mut Reader<'_>) -> Result<Backend, Malformed> {
     match reader.u8()? {
         CGROUP => Ok(Backend::Cgroup { root: read_path(reader)? }),
         REAPER => Ok(Backend::Reaper { reason: read_reason(reader)?, because: reader.text()? }),
@@ -39,7 +39,7 @@ fn read_reason(reader: &mut Reader<'_>) -> Result<Reason, Malformed> {
     index.and_then(|index| Reason::ALL.get(index)).copied().ok_or(Malformed::Unknown("reason", number))
 }
 
-pub(super) fn write_place(writer: &mut Writer<'_>, place: &Place) {
+pub(crate) fn write_place(writer: &mut Writer<'_>, place: &Place) {
     match place {
         Place::Cgroup(path) => {
             writer.u8(CGROUP);
@@ -52,7 +52,7 @@ pub(super) fn write_place(writer: &mut Writer<'_>, place: &Place) {
     }
 }
 
-pub(super) fn read_place(reader: &mut Reader<'_>) -> Result<Place, Malformed> {
+pub(crate) fn read_place(reader: &mut Reader<'_>) -> Result<Place, Malformed> {
     match reader.u8()? {
         CGROUP => Ok(Place::Cgroup(read_path(reader)?)),
         REAPER => Ok(Place::Reaper(reader.u32()?)),

@@ -335,7 +335,7 @@ fn read_refused(reader: &mut Reader<'_>) -> Result<SignalRefused, Malformed> {
     }
 }
 
-pub(super) fn write_exit(writer: &mut Writer<'_>, exit: &Exit) {
+pub(crate) fn write_exit(writer: &mut Writer<'_>, exit: &Exit) {
     match exit {
         Exit::Code(code) => {
             writer.u8(CODE);
@@ -349,7 +349,7 @@ pub(super) fn write_exit(writer: &mut Writer<'_>, exit: &Exit) {
     }
 }
 
-pub(super) fn read_exit(reader: &mut Reader<'_>) -> Result<Exit, Malformed> {
+pub(crate) fn read_exit(reader: &mut Reader<'_>) -> Result<Exit, Malformed> {
     match reader.u8()? {
         CODE => Ok(Exit::Code(reader.i32()?)),
         SIGNAL => Ok(Exit::Signal(reader.i32()?)),

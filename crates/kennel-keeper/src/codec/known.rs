@@ -6,7 +6,7 @@ use super::request::{read_identity, write_identity};
 use super::{Malformed, Reader, Writer};
 use crate::proto::{Follows, Identity, Known, Started};
 
-pub(super) fn write_follows(writer: &mut Writer<'_>, follows: Follows) {
+pub(crate) fn write_follows(writer: &mut Writer<'_>, follows: Follows) {
     writer.u8(match follows {
         Follows::Fresh => 1,
         Follows::Loss => 2,
@@ -14,7 +14,7 @@ pub(super) fn write_follows(writer: &mut Writer<'_>, follows: Follows) {
     });
 }
 
-pub(super) fn read_follows(reader: &mut Reader<'_>) -> Result<Follows, Malformed> {
+pub(crate) fn read_follows(reader: &mut Reader<'_>) -> Result<Follows, Malformed> {
     match reader.u8()? {
         1 => Ok(Follows::Fresh),
         2 => Ok(Follows::Loss),

@@ -165,12 +165,12 @@ fn read_adopt(reader: &mut Reader<'_>) -> Result<Adopt, Malformed> {
     })
 }
 
-pub(super) fn write_identity(writer: &mut Writer<'_>, identity: &Identity) {
+pub(crate) fn write_identity(writer: &mut Writer<'_>, identity: &Identity) {
     writer.u32(identity.pid);
     writer.u64(identity.start_ticks);
     writer.u64(identity.inode);
 }
 
-pub(super) fn read_identity(reader: &mut Reader<'_>) -> Result<Identity, Malformed> {
+pub(crate) fn read_identity(reader: &mut Reader<'_>) -> Result<Identity, Malformed> {
     Ok(Identity { pid: reader.u32()?, start_ticks: reader.u64()?, inode: reader.u64()? })
 }

@@ -3,6 +3,7 @@
 mod adopt;
 mod escapes;
 mod look;
+mod saved;
 mod strays;
 
 use std::collections::{BTreeSet, HashMap};
@@ -92,6 +93,8 @@ enum Watch {
     Inotify(i32),
     /// The file itself, in epoll: when the user's inotify watches are used up.
     File(OwnedFd),
+    /// There is none any more: the group is removed.
+    Removed,
 }
 
 /// Empties what an earlier keeper left, before anything starts that might need its ports. What will not empty
@@ -269,6 +272,7 @@ impl Cgroups {
                 let _gone = inotify::remove_watch(&self.inotify, *watch);
             }
             Watch::File(file) => self.tools.unwatch(file),
+            Watch::Removed => {}
         }
     }
 

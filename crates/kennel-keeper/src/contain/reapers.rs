@@ -1,11 +1,14 @@
 //! A small process of its own for a scope: for every one where there is no usable cgroup, and as the first process
 //! of its PID namespace for one that has such, whose members are then in a cgroup all the same if there are any.
 
+mod live;
+mod saved;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kennel_sys::cgroup::{Group, Killer, Step};
 use kennel_sys::namespace::{Born, fork_init};
@@ -14,18 +17,16 @@ use kennel_sys::{packet, pidfd, proc, wait};
 use rustix::event::epoll::EventFlags;
 use rustix::process::Signal;
 
+use self::live::{Live, SILENCE};
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
-use crate::channel::{Channel, Incoming, send_now};
+use crate::channel::{Channel, Incoming};
 use crate::codec;
 use crate::hunt::{Hunt, Pass};
 use crate::init;
-use crate::launch::{Pipes, inodes, no_scope};
-use crate::proto::{Event, Exit, Identity, Place, Request, ScopeId, Spawn, SpawnError, Stdio, Usage, VERSION};
+use crate::launch::{Pipes, no_scope};
+use crate::proto::{Event, Exit, Request, ScopeId, Spawn, SpawnError, Stdio, Usage, VERSION};
 use crate::reaper::{self, Errand};
 use crate::start::{is_plain, note};
-
-/// A first process that has neither ended its namespace nor said that it cannot after this time is held up itself.
-const SILENCE: Duration = Duration::from_secs(8);
 
 /// All scopes that live and have a process of their own.
 pub(crate) struct Reapers {
@@ -39,26 +40,6 @@ pub(crate) struct Reapers {
     hunt: Option<Hunt>,
     /// Scopes that are over but for their groups.
     closing: Vec<Closing>,
-}
-
-/// A scope whose reaper runs.
-struct Live {
-    reaper: u32,
-    channel: Channel,
-    name: String,
-    pipes: Option<[OwnedFd; 2]>,
-    /// The group that the members are in, with cgroups.
-    group: Option<Group>,
-    /// Whether the reaper is the first process of a PID namespace: then nothing survives it.
-    is_init: bool,
-    main: Option<u32>,
-    /// The main process of a namespace: when its first process is killed nobody else can tell how it ended.
-    main_pidfd: Option<OwnedFd>,
-    main_exited: bool,
-    /// When a first process that was asked to end its namespace is no longer waited for.
-    silent: Option<Instant>,
-    /// The last word of a reaper that ends as it should; told when the reaper itself is gone.
-    last: Option<Event>,
 }
 
 struct Lost {
@@ -130,6 +111,7 @@ impl Reapers {
         let live = Live {
             reaper,
             channel: Channel::new(ours),
+            version: VERSION,
             name: spawn.name.clone(),
             pipes: pipes.map(|pipes| pipes.read),
             group,
@@ -214,7 +196,7 @@ impl Reapers {
         let Some(live) = self.live.get_mut(&scope) else { return };
         loop {
             match live.channel.receive() {
-                Ok(Incoming::Message(bytes, fds)) => match codec::decode_event(&bytes, fds, VERSION) {
+                Ok(Incoming::Message(bytes, fds)) => match codec::decode_event(&bytes, fds, live.version) {
                     Ok(event) => live.hear(event, out),
                     Err(error) => note!("the reaper of {} cannot be understood: {error}", live.name),
                 },
@@ -371,107 +353,5 @@ impl Reapers {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.live.is_empty() && self.lost.is_empty() && self.closing.is_empty()
-    }
-}
-
-impl Live {
-    fn ask(&self, request: &Request) -> io::Result<()> {
-        let (bytes, fds) = codec::encode_request(request, VERSION)?;
-        send_now(self.channel.socket(), &bytes, &fds)
-    }
-
-    fn kill(&mut self, scope: ScopeId) {
-        if self.is_init {
-            self.silent.get_or_insert_with(|| Instant::now() + SILENCE);
-        }
-        let asked = self.ask(&Request::Kill { scope });
-        kennel_sys::crash_point!("stop.kill-asked");
-        let Err(error) = asked else { return };
-        if error.kind() == io::ErrorKind::WouldBlock {
-            // It does not listen. Without it the members become ours, and are ended by ourselves.
-            note!("the reaper of {} does not listen", self.name);
-            self.end_reaper();
-        }
-    }
-
-    fn end_reaper(&self) {
-        // Our child, and not reaped as long as this record exists: the number is its own.
-        if let Ok(fd) = pidfd::open(self.reaper) {
-            let _gone = pidfd::send_signal(&fd, Signal::KILL.as_raw());
-        }
-    }
-
-    /// The first process was asked to end its namespace and says nothing: something holds it up. Without it the
-    /// kernel does the same.
-    fn hasten(&mut self, scope: ScopeId, now: Instant, out: &mut Vec<Event>) {
-        note!("the first process of {} does not do its work", self.name);
-        // Who is there before that: afterwards some are dead already.
-        let survivors = self.survivors();
-        self.end_reaper();
-        self.silent = Some(now + SILENCE);
-        out.push(Event::Stuck { scope, survivors });
-    }
-
-    /// Where its members can be found.
-    fn place(&self) -> Place {
-        match &self.group {
-            Some(group) => Place::Cgroup(group.directory().to_owned()),
-            None => Place::Reaper(self.reaper),
-        }
-    }
-
-    fn survivors(&self) -> Vec<crate::proto::Survivor> {
-        let in_group = self.group.as_ref().map(Group::members).unwrap_or_default();
-        let pids = if in_group.is_empty() {
-            // Also those that only wait to be reaped, for that is what is left of some.
-            kennel_sys::proc::descendants(self.reaper).iter().map(|stat| stat.pid).collect()
-        } else {
-            in_group
-        };
-        super::reported(&pids)
-    }
-
-    /// Takes hold of the main process; gone already is no harm.
-    fn hold_main(&mut self, identity: Identity) {
-        let Identity { pid, start_ticks, inode } = identity;
-        self.main_pidfd = kennel_sys::identity::Identity { pid, start_ticks, inode }.open().ok();
-    }
-
-    /// Takes what the reaper says; what it says last is kept until the reaper itself is gone.
-    fn hear(&mut self, event: Event, out: &mut Vec<Event>) {
-        match event {
-            Event::Spawned { scope, pid, identity, .. } => {
-                self.main = Some(pid);
-                if self.is_init {
-                    self.hold_main(identity);
-                }
-                let (place, pipes) = (self.place(), self.pipes.take());
-                let inodes = pipes.as_ref().and_then(inodes);
-                out.push(Event::Spawned { scope, pid, identity, place, pipes, inodes });
-            }
-            Event::Stuck { scope, .. } if self.is_init => {
-                self.silent = Some(Instant::now() + SILENCE);
-                out.push(Event::Stuck { scope, survivors: self.survivors() });
-            }
-            Event::MainExited { .. } => {
-                self.main_exited = true;
-                out.push(event);
-            }
-            Event::SpawnFailed { .. } | Event::Emptied { .. } => self.last = Some(event),
-            Event::Reaped { .. }
-            | Event::Stuck { .. }
-            | Event::Stage { .. }
-            | Event::Escaped { .. }
-            | Event::Signalled { .. } => out.push(event),
-            Event::Welcome { .. }
-            | Event::Leftovers { .. }
-            | Event::Held { .. }
-            | Event::Adopted { .. }
-            | Event::AdoptRefused { .. }
-            | Event::Strays { .. }
-            | Event::StrayEnded { .. }
-            | Event::Successor(_)
-            | Event::Executed { .. } => {}
-        }
     }
 }

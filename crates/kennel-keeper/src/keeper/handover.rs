@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kennel_sys::wait;
 
 use super::Keeper;
+use super::exec::Exec;
 use super::losses::described;
 use crate::daemon::{Daemon, Manner};
 use crate::proto::{Event, Follows, Request, Successor, VERSION};
@@ -89,6 +90,9 @@ impl Keeper {
         if let HandOver::Settling { .. } = self.handover {
             return self.tell_failed("the last hand-over is not over".to_owned());
         }
+        if !matches!(self.exec, Exec::None) {
+            return self.tell_failed("the keeper's own program is being replaced".to_owned());
+        }
         self.drop_successor();
         match self.launch(Manner::Successor(program)) {
             Ok(successor) => {
@@ -103,7 +107,8 @@ impl Keeper {
     /// What a successor says before it takes over, which can only be its greeting.
     pub(super) fn hear_successor(&mut self, request: &Request) {
         match (request, self.handover.take()) {
-            (Request::Hello { version }, HandOver::Starting { successor, .. }) if *version >= VERSION => {
+            (Request::Hello { version }, HandOver::Starting { mut successor, .. }) if *version >= VERSION => {
+                successor.version = *version;
                 self.handover = HandOver::Ready { successor, until: Instant::now() + LET_GO };
                 self.tell_current(&Event::Successor(Successor::Ready));
                 kennel_sys::crash_point!("handover.told");

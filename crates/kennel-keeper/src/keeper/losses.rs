@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{HandOver, Keeper};
+use super::{Exec, HandOver, Keeper};
 use crate::channel::Incoming;
-use crate::codec;
+use crate::codec::{self, Malformed, Reader, Writer};
 use crate::daemon::Daemon;
 use crate::proto::{Event, Follows, Request};
+use crate::saved::{read_time, since, write_elapsed};
 use crate::start::note;
 use kennel_sys::wait;
 
@@ -54,6 +55,10 @@ impl Keeper {
     /// started. `healthy`: the one that was lost could live.
     pub(super) fn lost(&mut self, healthy: bool, now: Instant, out: &mut Vec<Event>) {
         self.drop_successor();
+        // Nobody is left who has asked for it.
+        if matches!(self.exec, Exec::Ready { .. }) {
+            self.exec = Exec::None;
+        }
         self.follows = Follows::Loss;
         let kept = self.records.kept();
         self.contain.kill_all_but(&kept, out);
@@ -104,6 +109,16 @@ pub(super) struct Losses {
 }
 
 impl Losses {
+    pub(super) fn save<'a>(&'a self, writer: &mut Writer<'a>) {
+        writer.list(&self.recent, |writer, loss| write_elapsed(writer, *loss));
+        writer.u32(self.in_a_row);
+    }
+
+    pub(super) fn load(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let recent = reader.list(read_time)?.into_iter().map(since).collect();
+        Ok(Self { recent, in_a_row: reader.u32()? })
+    }
+
     /// Notes a loss; answers with the time of the next start, or with `None` to give up. `keeps`: something runs that
     /// is to outlive the daemon, so it is never given up.
     pub(super) fn note(&mut self, now: Instant, healthy: bool, keeps: bool) -> Option<Instant> {

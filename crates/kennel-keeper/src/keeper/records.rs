@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
+use crate::codec::{
+    Malformed, Reader, Writer, read_exit, read_identity, read_place, write_exit, write_identity, write_place,
+};
 use crate::proto::{Adopt, Event, Exit, Identity, Known, Place, ScopeId, Spawn, Started};
 
 /// How much output a pipe takes while there is no daemon, bytes: what an ordinary user may ask for by default.
@@ -147,10 +150,66 @@ impl Records {
         self.0.iter().map(|(scope, record)| record.known(*scope)).collect()
     }
 
+    pub(super) fn save<'a>(&'a self, writer: &mut Writer<'a>) {
+        writer.length(self.0.len());
+        for (scope, record) in &self.0 {
+            writer.scope(*scope);
+            writer.bytes(record.name.as_bytes());
+            writer.bool(record.keep);
+            writer.bytes(&record.note);
+            record.stage.save(writer);
+            writer.bool(record.ending);
+        }
+    }
+
+    pub(super) fn load(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let records = reader.list(|reader| {
+            let scope = reader.scope()?;
+            let (name, keep, note) = (reader.text()?, reader.bool()?, reader.bytes()?.to_vec());
+            Ok((scope, Record { name, keep, note, stage: Stage::load(reader)?, ending: reader.bool()? }))
+        })?;
+        Ok(Self(records.into_iter().collect()))
+    }
+
     fn run_mut(&mut self, scope: ScopeId) -> Option<&mut Run> {
         match &mut self.0.get_mut(&scope)?.stage {
             Stage::Running(run) => Some(run),
             Stage::Starting | Stage::Adopting(_) => None,
+        }
+    }
+}
+
+impl Stage {
+    fn save<'a>(&'a self, writer: &mut Writer<'a>) {
+        match self {
+            Self::Starting => writer.u8(1),
+            Self::Adopting(identity) => {
+                writer.u8(2);
+                write_identity(writer, identity);
+            }
+            Self::Running(Run { identity, place, pipes, exit, empty }) => {
+                writer.u8(3);
+                write_identity(writer, identity);
+                write_place(writer, place);
+                writer.option(pipes.as_ref(), |writer, pipes| writer.fds(pipes));
+                writer.option(exit.as_ref(), write_exit);
+                writer.bool(*empty);
+            }
+        }
+    }
+
+    fn load(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match reader.u8()? {
+            1 => Ok(Self::Starting),
+            2 => Ok(Self::Adopting(read_identity(reader)?)),
+            3 => Ok(Self::Running(Run {
+                identity: read_identity(reader)?,
+                place: read_place(reader)?,
+                pipes: reader.option(Reader::fds)?,
+                exit: reader.option(read_exit)?,
+                empty: reader.bool()?,
+            })),
+            other => Err(Malformed::Unknown("stage of a scope", other)),
         }
     }
 }

@@ -84,6 +84,9 @@ impl Keeper {
                 kennel_sys::crash_point!("start.hello-heard");
                 // What has happened until now is part of the welcome; what comes after it is told.
                 self.publish(std::mem::take(out));
+                if let Some(daemon) = &mut self.daemon {
+                    daemon.version = version;
+                }
                 self.welcome();
                 self.told_left.clear();
                 self.tell_leftovers(out);
@@ -121,10 +124,7 @@ impl Keeper {
                 self.told_left.clear();
                 self.tell_leftovers(out);
             }
-            Request::Exec { .. } => {
-                let refused = Some("this keeper cannot replace itself".to_owned());
-                out.push(Event::Executed { version: VERSION, refused });
-            }
+            Request::Exec { program } => self.exec(program),
             Request::Bye => {
                 self.say_goodbye(out);
                 self.leaving = Some(Instant::now() + GOODBYE);

@@ -7,7 +7,8 @@ use std::path::Path;
 use kennel_sys::spawn::{Failure, Stage};
 use rustix::io::Errno;
 
-use crate::proto::Reason;
+use crate::codec::{Malformed, Reader, Writer, read_backend, write_backend};
+use crate::proto::{Backend, Reason};
 
 /// A place that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,18 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    pub(crate) fn save(&self, writer: &mut Writer<'_>) {
+        let Self { reason, because } = self.clone();
+        write_backend(writer, &Backend::Reaper { reason, because });
+    }
+
+    pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match read_backend(reader)? {
+            Backend::Reaper { reason, because } => Ok(Self { reason, because }),
+            Backend::Cgroup { .. } => Err(Malformed::Unknown("reason", 0)),
+        }
+    }
+
     pub(crate) fn new(reason: Reason, because: impl Into<String>) -> Self {
         Self { reason, because: because.into() }
     }

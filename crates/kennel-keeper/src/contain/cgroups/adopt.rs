@@ -32,6 +32,10 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
+    pub(super) fn new(pid: u32, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd, ended: None }
+    }
+
     pub(super) fn fd(&self) -> &OwnedFd {
         &self.pidfd
     }
@@ -128,14 +132,18 @@ impl Cgroups {
         let proto::Identity { pid, start_ticks, inode } = adopt.process;
         let pidfd = Identity { pid, start_ticks, inode }.open().ok()?;
         let is_ours = group.contains(pid, &pidfd) || self.kept_tag(pid).is_some();
-        let foreign = Foreign { pid, pidfd, ended: None };
+        let foreign = Foreign::new(pid, pidfd);
         if !is_ours || foreign.has_exited() {
             return None;
         }
-        // Without it the end is seen when the leaf is empty, or when it is looked at for another reason.
-        let token = token_of(adopt.scope) | FOREIGN;
-        let _unwatched = self.tools.watch(foreign.pidfd.as_fd(), token, EventFlags::IN | EventFlags::ET);
+        self.watch_foreign(adopt.scope, &foreign);
         Some(foreign)
+    }
+
+    pub(super) fn watch_foreign(&self, scope: ScopeId, main: &Foreign) {
+        // Without it the end is seen when the leaf is empty, or when it is looked at for another reason.
+        let token = token_of(scope) | FOREIGN;
+        let _unwatched = self.tools.watch(main.pidfd.as_fd(), token, EventFlags::IN | EventFlags::ET);
     }
 
     fn kept_tag(&self, pid: u32) -> Option<Tag> {

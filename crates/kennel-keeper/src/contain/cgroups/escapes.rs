@@ -21,7 +21,7 @@ use crate::proto::{Event, ScopeId};
 #[derive(Default)]
 pub(super) struct Escapes {
     /// With the times of their starts: each is told once.
-    told: HashSet<(u32, u64)>,
+    pub(super) told: HashSet<(u32, u64)>,
     pub(super) hunt: Option<Hunt>,
 }
 

@@ -6,8 +6,10 @@ use std::time::Instant;
 use kennel_sys::cgroup::{Group, Killer, Step};
 
 use super::{Cgroups, SWEEP};
+use crate::codec::{Malformed, Reader, Writer};
 use crate::contain::reported;
 use crate::proto::{self, AdoptError, Event};
+use crate::saved::{read_group, write_group};
 use crate::start::note;
 
 /// A leaf that nobody has adopted.
@@ -20,6 +22,19 @@ pub(super) struct Stray {
 impl Stray {
     pub(super) fn new(group: Group) -> Self {
         Self { group, killer: None }
+    }
+
+    pub(super) fn save<'a>(writer: &mut Writer<'a>, stray: &'a Self) {
+        write_group(writer, &stray.group);
+        writer.bool(stray.killer.is_some());
+    }
+
+    pub(super) fn load(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let mut stray = Self::new(read_group(reader)?);
+        if reader.bool()? {
+            stray.kill();
+        }
+        Ok(stray)
     }
 
     fn leaf(&self) -> String {
