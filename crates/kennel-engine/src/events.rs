@@ -243,6 +243,42 @@ mod tests {
         assert_eq!(numbers(&events, page[0].seq).last(), Some(&5000));
     }
 
+    /// With nothing else to do, nobody else would.
+    #[test]
+    fn what_could_not_be_recorded_is_recorded_later_without_being_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let events = Events::open(dir.path(), "boot").unwrap().0;
+        let in_the_way = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+        in_the_way.execute_batch("BEGIN IMMEDIATE").unwrap();
+        runtime.block_on(async {
+            events.change(Change::Meta { key: "a".into(), body: Some(serde_json::json!(1)) });
+            assert_eq!(say(&events, 3), 3);
+            let trouble = events.trouble().unwrap();
+            assert!(trouble.contains("locked") && events.newest() == 3, "{trouble}");
+            in_the_way.execute_batch("ROLLBACK").unwrap();
+            let end = Instant::now() + Duration::from_secs(20);
+            while events.trouble().is_some() {
+                assert!(Instant::now() < end, "{:?}", events.trouble());
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let recorded = kennel_store::History::of(dir.path()).page(0, 9, 9).unwrap();
+        assert_eq!(recorded.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(kennel_store::Records::read(dir.path()).unwrap().meta["a"], 1);
+    }
+
+    #[test]
+    fn whoever_waits_for_the_disk_hears_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = Events::open(dir.path(), "boot").unwrap().0;
+        say(&events, 1);
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        events.when_durable(move || done.send(()).unwrap());
+        run(is_done).unwrap();
+        assert_eq!(events.trouble(), None);
+    }
+
     #[test]
     fn a_store_that_cannot_be_opened_says_why_in_one_line() {
         let dir = tempfile::tempdir().unwrap();

@@ -7,10 +7,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use kennel_store::{History, Recent, Store, StoreError};
+use kennel_store::{Change, History, Recent, Records, Restored, Store, StoreError};
 use kennel_wire::EventKind;
 use proptest::prelude::*;
 use rig::{all, numbers, open, recovered, say};
+use serde_json::json;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -124,6 +125,8 @@ fn a_newer_store_is_refused_and_left_alone() {
     let before = fs::read(&path).unwrap();
     let error = Store::open(dir.path(), "boot").unwrap_err();
     assert!(matches!(error, StoreError::TooNew { found: 7, known: 2, .. }), "{error:?}");
+    assert!(matches!(Records::read(dir.path()), Err(StoreError::TooNew { found: 7, .. })), "tools refuse it as well");
+    assert!(matches!(History::of(dir.path()).page(0, 9, 9), Err(StoreError::TooNew { found: 7, .. })));
     let text = error.to_string();
     assert!(text.contains("version 7") && text.contains("up to 2") && text.contains("store.db"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), before);
@@ -140,6 +143,40 @@ fn a_store_without_tables_has_no_history() {
     assert_eq!(History::of(dir.path()).page(0, 9, 9).unwrap(), []);
 }
 
+/// What the fixtures hold from version 2 on.
+fn fixture_changes() -> Vec<Change> {
+    let body = |text: &str| Some(json!({ "what": text }));
+    vec![
+        Change::Project(body("project")),
+        Change::Service { name: "web".into(), body: body("service") },
+        Change::Slot { name: "web.1".into(), body: body("slot") },
+        Change::Run { id: 2, body: Some(json!({ "service": "web.1", "pid": 7, "start_ticks": 9 })) },
+        rig::receipt("web.1", 1, 3),
+        Change::Owner { name: "me".into(), body: body("owner") },
+        Change::Lease { id: "l1".into(), body: body("lease") },
+        Change::Meta { key: "last_shutdown".into(), body: body("meta") },
+        Change::Audit { actor: "a".into(), action: "b".into(), subject: "c".into(), outcome: "d".into() },
+    ]
+}
+
+/// The same, as it comes back.
+fn fixture_restored() -> Restored {
+    let one = |name: &str, text: &str| [(name.to_owned(), json!({ "what": text }))].into_iter().collect();
+    let Change::Receipt { receipt, .. } = rig::receipt("web.1", 1, 3) else { unreachable!() };
+    Restored {
+        project: Some(json!({ "what": "project" })),
+        services: one("web", "service"),
+        slots: one("web.1", "slot"),
+        runs: [(2, json!({ "service": "web.1", "pid": 7, "start_ticks": 9 }))].into_iter().collect(),
+        receipts: [("web.1".to_owned(), *receipt)].into_iter().collect(),
+        owners: one("me", "owner"),
+        leases: one("l1", "lease"),
+        meta: one("last_shutdown", "meta"),
+        clean: true,
+        damaged: None,
+    }
+}
+
 /// Makes the fixture of the version of today, in the directory that `FIXTURE` names.
 #[test]
 #[ignore = "run by hand when a version is released, see CONTRIBUTING.md"]
@@ -148,6 +185,7 @@ fn make_fixture() {
     fs::create_dir_all(&dir).unwrap();
     let mut store = open(&dir);
     store.number(None, None, EventKind::DaemonStarted { pid: 7 });
+    fixture_changes().into_iter().for_each(|change| store.change(change));
     say(&mut store, 3);
     store.number(Some("web"), Some(2), EventKind::Unhealthy { reason: "GET / answers 503 ".repeat(400) });
     store.close();
@@ -156,16 +194,29 @@ fn make_fixture() {
 /// Every version that was ever released opens. A file is made by the kennel of its version and never again.
 #[test]
 fn stores_of_all_versions_are_read() {
-    for (version, events) in [(1, 5)] {
+    for (version, events) in [(1, 5), (2, 5)] {
         let dir = tempfile::tempdir().unwrap();
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/version-{version}"));
         for name in ["store.db", "store.seq"] {
             fs::copy(fixture.join(name), dir.path().join(name)).unwrap();
         }
-        let mut store = open(dir.path());
+        let expected = if version >= 2 { fixture_restored() } else { Restored { clean: true, ..Restored::default() } };
+        assert_eq!(
+            Records::read(dir.path()).unwrap(),
+            expected,
+            "a tool that looks before version {version} is taken over"
+        );
+        let (mut store, found) = Store::open(dir.path(), "boot").unwrap();
+        assert_eq!(found, expected, "version {version}");
         assert_eq!(numbers(&store), (1..=events).collect::<Vec<_>>());
         assert!(all(&store).iter().all(|event| event.kind != EventKind::Unreadable {}), "{:?}", all(&store));
+        assert_eq!(store.history().audit("c", 9).unwrap().len(), usize::from(version >= 2));
+        // It is one of today from now on.
+        fixture_changes().into_iter().for_each(|change| store.change(change));
         assert_eq!(say(&mut store, 1), events + 1);
+        store.close();
+        let found = rig::restored(dir.path());
+        assert_eq!((found.slots.len(), found.runs.len(), found.damaged), (1, 1, None));
     }
 }
 
