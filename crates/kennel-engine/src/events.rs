@@ -146,7 +146,8 @@ impl Events {
     /// Events after number `since`, oldest first, `limit` at most: from memory where that suffices, else read from the
     /// store by another thread. None if there is nothing newer.
     ///
-    /// Where the store cannot be read, an `event.unreadable` stands for all that is only there.
+    /// Where the store cannot be read, or has removed for their age what a slow follower has not seen yet, an
+    /// `event.unreadable` stands for all of it.
     pub async fn after(&self, since: u64, limit: usize) -> Vec<Event> {
         let mut since = since;
         loop {
@@ -161,11 +162,10 @@ impl Events {
             let read = tokio::task::spawn_blocking(move || history.page(since, before, limit)).await;
             match read.map_err(io::Error::other).and_then(|page| page.map_err(in_one_line)) {
                 Ok(page) if page.is_empty() => since = before - 1,
-                Ok(page) => return page,
+                Ok(page) => return told_of_gap(since, page),
                 Err(error) => {
                     tracing::warn!(%error, since, before, "cannot read recorded events");
-                    let (time, kind) = (Timestamp::now(), EventKind::Unreadable {});
-                    return vec![Event { seq: before - 1, time, service: None, instance: None, kind }];
+                    return vec![unreadable(before - 1)];
                 }
             }
         }
@@ -174,6 +174,24 @@ impl Events {
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A follower who has seen `since` is told of what it cannot see any more. To begin with 0 is to begin with what there is;
+/// a `store.recovered` tells of a gap itself.
+fn told_of_gap(since: u64, mut page: Vec<Event>) -> Vec<Event> {
+    if let Some(first) = page.first()
+        && since > 0
+        && first.seq > since + 1
+        && !matches!(first.kind, EventKind::StoreRecovered { .. })
+    {
+        page.insert(0, unreadable(first.seq - 1));
+    }
+    page
+}
+
+/// Stands for all up to a number that cannot be shown.
+fn unreadable(seq: u64) -> Event {
+    Event { seq, time: Timestamp::now(), service: None, instance: None, kind: EventKind::Unreadable {} }
 }
 
 /// With its cause, for a front end that prints one line.
@@ -205,7 +223,7 @@ mod tests {
         let mut numbers = Vec::new();
         loop {
             let page = run(events.after(since, 500));
-            assert!(page.len() <= 500);
+            assert!(page.len() <= 501);
             let Some(last) = page.last() else { return numbers };
             since = last.seq;
             numbers.extend(page.iter().map(|event| event.seq));
@@ -241,6 +259,20 @@ mod tests {
         let page = run(events.after(0, 500));
         assert_eq!((page.len(), &page[0].kind), (1, &EventKind::Unreadable {}));
         assert_eq!(numbers(&events, page[0].seq).last(), Some(&5000));
+    }
+
+    #[test]
+    fn a_follower_who_is_too_slow_is_told_what_was_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = Events::open(dir.path(), "boot").unwrap().0;
+        say(&events, 6000);
+        let sql = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+        sql.execute_batch("DELETE FROM events WHERE seq <= 1500").unwrap();
+        let page = run(events.after(700, 500));
+        assert_eq!((page[0].seq, &page[0].kind, page[1].seq), (1500, &EventKind::Unreadable {}, 1501));
+        assert_eq!(numbers(&events, 700), (1500..=6000).collect::<Vec<_>>());
+        assert_eq!(numbers(&events, 1500), (1501..=6000).collect::<Vec<_>>(), "nothing is missing after that");
+        assert_eq!(numbers(&events, 0), (1501..=6000).collect::<Vec<_>>(), "who begins anew misses nothing");
     }
 
     /// With nothing else to do, nobody else would.

@@ -92,8 +92,8 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA journal_size_limit = 4194304;
          PRAGMA synchronous = NORMAL;",
     )?;
-    // A thread of the journal does that, for it waits for the disk; this is for the day on which it cannot.
-    connection.pragma_update(None, "wal_autocheckpoint", 8000)
+    // A thread does that, for it waits for the disk; this (10 MiB) is for the day on which it cannot, or does not catch up.
+    connection.pragma_update(None, "wal_autocheckpoint", 2500)
 }
 
 /// `Some` with the reason if the content is not ours or not whole.

@@ -221,7 +221,7 @@ impl Store {
         self.stream.saved(rows.len(), newest);
         self.waiting.committed(part);
         self.syncer.committed();
-        self.upkeep.committed(rows.iter().map(|row| row.body.len() + 64).sum::<usize>() + 4096 * changes);
+        self.upkeep.committed(rows.iter().map(|row| row.body.len() + 64).sum(), changes);
         Ok(())
     }
 
