@@ -102,7 +102,9 @@ async fn ask(home: &Home, deadline: Instant) -> Result<Option<DaemonInfo>, Conne
         // Nobody listens, or it went away while we asked. The lock knows more.
         Ok(Err(CallError::Lost(_))) => Ok(None),
         // It is about to go, or to be followed by another.
-        Ok(Err(CallError::Problem(problem))) if problem.code == Code::ShuttingDown => Ok(None),
+        Ok(Err(CallError::Problem(problem))) if matches!(problem.code, Code::ShuttingDown | Code::HandedOver) => {
+            Ok(None)
+        }
         Ok(Err(source)) => Err(ConnectError::Answer { socket, source: Box::new(source) }),
     }
 }

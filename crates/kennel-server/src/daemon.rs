@@ -124,8 +124,11 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     let _late = tokio::time::timeout(LAST_WORDS, server).await;
     let (report, end) = match over {
         Over::Down(report, end) => (report, end),
-        // Another daemon listens there, or will, and says how this one ended.
-        Over::Replaced(end) => return Ok((true, Some(end))),
+        // Another daemon listens there, or will.
+        Over::Replaced(end) => {
+            record.end();
+            return Ok((true, Some(end)));
+        }
     };
     for socket in [home.api_socket(), home.stdio_socket()] {
         let _gone_already = fs::remove_file(socket);

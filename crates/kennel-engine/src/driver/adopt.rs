@@ -57,6 +57,7 @@ impl Driver {
             }
             self.strays.insert(leaf, orphans);
         }
+        self.is_clearing &= !self.strays.is_empty() && !self.damaged;
     }
 
     pub(super) fn stray_ended(&mut self, leaf: &str) {
@@ -74,6 +75,7 @@ impl Driver {
             };
             self.events.publish(orphan.service.as_deref(), None, EventKind::OrphanKilled { process });
         }
+        self.is_clearing &= !self.strays.is_empty();
     }
 
     fn orphan(&self, leaf: &str, one: Survivor) -> Orphan {

@@ -44,7 +44,6 @@ impl Driver {
             && matches!(self.backend, Backend::Cgroup { .. })
             && run.service.on_daemon_loss == OnDaemonLoss::Keep
             && !run.service.isolation.pid
-            && run.place.is_some()
     }
 
     /// Whether the next daemon goes on with it.

@@ -20,18 +20,21 @@ pub(crate) struct AsyncLink {
     /// A duplicate that only serves to be waited on.
     readiness: UnixDatagram,
     queue: VecDeque<Request>,
+    lost: bool,
 }
 
 impl AsyncLink {
     pub(crate) fn new(link: Link) -> io::Result<Self> {
         let duplicate = net::UnixDatagram::from(link.as_fd().try_clone_to_owned()?);
         let readiness = UnixDatagram::from_std(duplicate)?;
-        Ok(Self { link, readiness, queue: VecDeque::new() })
+        Ok(Self { link, readiness, queue: VecDeque::new(), lost: false })
     }
 
     /// Queues for [`AsyncLink::flush`], which comes after what the request rests on is recorded.
     pub(crate) fn send(&mut self, request: Request) {
-        self.queue.push_back(request);
+        if !self.lost {
+            self.queue.push_back(request);
+        }
     }
 
     /// Sends what is queued, as far as the keeper takes it now; a lost keeper is noticed by the receiving side.
@@ -51,6 +54,12 @@ impl AsyncLink {
                 }
             }
         }
+    }
+
+    /// Forgets what is queued for a keeper that is lost, and whatever is sent to it from now on.
+    pub(crate) fn lose(&mut self) {
+        self.lost = true;
+        self.queue.clear();
     }
 
     /// Waits for events, sending what is queued meanwhile; an error means that the keeper is lost.

@@ -25,7 +25,7 @@ mod waiters;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -204,6 +204,8 @@ pub struct Driver {
     adopting: HashSet<u64>,
     /// Processes of a lost keeper that were to be kept and that no record tells of.
     strays: BTreeMap<String, Vec<Orphan>>,
+    /// Nothing is begun before it is known that nothing is left of a keeper that may have begun it.
+    is_clearing: bool,
     /// Whether records may be missing, so that a stray may be somebody's.
     damaged: bool,
     handover: HandOver,
@@ -217,6 +219,9 @@ pub struct Driver {
 
 /// Helper runs (probes, stop commands, one-offs) are numbered from here, so that services' runs have small numbers.
 const HELPERS: u64 = 1 << 62;
+
+/// Pause of a restart that is due while it is not known yet whether its service still runs.
+const CLEARING: Duration = Duration::from_millis(20);
 
 impl Driver {
     /// Runs until everything was asked down and is down, or the keeper is lost and its scopes are empty, or until it
@@ -291,6 +296,11 @@ impl Driver {
     fn elapsed(&mut self, key: TimerKey) {
         match key {
             TimerKey::Run(id, timer) => self.queue.push_back(Work::Run(id, instance::Event::Elapsed(timer))),
+            // Begun by the next daemon, which knows of it.
+            TimerKey::Backoff(_) if self.keeper_lost => {}
+            TimerKey::Backoff(name) if self.is_clearing => {
+                self.timers.arm(TimerKey::Backoff(name), Instant::now() + CLEARING)
+            }
             TimerKey::Backoff(name) => self.queue.push_back(Work::Slot(name, slot::Event::BackoffElapsed)),
             TimerKey::RunTime(id) => self.run_time_is_over(id),
         }

@@ -366,8 +366,9 @@ impl Driver {
     /// The keeper is gone and with it all exit codes. With cgroups the scopes are ours to empty; without, each
     /// scope's own reaper empties it as it sees the keeper go.
     pub(super) fn lose_keeper(&mut self, error: &std::io::Error) {
-        tracing::error!(%error, "the keeper is lost; everything that it held is being ended");
+        tracing::error!(%error, "the keeper is lost; what it held and what is not to be kept is being ended");
         self.keeper_lost = true;
+        self.link.lose();
         // Nobody answers them any more.
         self.signals.clear();
         self.events.publish(None, None, EventKind::KeeperLost {});

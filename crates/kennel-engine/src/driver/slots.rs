@@ -148,7 +148,7 @@ impl Driver {
 
     /// Looks at the dependencies of everything that waits for them.
     pub(super) fn check_dependencies(&mut self) {
-        let Some(loaded) = &self.loaded else { return };
+        let Some(loaded) = self.loaded.as_ref().filter(|_| !self.is_clearing && !self.keeper_lost) else { return };
         let mut news = Vec::new();
         for (name, slot) in &self.slots {
             if slot.state != State::Pending {

@@ -175,6 +175,7 @@ impl Driver {
         if let Ok(request) = &request {
             run.scope.clone_from(&request.name);
         }
+        self.dirty.run(id);
         self.runs.insert(id, run);
         let refused = match request {
             Ok(_) if self.keeper_lost => "the keeper was lost".to_owned(),

@@ -38,6 +38,7 @@ pub struct Beginning {
 
 /// A welcome in parts.
 struct Welcome {
+    version: u16,
     pid: u32,
     backend: Backend,
     follows: Follows,
@@ -128,6 +129,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         inherited: HashSet::new(),
         adopting: HashSet::new(),
         strays: BTreeMap::new(),
+        is_clearing: welcome.version >= 4 && welcome.follows == Follows::Fresh && !restored.runs.is_empty(),
         damaged: restored.damaged.is_some(),
         handover: HandOver::None,
         leftovers: Vec::new(),
@@ -166,7 +168,7 @@ async fn welcome(link: &mut AsyncLink) -> io::Result<Welcome> {
         }
         link.receive(&mut events).await?;
     }
-    Ok(Welcome { pid, backend, follows, known, held: held_fds, then })
+    Ok(Welcome { version, pid, backend, follows, known, held: held_fds, then })
 }
 
 impl Driver {
