@@ -17,7 +17,7 @@ services:
   same: { command: ['@badchild@', sleep] }
   edited: { command: ['@badchild@', sleep] }
   by-hand: { command: ['@badchild@', sleep] }
-  broken: { command: ['@badchild@', exit, '0', '3'], restart: 'no' }
+  broken: { command: [/nonexistent/program], restart: 'no' }
   gone: { command: ['@badchild@', --cell, '1', daemon], readiness: { log_line: up } }
 ";
 const AFTER: &str = "
@@ -145,6 +145,29 @@ fn a_hangup_reloads_with_the_environment_of_the_last_request() {
     scratch.down();
 }
 
+/// What was asked for, and with which environment, is not forgotten with a daemon.
+#[test]
+fn a_reload_after_the_loss_of_the_daemon_goes_on_from_what_was_loaded() {
+    let mut scratch = Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")));
+    scratch.env("PORT", "1000");
+    let web = "web: { command: ['@badchild@', sleep], on_daemon_loss: keep }";
+    scratch.config(&format!("services: {{ {web} }}"));
+    scratch.ok(&["up", "-d"]);
+    let before = pid(&scratch, "web");
+    let daemon = scratch.daemon();
+    send(&daemon, Signal::KILL);
+    wait_until(DEADLINE, "another daemon", || scratch.running_daemon().is_some_and(|other| other.pid != daemon.pid));
+    wait_until(DEADLINE, "its answer", || scratch.kennel(&["ps"]).code() == 0);
+    let new = "new: { command: ['@badchild@', sleep], environment: { PORT: '${PORT}' } }";
+    scratch.config(&format!("services: {{ {web}, {new} }}"));
+    send(&scratch.daemon(), Signal::HUP);
+    wait_until(DEADLINE, "a reload", || reloads(&scratch) == 1);
+    scratch.wait_state("new", "ready", DEADLINE);
+    assert_eq!(variable(&scratch, "new", "PORT").as_deref(), Some("1000"));
+    assert_eq!(pid(&scratch, "web"), before);
+    scratch.down();
+}
+
 #[test]
 fn a_file_with_errors_is_refused_with_its_place() {
     let scratch = up();
@@ -164,10 +187,10 @@ fn a_start_that_fails_is_a_failure_of_the_reload() {
     scratch.config("services: { web: { command: ['@badchild@', sleep], restart: 'no' } }");
     assert_eq!(scratch.kennel(&["reload"]).code(), 5, "nothing runs");
     scratch.ok(&["up", "-d"]);
-    scratch.config("services: { web: { command: ['@badchild@', exit, '0', '3'], restart: 'no' } }");
+    scratch.config("services: { web: { command: [/nonexistent/program], restart: 'no' } }");
     let output = scratch.kennel(&["reload"]);
     assert_eq!(output.code(), 1, "{}", output.all());
     assert!(output.stdout.contains("changed (command), is restarted"), "{}", output.all());
-    assert!(output.stdout.contains("exited with code 3"), "{}", output.all());
+    assert!(output.stdout.contains("failed: ") && output.stdout.contains("/nonexistent/program"), "{}", output.all());
     scratch.down();
 }
