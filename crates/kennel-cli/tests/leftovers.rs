@@ -72,6 +72,16 @@ fn stack_is_found_by_down() {
 }
 
 #[test]
+fn stack_is_found_by_clean() {
+    scratch().inspect(|scratch| {
+        lose(scratch, true);
+        let told = scratch.json(&["clean", "--all", "--json"]);
+        assert_eq!(told["left"], 0, "{told}");
+        scratch.expect_nothing(DEADLINE);
+    });
+}
+
+#[test]
 fn stack_is_found_by_up() {
     scratch().inspect(|scratch| {
         lose(scratch, true);

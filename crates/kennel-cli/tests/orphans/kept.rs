@@ -103,3 +103,20 @@ fn they_are_left_to_be_adopted() {
         scratch.down();
     });
 }
+
+#[test]
+fn the_doctor_points_to_the_choice() {
+    each_kept(|scratch, _, _| {
+        let said = scratch.kennel(&["doctor", "--json"]);
+        assert_eq!(said.code(), 1, "{}", said.all());
+        let doctor: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        let finding = &doctor["findings"][0];
+        let command = finding["advice"]["command"].as_str().unwrap();
+        assert!(finding["code"] == "leftovers" && command.ends_with(" sweep"), "{finding}");
+        // As it stands there.
+        let words: Vec<&str> = command.split(' ').skip(1).collect();
+        assert!(scratch.ok(&words).stdout.contains("kennel sweep --adopt"));
+        scratch.ok(&["clean", "--all"]);
+        is_clean(scratch);
+    });
+}

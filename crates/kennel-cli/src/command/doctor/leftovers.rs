@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use kennel_client::{Daemon, Home};
-use kennel_sys::cgroup::Hierarchy;
+use kennel_keeper::orphans::{Leaf, Root, roots};
 use kennel_sys::proc;
 use kennel_sys::tag::{self, Instance, Tag};
 use kennel_wire::{Advice, Finding, Leftover, LeftoverKind};
 
 use super::sibling;
 
-/// Most cgroups that are looked at: a machine has hundreds.
-const GROUPS: usize = 20_000;
 /// Most processes that are told of one leftover.
 const PROCESSES: usize = 100;
 
@@ -51,7 +48,9 @@ pub(super) fn finding(one: &Leftover) -> Finding {
     let count = crate::render::units::processes(one.processes.len());
     let of =
         one.instance.as_ref().map_or_else(|| "a lost kennel".to_owned(), |name| format!("the lost kennel `{name}`"));
-    let advice = Advice { text: "ends them".to_owned(), command: Some(one.command.clone()) };
+    let text =
+        if one.command.ends_with(" sweep") { "shows them; what is kept can be adopted or ended" } else { "ends them" };
+    let advice = Advice { text: text.to_owned(), command: Some(one.command.clone()) };
     super::finding("leftovers", format!("{count} of {of} still run"), Some(advice))
 }
 
@@ -78,57 +77,37 @@ fn known(home: &Home) -> Vec<Known> {
 
 /// Groups of scopes whose kennel has neither keeper nor daemon any more.
 fn scopes(known: &[Known]) -> Vec<Leftover> {
-    let mut budget = GROUPS;
-    let mut roots = Vec::new();
-    for hierarchy in Hierarchy::mounted().unwrap_or_default() {
-        kennels(&hierarchy.mount, &mut budget, &mut roots);
-    }
-    roots.sort();
-    roots.dedup();
-    roots.iter().filter_map(|root| abandoned(root, known)).collect()
+    roots().iter().filter(|root| !root.is_held).filter_map(|root| abandoned(root, known)).collect()
 }
 
-/// Directories `…/kennel/<instance>` below `group`, those inside of scopes included.
-fn kennels(group: &Path, budget: &mut usize, found: &mut Vec<PathBuf>) {
-    let is_ours = |name: &str| name == "kennel" || name.starts_with("kennel~");
-    let inside_kennel = group.file_name().and_then(|name| name.to_str()).is_some_and(is_ours);
-    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
-        if *budget == 0 || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        *budget -= 1;
-        let path = entry.path();
-        if inside_kennel && path.join("svc").is_dir() {
-            found.push(path.clone());
-        }
-        kennels(&path, budget, found);
-    }
-}
-
-fn abandoned(root: &Path, known: &[Known]) -> Option<Leftover> {
-    use std::os::unix::fs::MetadataExt;
-    let entries = || fs::read_dir(root).into_iter().flatten().flatten();
-    let is_own = |name: &str| name == "self" || name.starts_with("self~");
-    let own = entries().filter(|entry| entry.file_name().to_str().is_some_and(is_own));
-    let is_kept = own.map(|entry| entry.path()).any(|dir| !proc::cgroup_members(&dir).is_empty());
-    let uid = rustix::process::geteuid();
-    let is_ours = uid.is_root() || fs::metadata(root).is_ok_and(|meta| meta.uid() == uid.as_raw());
-    let processes = proc::cgroup_members(&root.join("svc"));
-    if is_kept || !is_ours || processes.is_empty() {
+fn abandoned(root: &Root, known: &[Known]) -> Option<Leftover> {
+    // Root ends anybody's.
+    let is_ours = rustix::process::geteuid().is_root() || root.is_ours;
+    let (kept, ended): (Vec<Leaf>, Vec<Leaf>) = root.leaves().partition(|leaf| leaf.kept);
+    let members = |leaves: &[Leaf]| -> Vec<u32> {
+        leaves.iter().flat_map(|leaf| proc::cgroup_members(&leaf.directory)).collect()
+    };
+    let (kept, ended) = (members(&kept), members(&ended));
+    // A keeper may hold what the one before it kept in a root of its own.
+    let lives = known.iter().any(|one| one.lives && one.home.name == root.instance);
+    if !is_ours || lives || kept.is_empty() && ended.is_empty() {
         return None;
     }
-    let name = root.file_name()?.to_str()?;
-    // Where the name was taken, a number stands behind it.
-    let name = name.split('~').next().unwrap_or(name).to_owned();
-    let is_known = known.iter().any(|one| one.lost && one.home.name == name);
-    let by_hand = || format!("echo 1 | tee {}/svc/*/cgroup.kill", root.display());
+    let name = &root.instance;
+    let is_known = known.iter().any(|one| one.lost && one.home.name == *name);
+    let by_hand = || format!("echo 1 | tee {}/*/*/cgroup.kill", root.directory.display());
     Some(Leftover {
         kind: LeftoverKind::Scope,
         here: is_known,
-        command: if is_known { down(&name) } else { by_hand() },
-        instance: Some(name),
-        path: Some(root.to_owned()),
-        processes: processes.into_iter().take(PROCESSES).collect(),
+        command: match (is_known, kept.is_empty()) {
+            (true, true) => down(name),
+            // There is a choice to make.
+            (true, false) => format!("kennel --instance {name} sweep"),
+            (false, _) => by_hand(),
+        },
+        instance: Some(name.clone()),
+        path: Some(root.directory.clone()),
+        processes: kept.into_iter().chain(ended).take(PROCESSES).collect(),
     })
 }
 
