@@ -231,7 +231,7 @@ impl Keeper {
         let hunted = self.leftovers.take_if(|leftovers| leftovers.due() <= now);
         let looked = due | hunted.is_some() | self.hunt_strays(now, out);
         if let Some(leftovers) = hunted {
-            self.leftovers = leftovers.go_on();
+            self.leftovers = leftovers.go_on(&self.tools.tags);
         }
         if looked {
             self.tell_leftovers(out);

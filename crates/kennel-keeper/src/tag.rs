@@ -27,6 +27,8 @@ const SWEEP: Duration = Duration::from_secs(3);
 /// Gives out the tags of one keeper.
 pub(crate) struct Tags {
     instance: Instance,
+    /// Number of the first.
+    begin: u32,
     next: Cell<u32>,
 }
 
@@ -36,17 +38,18 @@ impl Tags {
         // A process that an earlier keeper could not end may still have one of its numbers, so each begins
         // elsewhere: two keepers of one instance begin at different ticks.
         let begin = proc::stat(std::process::id()).map_or(0, |stat| stat.start_ticks.wrapping_mul(64));
-        let next = u32::try_from(begin & 0xffff_ffff).unwrap_or(0);
-        Ok(Self { instance: Instance::of(lock)?, next: Cell::new(next) })
+        let begin = u32::try_from(begin & 0xffff_ffff).unwrap_or(0);
+        Ok(Self { instance: Instance::of(lock)?, begin, next: Cell::new(begin) })
     }
 
     pub(crate) fn save(&self, writer: &mut Writer<'_>) {
+        writer.u32(self.begin);
         writer.u32(self.next.get());
     }
 
     /// `lock` is held by this process, since before it had another program.
     pub(crate) fn load(reader: &mut Reader<'_>, lock: &File) -> io::Result<Self> {
-        Ok(Self { next: Cell::new(reader.u32()?), instance: Instance::of(lock)? })
+        Ok(Self { begin: reader.u32()?, next: Cell::new(reader.u32()?), instance: Instance::of(lock)? })
     }
 
     /// `keep`: the scope is to outlive this keeper.
@@ -55,6 +58,15 @@ impl Tags {
         self.next.set(number.wrapping_add(1));
         let tag = self.instance.tag(number);
         if keep { tag.kept() } else { tag }
+    }
+
+    /// Whether this keeper has given a tag. One of an earlier keeper seems so only if both were started a multiple of 22
+    /// minutes apart, to some ticks.
+    pub(crate) fn gave(&self, tag: Tag) -> bool {
+        let number = |number: u32| self.instance.tag(number).number();
+        let given = self.next.get().wrapping_sub(self.begin);
+        let place = number(tag.number().wrapping_sub(number(self.begin)));
+        tag.instance() == self.instance && (place < given)
     }
 
     pub(crate) fn instance(&self) -> Instance {
@@ -99,7 +111,7 @@ impl Leftovers {
         let mut this = Self::hunt(instance, which);
         let begin = Instant::now();
         while begin.elapsed() < SWEEP {
-            this.step()?;
+            this.step(|_| false)?;
             process::pause(this.hunt.due().saturating_duration_since(Instant::now()));
         }
         Some(this)
@@ -119,9 +131,9 @@ impl Leftovers {
         self.hunt.living()
     }
 
-    /// Looks again, when due; `None` when nothing is left.
-    pub(crate) fn go_on(mut self) -> Option<Self> {
-        match self.step()? {
+    /// Looks again, when due; `None` when nothing is left. By now this keeper may have scopes of its own.
+    pub(crate) fn go_on(mut self, tags: &Tags) -> Option<Self> {
+        match self.step(|tag| tags.gave(tag))? {
             Pass::Stuck(pids) => note!("what an earlier keeper left cannot be ended: {pids:?}"),
             Pass::Again | Pass::Gone => {}
         }
@@ -129,9 +141,9 @@ impl Leftovers {
     }
 
     /// One pass; `None` when nothing is left.
-    fn step(&mut self) -> Option<Pass> {
+    fn step(&mut self, is_spared: impl Fn(Tag) -> bool) -> Option<Pass> {
         let (instance, which) = (self.instance, self.which);
-        match self.hunt.pass_on(&Quarry::Tagged(&|tag| which.includes(instance, tag))) {
+        match self.hunt.pass_on(&Quarry::Tagged(&|tag| which.includes(instance, tag) && !is_spared(tag))) {
             Pass::Gone => None,
             pass => Some(pass),
         }
@@ -146,10 +158,30 @@ pub fn end_all(lock: &Path, mut stuck: impl FnMut(&[u32])) {
     // Without its file nobody can have the lock.
     let Ok(instance) = Instance::at(lock) else { return };
     let mut leftovers = Leftovers::hunt(instance, Which::NotKept);
-    while let Some(pass) = leftovers.step() {
+    while let Some(pass) = leftovers.step(|_| false) {
         if let Pass::Stuck(pids) = pass {
             stuck(&pids);
         }
         process::pause(leftovers.due().saturating_duration_since(Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_own_tags_are_known_and_no_others_also_where_the_numbers_begin_anew() {
+        let file = tempfile::tempfile().unwrap();
+        for begin in [0, 7, 0x7f_fff0, u32::MAX - 20] {
+            let instance = Instance::of(&file).unwrap();
+            let tags = Tags { instance, begin, next: Cell::new(begin) };
+            assert!(!tags.gave(instance.tag(begin)));
+            let given: Vec<Tag> = (0..50).map(|at| tags.next(at % 2 == 0)).collect();
+            assert!(given.iter().all(|tag| tags.gave(*tag)), "{begin}");
+            for other in [begin.wrapping_sub(1), begin.wrapping_add(50)] {
+                assert!(!tags.gave(instance.tag(other)), "{begin} {other}");
+            }
+        }
     }
 }

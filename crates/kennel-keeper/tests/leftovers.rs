@@ -118,3 +118,32 @@ fn a_kennel_inside_a_lost_service_ends_with_it() {
     drop(leash);
     next.finish();
 }
+
+/// What cannot be ended is gone on with beside the rest, and the rest is not taken for it.
+#[test]
+fn what_is_started_beside_a_leftover_is_left_alone() {
+    for world in [World::Cgroup, World::Reaper] {
+        if !world.is_here() {
+            return;
+        }
+        let mut rig = Rig::new(world);
+        let (_, pid) = rig.run(&["sleep", "600"]);
+        let harness = rig.root.join("keeper-harness");
+        let (tracer, input, mut said) =
+            rig::start_piped(&rig, &[harness.to_str().unwrap(), "tracer", &pid.to_string()]);
+        let mut held = [0; 5];
+        std::io::Read::read_exact(&mut said, &mut held).unwrap();
+        lose_everybody(&rig, Signal::KILL);
+        let mut next = rig.successor();
+        let left = next.until("leftovers", |seen| seen.leftovers.clone());
+        assert!(left.iter().any(|survivor| survivor.pid == pid), "{left:?}");
+        // Long enough for many more looks at what is left.
+        let (scope, _) = next.run(&["sh", "-c", "sleep 2; echo fine; sleep 600"]);
+        assert_eq!(next.wait_for_output(scope, "fine\n"), "fine\n", "{}", next.log());
+        drop(input);
+        wait::reap(tracer.pid, true).unwrap();
+        nothing_is_marked(&rig);
+        next.kill(scope);
+        next.finish();
+    }
+}

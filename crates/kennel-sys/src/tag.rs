@@ -92,6 +92,12 @@ impl Tag {
         Self::of_limit(value)
     }
 
+    /// What the scope was numbered with: 23 bits.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        low(self.0 & (KEPT - 1))
+    }
+
     /// The kennel instance that gave it.
     #[must_use]
     pub fn instance(self) -> Instance {
@@ -196,6 +202,7 @@ mod tests {
             let kept = tag.kept();
             prop_assert!(kept.is_kept() && !tag.is_kept() && kept.instance() == tag.instance());
             prop_assert_eq!(Tag::with_value(kept.value()), Some(kept));
+            prop_assert_eq!((kept.number(), tag.number()), (scope & 0x7f_ffff, scope & 0x7f_ffff));
             // In the upper half of what a limit can be, and not what "unlimited" is.
             prop_assert!(tag.value() > u64::MAX / 4 && tag.value() < i64::MAX.unsigned_abs());
         }

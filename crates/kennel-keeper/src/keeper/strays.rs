@@ -84,7 +84,7 @@ impl Keeper {
                 continue;
             }
             looked = true;
-            match hunt.go_on() {
+            match hunt.go_on(&self.tools.tags) {
                 Some(hunt) => self.hunted.push((name, hunt)),
                 None => out.push(Event::StrayEnded { leaf: name }),
             }

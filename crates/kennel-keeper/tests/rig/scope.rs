@@ -33,6 +33,8 @@ pub struct Seen {
     pub signalled: Vec<(Identity, Option<SignalRefused>)>,
     /// Process ids and cgroups.
     pub escaped: HashMap<ScopeId, Vec<(u32, String)>>,
+    /// Those that were told last.
+    pub leftovers: Option<Vec<Survivor>>,
     pub held: HashMap<String, OwnedFd>,
     pub adopted: HashMap<ScopeId, (Place, Option<[OwnedFd; 2]>, bool)>,
     pub adopt_refused: HashMap<ScopeId, AdoptError>,
@@ -69,8 +71,7 @@ impl Rig {
                 Event::Stuck { scope, survivors } => {
                     self.seen.stuck.insert(scope, survivors);
                 }
-                // Those of another test's rig, at worst: who is left here is looked for without asking.
-                Event::Leftovers { .. } => {}
+                Event::Leftovers { survivors } => self.seen.leftovers = Some(survivors),
                 Event::Stage { scope, stage } => self.seen.stages.push((scope, stage)),
                 Event::Signalled { process, refused, .. } => self.seen.signalled.push((process, refused)),
                 Event::Held { name, fd } => {
