@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kennel_client::{CallError, Daemon, Home};
@@ -28,13 +29,15 @@ pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) directory: PathBuf,
     pub(crate) screen: Screen,
+    /// Whether it was said what a daemon cannot record.
+    told: AtomicBool,
 }
 
 impl Context {
     pub(crate) fn new(global: Global) -> Result<Self, Failure> {
         let directory = std::env::current_dir().map_err(Failure::Own)?;
         let screen = Screen::new(&global);
-        Ok(Self { global, directory, screen })
+        Ok(Self { global, directory, screen, told: AtomicBool::new(false) })
     }
 
     /// The configuration file, absolute: the named one, else the one found here or above.
@@ -75,7 +78,7 @@ impl Context {
     pub(crate) async fn connect(&self) -> Result<Option<Daemon>, Failure> {
         let home = self.home()?;
         match Daemon::connect(&home).await? {
-            Some(daemon) => Ok(Some(daemon)),
+            Some(daemon) => Ok(Some(self.with_trouble(daemon))),
             None if Daemon::may_have_left_something(&home)? => self.start(&home).await.map(Some),
             None => Ok(None),
         }
@@ -99,9 +102,19 @@ impl Context {
     pub(crate) async fn ensure(&self) -> Result<Daemon, Failure> {
         let home = self.home()?;
         match Daemon::connect(&home).await? {
-            Some(daemon) => Ok(daemon),
+            Some(daemon) => Ok(self.with_trouble(daemon)),
             None => self.start(&home).await,
         }
+    }
+
+    /// Says once what a daemon cannot record: that is not seen in what it answers.
+    fn with_trouble(&self, daemon: Daemon) -> Daemon {
+        if let Some(trouble) = daemon.known().trouble.as_deref().filter(|_| !self.global.quiet)
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
+            self.screen.aside(&format!("warning: {trouble}\n"));
+        }
+        daemon
     }
 
     /// Starts a daemon, and says what had to be cleared away before.

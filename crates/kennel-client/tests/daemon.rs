@@ -65,6 +65,7 @@ fn info() -> DaemonInfo {
             reason: None,
             advice: None,
         },
+        trouble: None,
     }
 }
 

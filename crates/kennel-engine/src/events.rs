@@ -44,7 +44,6 @@ impl Events {
     }
 
     /// Takes in a change; [`Events::flush`] records it, in one transaction with the events.
-    #[allow(dead_code, reason = "slots and runs will be recorded with it")]
     pub(crate) fn change(&self, change: Change) {
         self.lock().change(change);
     }
@@ -87,13 +86,11 @@ impl Events {
 
     /// Runs `then` on another thread once all that was committed is on the disk, so that a power cut does not take it; or when
     /// the disk refuses. It must not use the events.
-    #[allow(dead_code, reason = "replies to clients will wait for it")]
     pub(crate) fn when_durable(&self, then: impl FnOnce() + Send + 'static) {
         self.lock().when_durable(Box::new(then));
     }
 
     /// Why nothing can be recorded now, or not for good.
-    #[allow(dead_code, reason = "`info` will tell it")]
     pub(crate) fn trouble(&self) -> Option<String> {
         self.lock().trouble()
     }

@@ -150,6 +150,9 @@ pub struct DaemonInfo {
     pub started_at: Timestamp,
     /// The containment in use.
     pub containment: Containment,
+    /// Why what happens cannot be recorded now; absent while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// The containment in use and what it promises.

@@ -286,6 +286,7 @@ pub(crate) fn info() -> DaemonInfo {
                 command: Some("systemd-run --user --scope -p Delegate=yes kennel up".into()),
             }),
         },
+        trouble: None,
     }
 }
 

@@ -74,6 +74,7 @@ impl Driver {
             state_dir: self.home.state_dir.clone(),
             started_at: self.started_at,
             containment: self.containment.clone(),
+            trouble: self.events.trouble(),
         }
     }
 }
