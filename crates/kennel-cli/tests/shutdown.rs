@@ -175,6 +175,25 @@ fn a_third_signal_ends_the_daemon_whatever_is_left() {
 }
 
 #[test]
+fn a_down_that_is_made_urgent_ends_well_all_the_same() {
+    let scratch = up(DEAF);
+    let mut down = scratch.spawn(&["down", "--json"]);
+    wait_until(DEADLINE, "the first stage", || !events(&scratch, "stop.stage").is_empty());
+    down.signal(Signal::INT);
+    wait_until(DEADLINE, "a kill or the second request", || {
+        down.has_ended() || scratch.in_cells().is_empty() || {
+            down.signal(Signal::INT);
+            false
+        }
+    });
+    let output = down.wait(DEADLINE);
+    assert_eq!(output.code(), 0, "{}", output.all());
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((&report["shutdown"]["ok"], &report["left"]), (&true.into(), &0.into()), "{report}");
+    scratch.expect_nothing(DEADLINE);
+}
+
+#[test]
 fn a_client_that_is_killed_is_the_reason() {
     let scratch = Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")));
     scratch.config(PLAIN);

@@ -29,8 +29,14 @@ const SERVICES: Patience =
 const KEEPER: Patience =
     Patience { graceful: Duration::from_secs(5), hurried: Duration::from_secs(5), forced: Duration::from_secs(2) };
 
-const STATE: Duration = Duration::from_secs(5);
-const LOGS: Duration = Duration::from_secs(10);
+/// Both take milliseconds unless the disk hangs, and are worth that also when it is forced.
+const STATE: Patience = quick(Duration::from_secs(5));
+const LOGS: Patience = quick(Duration::from_secs(10));
+
+const fn quick(graceful: Duration) -> Patience {
+    let second = Duration::from_secs(1);
+    Patience { graceful, hurried: second, forced: second }
+}
 
 /// The way to the end. Clones go the same way.
 #[derive(Debug, Clone)]
@@ -93,13 +99,13 @@ impl Ending {
                 let _ended = engine.persist().await;
                 Ok(())
             })
-            .timeout(STATE),
+            .patience(STATE),
             Cleanup::new("services", Phase::Cleanup, |call| state.stop_services(call)).patience(SERVICES),
             Cleanup::new("logs", Phase::Drain, |_| async move {
                 logs.flush_logs().await;
                 Ok(())
             })
-            .timeout(LOGS),
+            .patience(LOGS),
             Cleanup::new("keeper", Phase::End, |call| async move {
                 keeper.goodbye(&call).await.map_err(|error| error.to_string())
             })
