@@ -190,12 +190,13 @@ pub(crate) async fn start(home: &Home) -> Result<(Daemon, Option<InstanceOrphans
     let exe = std::env::current_exe().map_err(Failure::Own)?;
     let mut cleared = None;
     if Daemon::may_have_left_something(home)? {
-        cleared = match kennel_orphans::stop(home, &Wish { whom: Whom::NotKept, grace: Duration::ZERO }) {
-            Ok(told) => Some(told),
-            // Somebody else starts it, and has done that; or it is for the keeper, which leaves the scope it is in.
-            Err(Error::Held { .. } | Error::Inside { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
+        cleared =
+            match kennel_orphans::stop(home, &Wish { whom: Whom::NotKept, grace: Duration::ZERO, for_a_start: true }) {
+                Ok(told) => Some(told),
+                // Somebody else starts it, and has done that; or it is for the keeper, which leaves the scope it is in.
+                Err(Error::Held { .. } | Error::Inside { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
     }
     let cleared = cleared.filter(|told| !told.ended.is_empty() || told.left > 0 || told.note.is_some());
     Ok((Daemon::start(home, &exe, std::env::vars_os()).await?, cleared))

@@ -29,7 +29,7 @@ impl Handle {
         let (home, ask) = (self.home.clone(), self.tracking());
         let OrphanStopRequest { pids, timeout_ms } = request;
         let whom = if pids.is_empty() { Whom::All } else { Whom::These(pids.into_iter().collect()) };
-        let wish = Wish { whom, grace: Duration::from_millis(timeout_ms.unwrap_or(0)) };
+        let wish = Wish { whom, grace: Duration::from_millis(timeout_ms.unwrap_or(0)), for_a_start: false };
         let told = blocking(move || kennel_orphans::stop_beside(&home, ask, &wish)).await?;
         self.record(&told)?;
         Ok(told)

@@ -26,6 +26,8 @@ pub struct Wish {
     pub whom: Whom,
     /// Time between `SIGTERM` and the kill; without any there is no `SIGTERM`.
     pub grace: Duration,
+    /// A keeper is started next, which looks for itself: it is still to know that the one before it was lost.
+    pub for_a_start: bool,
 }
 
 /// Which orphans.
@@ -50,7 +52,7 @@ impl Whom {
 }
 
 /// Ends orphans of an instance that nobody runs, and removes its stale sockets and empty cgroups. No keeper of it can
-/// begin meanwhile. Where nothing at all is left, the next keeper is told so.
+/// begin meanwhile. Where nothing at all is left, the lock says so.
 ///
 /// # Errors
 /// [`Error::Held`], [`Error::Inside`], [`Error::NoOrphan`], [`Error::Look`].
@@ -70,7 +72,7 @@ pub fn stop(home: &Home, wish: &Wish) -> Result<InstanceOrphans, Error> {
     told.removed = instance::remove_sockets(home);
     let own: Vec<Root> = roots().into_iter().filter(|root| root.instance == home.name).collect();
     told.removed.extend(clear(&own));
-    if is_empty {
+    if is_empty && !wish.for_a_start {
         claim.clear().map_err(failed)?;
     }
     Ok(told)

@@ -43,7 +43,7 @@ fn sleeper() -> (Child, Identity) {
 }
 
 fn all() -> Wish {
-    Wish { whom: Whom::All, grace: Duration::ZERO }
+    Wish { whom: Whom::All, grace: Duration::ZERO, for_a_start: false }
 }
 
 fn end(mut child: Child) {
@@ -77,7 +77,8 @@ fn one_that_is_recorded_is_found_and_ended() {
 fn only_those_that_are_meant_are_ended() {
     let (child, process) = sleeper();
     let (_dir, home) = lost(process, &identity::boot_id().unwrap());
-    let other = Wish { whom: Whom::These([process.pid, std::process::id()].into()), grace: Duration::ZERO };
+    let other =
+        Wish { whom: Whom::These([process.pid, std::process::id()].into()), grace: Duration::ZERO, for_a_start: false };
     assert!(matches!(stop(&home, &other), Err(Error::NoOrphan { pid, .. }) if pid == std::process::id()));
     assert!(process.open().is_ok(), "nothing was sent to the other one either");
     let lock = std::fs::File::open(home.lock_file()).unwrap();

@@ -2,7 +2,7 @@
 
 use kennel_testkit::{Signal, User, send};
 
-use crate::lost::{each_lost, is_clean, living, lose, pids, stack, told};
+use crate::lost::{down, each_lost, is_clean, living, lose, pids, stack, told};
 
 #[test]
 fn one_command_reaches_zero() {
@@ -58,7 +58,7 @@ fn a_stack_that_runs_goes_down() {
 fn what_is_clean_stays_so() {
     for user in [User::Root, User::Plain] {
         let Some(scratch) = stack(user) else { continue };
-        scratch.down();
+        down(&scratch);
         for arguments in [&["clean"][..], &["clean", "--all"], &["sweep", "--stop"], &["sweep", "--adopt"]] {
             let said = scratch.ok(arguments);
             assert!(said.all().contains("nothing to clean up") || said.all().contains("no orphans"), "{}", said.all());

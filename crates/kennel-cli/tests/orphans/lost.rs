@@ -81,3 +81,9 @@ pub(crate) fn is_clean(scratch: &Scratch) {
     assert!(sockets(scratch).iter().all(|socket| !socket.exists()));
     assert_eq!(std::fs::metadata(scratch.instance_dir().join("lock")).unwrap().len(), 0);
 }
+
+/// As `Scratch::down`, without waiting for those that ignore what they are asked.
+pub(crate) fn down(scratch: &Scratch) {
+    scratch.ok(&["down", "--timeout", "200ms"]);
+    scratch.expect_nothing(DEADLINE);
+}

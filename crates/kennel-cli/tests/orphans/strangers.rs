@@ -202,3 +202,53 @@ fn a_daemon_tells_and_ends_them() {
         scratch.down();
     }
 }
+
+/// A tracer keeps it from ending: it is told, and that is a failure of its own.
+#[test]
+fn who_cannot_be_ended_is_left_and_told() {
+    for user in [User::Root, User::Plain] {
+        let Some(scratch) = stack(user, &["exec sleep 86351"]) else { continue };
+        let held = process(&scratch, "sleep 86351");
+        lose(&scratch);
+        let arguments = ["trace", "--exit", &held.to_string()];
+        let mut tracer = scratch.spawn_program(&scratch.badchild(), &arguments, std::process::Stdio::null(), |_| {});
+        wait_until(DEADLINE, "it is traced", || {
+            std::fs::read_to_string(format!("/proc/{held}/status"))
+                .is_ok_and(|text| text.contains(&format!("TracerPid:\t{}", tracer.pid())))
+        });
+        let output = scratch.kennel(&["clean", "--all", "--json"]);
+        assert_eq!(output.code(), 6, "{}", output.all());
+        let told: Value = serde_json::from_str(&output.stdout).unwrap();
+        let survivors = &told["instances"][0]["survivors"];
+        assert_eq!((&told["left"], pids(survivors)), (&json!(1), vec![held]), "{told}");
+        assert_eq!(survivors[0]["tracer"], tracer.pid(), "{told}");
+        // It was killed, and ends as soon as it is let go.
+        tracer.signal(Signal::KILL);
+        tracer.wait(DEADLINE);
+        scratch.ok(&["clean", "--all"]);
+        scratch.expect_nothing(DEADLINE);
+    }
+}
+
+#[test]
+fn who_is_in_the_group_is_ended_whatever_user_it_runs_as() {
+    let Some(scratch) = stack(User::Delegated, &["exec sleep 86361"]) else { return };
+    let service = process(&scratch, "sleep 86361");
+    lose(&scratch);
+    let mut other = scratch.spawn_outsider(Path::new("sleep"), &["86362"]);
+    let leaf = scratch.cgroups().into_iter().find(|dir| {
+        std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|procs| procs.trim() == service.to_string())
+    });
+    std::fs::write(leaf.unwrap().join("cgroup.procs"), other.pid().to_string()).unwrap();
+    let found = orphan(&told(&scratch, &["sweep", "--json"]), other.pid()).unwrap();
+    assert_eq!(
+        (&found["user"], &found["sure"], &found["on_stop"]),
+        (&json!("root"), &json!("certain"), &json!("ended"))
+    );
+    let told = told(&scratch, &["clean", "--all", "--json"]);
+    let mut both = [service, other.pid()];
+    both.sort_unstable();
+    assert_eq!((pids(&told["ended"]), &told["left"]), (both.to_vec(), &json!(0)), "{told}");
+    other.wait(DEADLINE);
+    scratch.expect_nothing(DEADLINE);
+}

@@ -2,7 +2,7 @@
 
 use kennel_testkit::User;
 
-use crate::lost::{each_lost, is_clean, living, pids, stack, told};
+use crate::lost::{down, each_lost, is_clean, living, pids, stack, told};
 
 #[test]
 fn all_are_told_and_nothing_is_changed() {
@@ -68,7 +68,7 @@ fn there_is_none_beside_a_daemon() {
         }
         assert_eq!(living(&scratch).len(), count);
         assert_eq!(scratch.ok(&["ps", "--orphans"]).all(), "no orphans\n");
-        scratch.down();
+        down(&scratch);
     }
 }
 
@@ -79,6 +79,9 @@ fn a_start_ends_them_and_says_so() {
         let said = scratch.ok(&["up", "-d"]);
         assert!(said.stderr.contains("left by a lost kennel and ended: "), "{}", said.all());
         assert!(living(scratch).iter().all(|pid| !before.contains(pid)));
-        scratch.down();
+        // The keeper has looked for itself.
+        let log = std::fs::read_to_string(scratch.instance_dir().join("kennel.log")).unwrap();
+        assert!(log.contains("an earlier keeper was lost"), "{log}");
+        down(scratch);
     });
 }

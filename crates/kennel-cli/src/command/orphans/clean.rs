@@ -46,7 +46,8 @@ async fn untracked(home: &Home, grace: Option<Duration>) -> Result<InstanceOrpha
                 let request = OrphanStopRequest { pids: Vec::new(), timeout_ms: Some(millis(grace)) };
                 return Ok(daemon.stop_orphans(&request).await?);
             }
-            Found::Nobody => match kennel_orphans::stop(home, &Wish { whom: Whom::NotKept, grace }) {
+            Found::Nobody => match kennel_orphans::stop(home, &Wish { whom: Whom::NotKept, grace, for_a_start: false })
+            {
                 // Somebody starts it at this moment.
                 Err(Error::Held { .. }) => {}
                 told => return Ok(told?),
@@ -73,7 +74,7 @@ async fn everything(home: &Home, timeout: Option<Duration>) -> Result<InstanceOr
         if kennel_orphans::state(home).map_err(|source| look(home, source))? == InstanceState::Silent {
             ended.extend(kennel_orphans::end_holders(home, DIES_WITHIN).map_err(|source| look(home, source))?);
         }
-        match kennel_orphans::stop(home, &Wish { whom: Whom::All, grace }) {
+        match kennel_orphans::stop(home, &Wish { whom: Whom::All, grace, for_a_start: false }) {
             // Somebody has started it anew, which is to go as well, or is just cleaning up, too.
             Err(Error::Held { .. }) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
             told => break told?,

@@ -34,7 +34,7 @@ async fn stop(home: &Home, grace: Duration) -> Result<InstanceOrphans, Failure> 
                 let request = OrphanStopRequest { pids: Vec::new(), timeout_ms: Some(millis(grace)) };
                 return Ok(daemon.stop_orphans(&request).await?);
             }
-            Found::Nobody => match kennel_orphans::stop(home, &Wish { whom: Whom::All, grace }) {
+            Found::Nobody => match kennel_orphans::stop(home, &Wish { whom: Whom::All, grace, for_a_start: false }) {
                 // Somebody starts it at this moment.
                 Err(Error::Held { .. }) => {}
                 told => return Ok(told?),
