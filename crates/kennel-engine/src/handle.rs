@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::instance::Reason;
 use kennel_core::model::Project;
@@ -30,6 +31,8 @@ pub struct Handle {
     pub(crate) recorder: Recorder,
     pub(crate) logs_dir: Arc<PathBuf>,
     pub(crate) home: Arc<Home>,
+    /// Of the daemon before, by key.
+    pub(crate) facts: Arc<IndexMap<String, serde_json::Value>>,
     pub(crate) finished: watch::Receiver<Option<End>>,
 }
 
@@ -290,6 +293,23 @@ impl Handle {
     pub async fn finished(&self) {
         let mut finished = self.finished.clone();
         let _sender_gone = finished.wait_for(Option::is_some).await;
+    }
+
+    /// Whether the engine has ended, or has handed over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.finished.borrow().is_some()
+    }
+
+    /// Has a small fact recorded for the daemon after this one; none: forgotten. It is forgotten with the end of the stack as well.
+    pub fn remember(&self, key: &'static str, fact: Option<serde_json::Value>) {
+        let _ended_already = self.inbox.send(Input::Remember(key, fact));
+    }
+
+    /// What the daemon before this one had recorded so.
+    #[must_use]
+    pub fn remembered(&self, key: &str) -> Option<&serde_json::Value> {
+        self.facts.get(key)
     }
 
     /// Says that requests are answered from now on, so that a daemon before this one may go.

@@ -16,6 +16,7 @@ use kennel_wire::EventKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ending::{Ending, Over};
+use crate::leases::Leases;
 use crate::listener::{Connections, Door};
 use crate::record::Record;
 use crate::routes::{self, Doors};
@@ -111,9 +112,12 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     tokio::spawn(idle::watch(engine.clone(), ending.clone(), connections.watch()));
     let door = Door { listener: sockets.api, connections };
     let (finishing, serving) = (engine.clone(), engine.clone());
-    let server = axum::serve(door, routes::router(Doors { engine, ending: ending.clone() }))
-        .with_graceful_shutdown(async move { finishing.finished().await })
-        .into_future();
+    let server = axum::serve(
+        door,
+        routes::router(Doors { leases: Leases::new(engine.clone(), ending.clone()), engine, ending: ending.clone() }),
+    )
+    .with_graceful_shutdown(async move { finishing.finished().await })
+    .into_future();
     let server = tokio::spawn(server);
     serving.serving();
     writeln!(ready, "ready")?;

@@ -140,7 +140,8 @@ impl Ending {
 
     /// The client that held the stack went away.
     pub(crate) fn client_gone(&self) {
-        if !self.coordinator.has_begun() {
+        // Whoever is sent on to another daemon closes its connection to this one as well.
+        if !self.coordinator.has_begun() && !self.engine.has_ended() {
             self.ask(Asked { request: DownRequest::default(), reason: Reason::ClientGone, reply: None });
             self.coordinator.begin("client_gone", Urgency::Graceful);
         }

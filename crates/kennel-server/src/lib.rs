@@ -6,6 +6,7 @@ mod daemon;
 mod descriptors;
 mod ending;
 mod idle;
+mod leases;
 mod listener;
 mod load;
 mod record;

@@ -14,6 +14,7 @@ use kennel_wire::{
 use serde::Deserialize;
 
 use crate::ending::Ending;
+use crate::leases::{self, Leases};
 use crate::load::{self, load_up};
 use crate::reply::{Answer, Refusal, answer, bad_request};
 use crate::{streams, succession};
@@ -26,6 +27,7 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 pub(crate) struct Doors {
     pub(crate) engine: Handle,
     pub(crate) ending: Ending,
+    pub(crate) leases: Leases,
 }
 
 /// All routes.
@@ -48,7 +50,7 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/events", get(streams::events))
         .route("/v1/orphans", get(orphans))
         .route("/v1/orphans/stop", post(stop_orphans))
-        .route("/v1/lease", post(streams::lease))
+        .route("/v1/lease", post(leases::hold))
         .route("/v1/daemon/restart", post(succession::restart))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
@@ -82,7 +84,12 @@ async fn info(State(engine): State<Handle>) -> Answer<DaemonInfo> {
     answer(engine.info().await)
 }
 
-async fn up(State(engine): State<Handle>, Body(request): Body<UpRequest>) -> Answer<UpReport> {
+async fn up(
+    State(engine): State<Handle>,
+    State(leases): State<Leases>,
+    Body(request): Body<UpRequest>,
+) -> Answer<UpReport> {
+    leases.wanted();
     let loaded = tokio::task::spawn_blocking(|| load_up(request)).await;
     let up = loaded.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))?;
     answer(engine.up(up).await)

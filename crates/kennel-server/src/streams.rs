@@ -9,9 +9,8 @@ use futures_util::stream;
 use kennel_engine::{Handle, Query, Reader};
 use serde::{Deserialize, Serialize};
 
-use crate::ending::Ending;
 use crate::reply::{Refusal, bad_request};
-use crate::routes::{self, Doors};
+use crate::routes;
 
 /// Records in one chunk of an answer at most.
 const BATCH: usize = 512;
@@ -135,29 +134,7 @@ fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-/// `POST /v1/lease`: the stack stays up while this answer is being read.
-pub(crate) async fn lease(State(doors): State<Doors>) -> Response {
-    let Doors { engine, ending } = doors;
-    let lease = Lease(ending);
-    lines(stream::unfold((engine, lease, true), |(engine, lease, first): (Handle, Lease, bool)| async move {
-        if first {
-            return Some((Bytes::from_static(b"{}\n"), (engine, lease, false)));
-        }
-        engine.finished().await;
-        None
-    }))
-}
-
-/// Keeps the stack up while it lives.
-struct Lease(Ending);
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.0.client_gone();
-    }
-}
-
-fn lines(chunks: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Response {
+pub(crate) fn lines(chunks: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Response {
     use futures_util::StreamExt as _;
     let body = Body::from_stream(chunks.map(Ok::<_, Infallible>));
     ([("content-type", "application/x-ndjson")], body).into_response()

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kennel_client::{CallError, Daemon, Departure, Lines, LogQuery};
+use kennel_client::{CallError, Daemon, Departure, Lease, Lines, LogQuery};
 use kennel_wire::{DownReport, Event, EventKind, LogLine, State, UpReport};
 
+use super::again::{self, EventCursor, LogCursor};
 use super::progress::{Progress, WORTH_SHOWING};
 use super::stopping::Stopping;
 use super::up::Wish;
@@ -48,25 +49,35 @@ pub(super) async fn foreground(context: &mut Context, wish: &Wish) -> Result<u8,
     let mut session = Session {
         context,
         daemon,
+        lease,
         signals: &mut signals,
         events: None,
         logs: None,
+        seen: Seen::default(),
         phases: HashMap::new(),
         told: HashSet::new(),
     };
     let end = session.live(wish, begin).await;
-    let code = session.end(end).await;
-    drop(lease);
-    code
+    session.end(end).await
+}
+
+/// How far events and logs were read, for the daemon that may follow.
+#[derive(Default)]
+struct Seen {
+    events: EventCursor,
+    logs: LogCursor,
 }
 
 /// One stack in the foreground.
 struct Session<'a> {
     context: &'a mut Context,
     daemon: Daemon,
+    /// Held for as long as the stack is to live.
+    lease: Lease,
     signals: &'a mut Signals,
     events: Option<Lines<Event>>,
     logs: Option<(Lines<LogLine>, Prefixes)>,
+    seen: Seen,
     /// Where each service was last.
     phases: HashMap<String, Phase>,
     /// Whose start has been told by the report, while the event of it is still on its way.
@@ -89,8 +100,41 @@ impl Session<'_> {
         // It may all have been over before anybody looked.
         match self.all_over().await {
             Some(end) => end,
-            None => self.follow().await,
+            None => self.follow_all().await,
         }
+    }
+
+    /// Follows the stack, from daemon to daemon.
+    async fn follow_all(&mut self) -> End {
+        loop {
+            match self.follow().await {
+                End::Lost if self.go_on().await => {}
+                end => return end,
+            }
+        }
+    }
+
+    /// Goes on with the daemon that follows, if anything of the stack has outlived the one before.
+    async fn go_on(&mut self) -> bool {
+        let Ok(Some(daemon)) = again::follower(&self.daemon).await else { return false };
+        let at_rest = |state| matches!(state, State::Completed | State::Failed | State::GivenUp | State::Stopped);
+        let lives = match daemon.services().await {
+            Ok(services) => services.iter().any(|one| !at_rest(one.state)),
+            Err(_) => false,
+        };
+        if !lives {
+            return false;
+        }
+        let query = LogQuery { since: self.seen.logs.resume(), follow: true, ..LogQuery::default() };
+        let again = tokio::try_join!(daemon.lease(), daemon.events(self.seen.events.last, true), daemon.logs(&query));
+        let Ok((lease, events, logs)) = again else { return false };
+        self.lease = lease;
+        self.events = Some(events);
+        if let Some((lines, _)) = &mut self.logs {
+            *lines = logs;
+        }
+        self.daemon = daemon;
+        true
     }
 
     async fn start(&mut self, wish: &Wish) -> Result<(), End> {
@@ -145,7 +189,8 @@ impl Session<'_> {
                 _signal = self.signals.next() => return End::Asked,
                 event = events.next() => match event {
                     Ok(Some(event)) => {
-                        if matches!(event.kind, EventKind::ShutdownCompleted { .. }) {
+                        self.seen.events.see(&event);
+                        if self.seen.events.over {
                             return End::Elsewhere;
                         }
                         let Some(name) = event.service.as_deref() else { continue };
@@ -169,7 +214,8 @@ impl Session<'_> {
                     Ok(None) | Err(_) => return End::Lost,
                 },
                 batch = logs.batch() => match batch {
-                    Ok(Some(lines)) => {
+                    Ok(Some(mut lines)) => {
+                        lines.retain(|line| self.seen.logs.is_new(line));
                         // Closed output or a terminal that is gone: nobody is there any more.
                         if write(screen, prefixes, &lines, json).is_err() {
                             return End::Asked;

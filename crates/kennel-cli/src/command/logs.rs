@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use kennel_client::LogQuery;
+use kennel_wire::LogLine;
 
 use super::action::suggest;
+use super::again::{self, LogCursor};
 use crate::args::Logs;
 use crate::context::Context;
 use crate::exit_codes;
@@ -11,8 +13,8 @@ use crate::failure::Failure;
 use crate::render::log_line::Prefixes;
 
 pub(super) async fn logs(context: &mut Context, args: Logs) -> Result<u8, Failure> {
-    let daemon = context.historian().await?;
-    let query = LogQuery {
+    let mut daemon = context.historian().await?;
+    let mut query = LogQuery {
         services: args.names,
         tail: args.tail,
         since: args.since.map(|since| since.rfc3339(Timestamp::now())),
@@ -28,12 +30,27 @@ pub(super) async fn logs(context: &mut Context, args: Logs) -> Result<u8, Failur
     let services: Vec<_> = services.into_iter().filter(|one| wanted(&one.name, &one.service)).collect();
     let screen = &mut context.screen;
     let prefixes = Prefixes::new(&services, screen.paint, screen.terminal, !args.no_prefix);
-    while let Some(batch) = lines.batch().await? {
-        if context.global.json {
-            screen.json_lines(&batch)?;
-        } else {
-            screen.out(&batch.iter().map(|line| prefixes.line(line)).collect::<String>())?;
+    let mut cursor = LogCursor::default();
+    loop {
+        let ended = loop {
+            let batch = match lines.batch().await {
+                Ok(Some(batch)) => batch,
+                ended => break ended,
+            };
+            let new: Vec<LogLine> = batch.into_iter().filter(|line| cursor.is_new(line)).collect();
+            if context.global.json {
+                screen.json_lines(&new)?;
+            } else {
+                screen.out(&new.iter().map(|line| prefixes.line(line)).collect::<String>())?;
+            }
+        };
+        let goes_on = args.follow && again::may_go_on(&ended);
+        match if goes_on { again::follower(&daemon).await? } else { None } {
+            Some(follower) => daemon = follower,
+            None => return ended.map(|_| exit_codes::OK).map_err(Failure::from),
         }
+        // What was written meanwhile is in the files.
+        query = LogQuery { tail: None, since: cursor.resume().or(query.since), ..query };
+        lines = daemon.logs(&query).await?;
     }
-    Ok(exit_codes::OK)
 }

@@ -1,5 +1,6 @@
 //! One module for each verb, or for verbs that are alike.
 
+mod again;
 mod progress;
 mod stopping;
 

@@ -95,6 +95,9 @@ impl Driver {
     /// Everything was asked down: nothing is wanted of the next daemon.
     fn forget_wanted(&mut self) {
         self.events.change(Change::Project(None));
+        for key in &self.facts {
+            self.events.change(Change::Meta { key: (*key).to_owned(), body: None });
+        }
         for name in self.slots.keys().chain(&self.leaving) {
             self.events.change(Change::Slot { name: name.clone(), body: None });
         }

@@ -110,6 +110,8 @@ pub(crate) enum Input {
     Emptied(u64),
     /// Nothing that a lost keeper held is left.
     Swept,
+    /// Record this for the next daemon.
+    Remember(&'static str, Option<serde_json::Value>),
     /// Requests are answered from now on.
     Serving,
     /// Have the keeper keep this descriptor under this name.
@@ -206,6 +208,8 @@ pub struct Driver {
     strays: BTreeMap<String, Vec<Orphan>>,
     /// Nothing is begun before it is known that nothing is left of a keeper that may have begun it.
     is_clearing: bool,
+    /// What was to be remembered, and goes with the stack.
+    facts: HashSet<&'static str>,
     /// Whether records may be missing, so that a stray may be somebody's.
     damaged: bool,
     handover: HandOver,

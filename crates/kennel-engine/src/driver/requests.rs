@@ -10,6 +10,7 @@ use kennel_core::model::{Project, RequireContainment, Service};
 use kennel_core::reload::Selection;
 use kennel_core::slot::{Event, Rest, State};
 use kennel_keeper::proto::{Backend, Request, ScopeId};
+use kennel_store::Change;
 use kennel_wire::{ActionReport, ActionRequest, Code, DownRequest, Problem, Urgency};
 
 use super::runs::Kind;
@@ -68,6 +69,10 @@ impl Driver {
             Input::Probe(id, told) => self.probe_told(id, told),
             Input::SaidReady(id) => self.said_ready(id),
             Input::Emptied(id) => self.emptied(id),
+            Input::Remember(key, body) => {
+                self.facts.insert(key);
+                self.events.change(Change::Meta { key: key.to_owned(), body });
+            }
             Input::Serving => self.link.send(Request::Settled),
             Input::Hold(name, fd) => self.link.send(Request::Hold { name, fd }),
             Input::Succeed(program, reply) => self.succeed(program, reply),

@@ -93,6 +93,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         recorder: recorder.clone(),
         logs_dir: Arc::new(home.logs_dir()),
         home: Arc::new(home.clone()),
+        facts: Arc::new(restored.meta.clone()),
         finished: finished_receiver,
     };
     let mut driver = Driver {
@@ -129,6 +130,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         inherited: HashSet::new(),
         adopting: HashSet::new(),
         strays: BTreeMap::new(),
+        facts: HashSet::new(),
         is_clearing: welcome.version >= 4 && welcome.follows == Follows::Fresh && !restored.runs.is_empty(),
         damaged: restored.damaged.is_some(),
         handover: HandOver::None,
