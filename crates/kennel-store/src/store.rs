@@ -294,3 +294,33 @@ impl Drop for Store {
 fn nanoseconds(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may")]
+    use super::*;
+    use serde_json::json;
+
+    /// Runs come and go for as long as nothing can be written: what waits is what there is, not what there was.
+    #[test]
+    fn what_came_and_went_does_not_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path(), "boot").unwrap();
+        store.change(Change::Run { id: 0, body: Some(json!("recorded")) });
+        store.flush();
+        let in_the_way = Connection::open(dir.path().join("store.db")).unwrap();
+        in_the_way.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for id in 0..2000 {
+            store.change(Change::Run { id, body: Some(json!("meanwhile")) });
+            store.change(Change::Run { id, body: None });
+        }
+        store.change(Change::Run { id: 7, body: Some(json!("living")) });
+        store.flush();
+        assert!(store.trouble().is_some());
+        assert_eq!(store.waiting.count(), 2, "one is there, and one was recorded and is gone");
+        in_the_way.execute_batch("ROLLBACK").unwrap();
+        store.close();
+        let runs = crate::Records::read(dir.path()).unwrap().runs;
+        assert_eq!(runs.into_iter().collect::<Vec<_>>(), [(7, json!("living"))]);
+    }
+}
