@@ -16,6 +16,8 @@ mod claim;
 mod end;
 
 pub use self::claim::{Claim, end_holders};
-pub use self::classify::{Evidence, Known, Leaf, Machine, Match, Orphan, Process, Record, Tracked, Tracking, classify};
-pub use self::end::{Ended, Ending, Outcome, end};
+pub use self::classify::{
+    Evidence, Known, Leaf, Machine, Match, Orphan, Process, Record, Tracked, Tracking, classify, fleeting,
+};
+pub use self::end::{Ended, Ending, Found, Outcome, end};
 pub use self::groups::{Root, clear, roots};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use kennel_keeper::orphans::{Known, Machine, Orphan, Record, Tracked, Tracking, classify};
+use kennel_keeper::orphans::{Found, Known, Machine, Orphan, Record, Tracked, Tracking, classify, fleeting};
 use kennel_store::Records;
 use kennel_sys::home::Home;
 use kennel_sys::identity::Identity;
@@ -99,11 +99,12 @@ impl<'a> Search<'a> {
     }
 
     /// As [`Search::look`], for whoever is to end them: unless this very process is what it looks for.
-    pub(crate) fn look_from_outside(&mut self) -> Result<(Vec<Orphan>, Vec<Record>), Error> {
+    pub(crate) fn look_from_outside(&mut self) -> Result<(Found, Vec<Record>), Error> {
         let (machine, known) = self.read()?;
         let found = classify(&machine, &known, 0);
+        let fleeting = fleeting(&machine, &known);
         match found.iter().find(|it| it.process.identity.pid == std::process::id()) {
-            None => Ok((found, known.records)),
+            None => Ok((Found { orphans: found, fleeting }, known.records)),
             Some(us) => Err(Error::Inside {
                 instance: self.home.name.clone(),
                 scope: us.scope.clone().unwrap_or_else(|| "?".to_owned()),

@@ -1,12 +1,13 @@
 //! Ends orphans, proves it, and clears away what they and their kennel left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::time::Duration;
 
-use kennel_keeper::orphans::{Claim, Ending, Orphan, Outcome, Record, Root, clear, end, roots};
+use kennel_keeper::orphans::{Claim, Ending, Found, Orphan, Outcome, Record, Root, clear, end, roots};
 use kennel_sys::cgroup::survivors;
 use kennel_sys::home::Home;
+use kennel_sys::tag::Tag;
 use kennel_wire::{InstanceOrphans, InstanceState};
 
 use crate::search::{Error, Search};
@@ -48,6 +49,16 @@ impl Whom {
             Self::NotKept => !orphan.kept,
             Self::These(pids) => pids.contains(&orphan.process.identity.pid),
         }
+    }
+
+    /// Of those that nobody could look at.
+    fn tags(&self, mut fleeting: HashSet<Tag>) -> HashSet<Tag> {
+        match self {
+            Self::All => {}
+            Self::NotKept => fleeting.retain(|tag| !tag.is_kept()),
+            Self::These(_) => fleeting.clear(),
+        }
+        fleeting
     }
 }
 
@@ -94,7 +105,7 @@ pub fn stop_beside(
 
 /// Answers whether the last look has found nobody at all.
 fn run(search: &mut Search<'_>, wish: &Wish, told: &mut InstanceOrphans) -> Result<bool, Error> {
-    let (found, records) = search.look_from_outside()?;
+    let (Found { orphans: found, fleeting }, records) = search.look_from_outside()?;
     if let Whom::These(pids) = &wish.whom {
         let is_found = |pid: &&u32| found.iter().any(|orphan| orphan.process.identity.pid == **pid);
         if let Some(pid) = pids.iter().find(|pid| !is_found(pid)) {
@@ -103,16 +114,18 @@ fn run(search: &mut Search<'_>, wish: &Wish, told: &mut InstanceOrphans) -> Resu
     }
     told.orphans = found.iter().map(|orphan| words::orphan(orphan, search.home, &records)).collect();
     let (wanted, others): (Vec<Orphan>, Vec<Orphan>) = found.into_iter().partition(|orphan| wish.whom.is(orphan));
-    if wanted.is_empty() {
+    let fleeting = wish.whom.tags(fleeting);
+    if wanted.is_empty() && fleeting.is_empty() {
         return Ok(others.is_empty());
     }
     // An error of ours goes through theirs, which is the system's.
     let mut failed = None;
     let mut is_empty = false;
-    let look = || match search.look() {
-        Ok((found, _)) => {
-            is_empty = found.is_empty();
-            Ok(found.into_iter().filter(|orphan| wish.whom.is(orphan)).collect())
+    let look = || match search.look_from_outside() {
+        Ok((Found { mut orphans, fleeting }, _)) => {
+            is_empty = orphans.is_empty() && fleeting.is_empty();
+            orphans.retain(|orphan| wish.whom.is(orphan));
+            Ok(Found { orphans, fleeting: wish.whom.tags(fleeting) })
         }
         Err(error) => {
             let kind = io::ErrorKind::Other;
@@ -121,7 +134,7 @@ fn run(search: &mut Search<'_>, wish: &Wish, told: &mut InstanceOrphans) -> Resu
         }
     };
     match end(
-        wanted,
+        Found { orphans: wanted, fleeting },
         look,
         Ending { grace: wish.grace, limit: KILL, whole_scopes: !matches!(wish.whom, Whom::These(_)) },
     ) {

@@ -22,7 +22,7 @@ const SCOPE_BITS: u32 = 24;
 /// The highest of a scope's bits: it outlives its keeper.
 const KEPT: u64 = 1 << (SCOPE_BITS - 1);
 /// On a machine that starts programs without pause two listings never agree.
-const MOST_LISTINGS: usize = 16;
+const MOST_LISTINGS: usize = 64;
 
 /// A kennel instance, as tags name it: by its lock file, which whoever runs the instance holds. So whoever holds the
 /// lock knows that everything with this instance's tag is its own, or left by one before it.

@@ -15,6 +15,8 @@ pub struct Machine {
     pub processes: Vec<Process>,
     /// Groups of scopes, of every kennel that can be seen.
     pub leaves: Vec<Leaf>,
+    /// Tags of processes that were gone before they could be looked at, perhaps with a successor.
+    pub fleeting: HashSet<Tag>,
 }
 
 /// A process as it was read while a descriptor of it was open, so that everything here is about one process.
@@ -172,6 +174,16 @@ pub fn classify(machine: &Machine, known: &Known, own: u32) -> Vec<Orphan> {
     name_scopes(&mut found, known);
     // The dead are looked at because they may have living children; nothing is to be done about them.
     found.into_values().filter(|orphan| !orphan.process.ended).collect()
+}
+
+/// Tags of the instance that somebody carried who was gone before it could be told who it was. None where something is
+/// tracked: such a one may have been of that.
+#[must_use]
+pub fn fleeting(machine: &Machine, known: &Known) -> HashSet<Tag> {
+    match &known.tracked {
+        Tracked::Everything | Tracked::These(_) => HashSet::new(),
+        Tracked::Nothing => machine.fleeting.iter().filter(|tag| Some(tag.instance()) == known.tag).copied().collect(),
+    }
 }
 
 fn judge(machine: &Machine, known: &Known, ours: &BTreeSet<usize>, process: &Process) -> Option<Orphan> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use kennel_sys::cgroup::{Group, Killer, Step};
 use kennel_sys::identity::Identity;
+use kennel_sys::tag::Tag;
 use kennel_sys::wait::Exit;
 use kennel_sys::{pidfd, process};
 use rustix::process::Signal;
@@ -58,6 +59,15 @@ pub struct Outcome {
     pub refused: Vec<Orphan>,
 }
 
+/// What a look has found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Those that are to be ended.
+    pub orphans: Vec<Orphan>,
+    /// Tags of others that were gone before they could be looked at, and may have successors: see [`super::fleeting`].
+    pub fleeting: HashSet<Tag>,
+}
+
 /// Ends those that were found and whatever `find` answers, until it answers with nobody any more or the time is over.
 ///
 /// `find` is asked again and again: each time it reads the machine anew and names those that are to be ended. Blocks,
@@ -65,30 +75,28 @@ pub struct Outcome {
 ///
 /// # Errors
 /// What `find` fails with; those that were killed by then are.
-pub fn end(
-    mut found: Vec<Orphan>,
-    mut find: impl FnMut() -> io::Result<Vec<Orphan>>,
-    ending: Ending,
-) -> io::Result<Outcome> {
+pub fn end(mut found: Found, mut find: impl FnMut() -> io::Result<Found>, ending: Ending) -> io::Result<Outcome> {
     let mut held = Held::default();
-    held.add(found.clone());
+    held.add(found.orphans.clone());
     if !ending.grace.is_zero() {
         held.ask_politely(ending.grace);
         found = find()?;
     }
     let until = Instant::now() + ending.limit;
     loop {
-        held.add(found.clone());
-        let (wanted, refused) = split(found.clone());
+        held.add(found.orphans.clone());
+        let (wanted, refused) = split(found.orphans.clone());
         let living = held.living();
-        if wanted.is_empty() && living.is_empty() || Instant::now() >= until {
+        let nobody = wanted.is_empty() && living.is_empty() && found.fleeting.is_empty();
+        if nobody || Instant::now() >= until {
             break;
         }
         let spared = refused.iter().map(|orphan| orphan.process.identity.pid).collect();
-        kill(&wanted, &living, Chosen { spared, ..Chosen::default() }, ending.whole_scopes, until);
+        let tags = std::mem::take(&mut found.fleeting);
+        kill(&wanted, &living, Chosen { spared, tags, ..Chosen::default() }, ending.whole_scopes, until);
         found = find()?;
     }
-    let (left, refused) = split(found);
+    let (left, refused) = split(found.orphans);
     Ok(Outcome { ended: held.ended(), left, refused })
 }
 

@@ -82,7 +82,7 @@ fn known(records: Vec<Record>, tracked: Tracked) -> Known {
 }
 
 fn machine(processes: Vec<Process>, held: bool) -> Machine {
-    Machine { boot_id: "now".into(), processes, leaves: leaves(held) }
+    Machine { boot_id: "now".into(), processes, leaves: leaves(held), ..Machine::default() }
 }
 
 /// Whether anything in the machine says that a process is the instance's, told another way than the code under test
@@ -311,6 +311,17 @@ fn a_tag_names_the_scope_of_who_has_the_same() {
     let all = [(2, 1), (3, 1), (4, 2)].map(|(pid, scope)| plain_process(pid, Vec::new(), Some(ours.tag(scope))));
     let found = classify(&machine(all.to_vec(), false), &known(vec![record], Tracked::Nothing), 0);
     assert_eq!(found.iter().map(|it| it.scope.as_deref()).collect::<Vec<_>>(), [Some("db.2"), Some("db.2"), None]);
+}
+
+#[test]
+fn who_was_gone_too_soon_is_looked_for_only_where_nothing_is_tracked() {
+    let [ours, other] = instances();
+    let fleeting_now = [ours.tag(1), other.tag(1)].into();
+    let machine = Machine { fleeting: fleeting_now, ..machine(Vec::new(), false) };
+    let told = |tracked| fleeting(&machine, &known(Vec::new(), tracked));
+    assert_eq!(told(Tracked::Nothing), [ours.tag(1)].into());
+    assert!(told(Tracked::Everything).is_empty());
+    assert!(told(Tracked::These(Tracking::default())).is_empty());
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{Known, Leaf, Machine, Process, roots};
 /// Longest command that is kept, characters.
 const COMMAND: usize = 200;
 /// On a machine that starts programs without pause two listings never agree.
-const MOST_LISTINGS: usize = 16;
+const MOST_LISTINGS: usize = 64;
 
 impl Machine {
     /// Reads every process, and closely those that may be of one of these instances.
@@ -37,37 +37,69 @@ impl Machine {
         let members = members(&groups);
         let recorded: HashSet<u32> =
             instances.iter().flat_map(|known| known.records.iter().map(|record| record.process.pid)).collect();
-        let seen = list();
+        let Listed { seen, tags, mut fleeting } = list();
         // The dead are as many as their parents let them become, and nothing is to be done about them.
         let living = || seen.iter().filter(|stat| !proc::has_ended(stat));
-        let tagged: HashSet<u32> = living().map(|stat| stat.pid).filter(|pid| Tag::of(*pid).is_some()).collect();
-        let is_close = |pid: u32| members.contains_key(&pid) || tagged.contains(&pid) || recorded.contains(&pid);
+        let is_close = |pid: u32| members.contains_key(&pid) || tags.contains_key(&pid) || recorded.contains(&pid);
         let close = with_descendants(living(), is_close);
         let look = |stat: &Stat| match close.contains(&stat.pid) {
             true => look_closely(stat.pid, members.get(&stat.pid).map_or(&[], Vec::as_slice), &groups),
             false => Some(from_afar(stat)),
         };
-        let mut processes: Vec<Process> = seen.iter().filter_map(look).collect();
+        let mut processes = Vec::with_capacity(seen.len());
+        for stat in &seen {
+            match look(stat) {
+                Some(process) => processes.push(process),
+                None => fleeting.extend(tags.get(&stat.pid)),
+            }
+        }
         forget_parents_that_ended(&mut processes);
-        Ok(Self { boot_id: identity::boot_id()?, processes, leaves })
+        Ok(Self { boot_id: identity::boot_id()?, processes, leaves, fleeting })
     }
 }
 
-/// Every process; listed until nobody new is there, for a lineage whose members each fork a successor and end can slip
-/// through one listing.
-fn list() -> Vec<Stat> {
+/// Every process as it was seen first.
+#[derive(Default)]
+struct Listed {
+    seen: Vec<Stat>,
+    tags: HashMap<u32, Tag>,
+    fleeting: HashSet<Tag>,
+}
+
+/// Listed until nobody new is there, for a lineage whose members each fork a successor and end can slip through one
+/// listing. Whoever is new is looked at at once, or would be gone by then.
+fn list() -> Listed {
     let mut looked_at = HashSet::new();
-    let mut found = Vec::new();
-    for _ in 0..MOST_LISTINGS {
+    let mut listed = Listed::default();
+    for listing in 0..MOST_LISTINGS {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let new: Vec<u32> = pids.filter(|pid| looked_at.insert(*pid)).collect();
-        if new.is_empty() {
+        let mut news = false;
+        for pid in pids.filter(|pid| looked_at.insert(*pid)) {
+            news = true;
+            listed.add(pid, listing > 0);
+        }
+        if !news {
             break;
         }
-        found.extend(new.into_iter().filter_map(proc::stat));
     }
-    found
+    listed
+}
+
+impl Listed {
+    /// One that was born after the first listing and is dead already may have a successor.
+    fn add(&mut self, pid: u32, newborn: bool) {
+        let Some(stat) = proc::stat(pid) else { return };
+        let ended = proc::has_ended(&stat);
+        if let Some(tag) = Some(pid).filter(|_| newborn || !ended).and_then(Tag::of) {
+            if ended {
+                self.fleeting.insert(tag);
+            } else {
+                self.tags.insert(pid, tag);
+            }
+        }
+        self.seen.push(stat);
+    }
 }
 
 /// Who is in which of the groups, with the groups in each other the innermost first.
