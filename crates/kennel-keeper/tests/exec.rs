@@ -177,7 +177,9 @@ fn a_program_that_cannot_take_over_changes_nothing() {
         std::fs::write(&mute, "#!/bin/sh\nexec sleep 600\n").unwrap();
         let liar = rig.root.join("r/liar");
         std::fs::write(&liar, "#!/bin/sh\necho kennel resumes yes\n").unwrap();
-        for script in [&mute, &liar] {
+        let failing = rig.root.join("r/failing");
+        std::fs::write(&failing, "#!/bin/sh\necho kennel resumes\nexit 3\n").unwrap();
+        for script in [&mute, &liar, &failing] {
             std::fs::set_permissions(script, PermissionsExt::from_mode(0o755)).unwrap();
         }
         for (program, expected) in [
@@ -187,6 +189,7 @@ fn a_program_that_cannot_take_over_changes_nothing() {
             ("/bin/false".as_ref(), "(exit code 1)"),
             (mute.as_path(), "(signal 9)"),
             (liar.as_path(), "(exit code 0)"),
+            (failing.as_path(), "(exit code 3)"),
         ] {
             let why = exec(rig, program).unwrap();
             assert!(why.contains(expected), "{why}");
