@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod owners;
+
+pub(crate) use self::owners::{Hold, LeaseCommand, Lifetime, OwnerOptions, Renew, RestartMode};
 use crate::exit_codes;
 use crate::parse::{self, Since};
 
@@ -130,9 +133,15 @@ pub(crate) enum Command {
     /// Show what services wrote
     Logs(Logs),
     /// Run one command in a scope of its own, and end all it started
-    Run(Run),
+    #[command(after_help = RUN_HELP)]
+    Run(Box<Run>),
     /// Run one command with the environment, directory and user of a service
     Exec(Exec),
+    /// Show for whom things run, and what keeps them alive
+    Owners,
+    /// Keep an owner and all that runs for it alive
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// Show what happened
     Events(Events),
     /// Have another daemon take over while every service runs on
@@ -279,6 +288,9 @@ pub(crate) struct Clean {
     /// Also running services, what waits to be adopted, and a daemon that hangs
     #[arg(long)]
     pub(crate) all: bool,
+    /// Only this owner instead: end it with all that runs for it and for those below it, and forget it
+    #[arg(long, value_name = "OWNER", conflicts_with_all = ["all", "all_instances"])]
+    pub(crate) owner: Option<String>,
     /// Every kennel instance of this user
     #[arg(long, conflicts_with = "instance")]
     pub(crate) all_instances: bool,
@@ -314,15 +326,36 @@ pub(crate) struct Logs {
     pub(crate) names: Vec<String>,
 }
 
+const RUN_HELP: &str = "\
+With --owner, the run ends with its owner: when `kennel clean --owner` is called, or when the last
+of the owner's leases is lost and none comes within its grace.";
+
 /// `kennel run`
 #[derive(Debug, Args)]
 pub(crate) struct Run {
+    /// Return when it is started, and leave it running; prints its name
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Name in `kennel ps` [default: run-N]
+    #[arg(long, value_name = "NAME", requires = "detach")]
+    pub(crate) name: Option<String>,
+    /// When it ends at the latest [default: owner with --owner, daemon without, call without --detach]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub(crate) lifetime: Option<Lifetime>,
+    /// Whether it is started again after its end
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = RestartMode::No)]
+    pub(crate) restart: RestartMode,
     /// Longest run time, for example 10m; then it is stopped
-    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
-    pub(crate) timeout: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, visible_alias = "timeout")]
+    pub(crate) max_runtime: Option<Duration>,
+    /// Longest time without output; then it is stopped
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "detach")]
+    pub(crate) idle_timeout: Option<Duration>,
     /// Program and arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) owner: OwnerOptions,
 }
 
 /// `kennel exec`

@@ -194,11 +194,13 @@ impl Failure {
 fn of_problem(code: Code) -> u8 {
     match code {
         Code::ConfigInvalid | Code::ConfigMissing => exit_codes::CONFIG,
-        Code::UnknownService | Code::ProcessGone => exit_codes::UNKNOWN_SERVICE,
+        Code::UnknownService | Code::UnknownOwner | Code::ProcessGone => exit_codes::UNKNOWN_SERVICE,
         Code::ProcessNotOurs | Code::ProcessIsKennel | Code::ProcessIsZombie => exit_codes::NOT_OURS,
         Code::ContainmentTooWeak => exit_codes::CONTAINMENT,
         Code::BadRequest => exit_codes::USAGE,
-        Code::Conflict | Code::NotFound | Code::NotExecutable | Code::SpawnFailed => exit_codes::FAILED,
+        Code::Conflict | Code::OwnerEnded | Code::NotFound | Code::NotExecutable | Code::SpawnFailed => {
+            exit_codes::FAILED
+        }
         Code::ShuttingDown | Code::HandedOver | Code::HandoverFailed | Code::Forbidden | Code::Internal => {
             exit_codes::DAEMON
         }

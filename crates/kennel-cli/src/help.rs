@@ -40,6 +40,8 @@ fn the_command() {
       logs         Show what services wrote
       run          Run one command in a scope of its own, and end all it started
       exec         Run one command with the environment, directory and user of a service
+      owners       Show for whom things run, and what keeps them alive
+      lease        Keep an owner and all that runs for it alive
       events       Show what happened
       daemon       Have another daemon take over while every service runs on
       upgrade      Have a daemon of another kennel binary take over while every service runs on
@@ -258,8 +260,28 @@ fn what_is_run() {
       <CMD>...  Program and arguments
 
     Options:
-          --timeout <TIME>  Longest run time, for example 10m; then it is stopped
-      -h, --help            Print help (see more with '--help')
+      -d, --detach               Return when it is started, and leave it running; prints its name
+          --name <NAME>          Name in `kennel ps` [default: run-N]
+          --lifetime <WHEN>      When it ends at the latest [default: owner with --owner, daemon
+                                 without, call without --detach] [possible values: call, owner, daemon,
+                                 keep]
+          --restart <MODE>       Whether it is started again after its end [default: no] [possible
+                                 values: no, on-failure, always]
+          --max-runtime <TIME>   Longest run time, for example 10m; then it is stopped [alias:
+                                 --timeout]
+          --idle-timeout <TIME>  Longest time without output; then it is stopped
+      -h, --help                 Print help (see more with '--help')
+
+    Owner:
+          --owner <OWNER>     For whom it runs; made if it is not there
+          --parent <OWNER>    The owner that it belongs to itself, and with which it ends
+          --lease-pid <PID>   Keep the owner alive while this process lives
+          --lease-ttl <TIME>  Keep the owner alive while `kennel lease renew` is called at least this
+                              often
+          --grace <TIME>      How long the owner lives on without a lease [default: 10s]
+
+    With --owner, the run ends with its owner: when `kennel clean --owner` is called, or when the last
+    of the owner's leases is lost and none comes within its grace.
 
     Run one command with the environment, directory and user of a service
 

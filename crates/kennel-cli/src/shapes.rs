@@ -376,7 +376,14 @@ fn logs_and_events() {
     {"seq":28,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.panicked","message":"index out of bounds","place":"driver/runs.rs:12"}
     {"seq":29,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"config.reloaded","added":["a","b"],"removed":[],"changed":["web"]}
     {"seq":30,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"config.reloaded","added":[],"removed":[],"changed":[]}
-    {"seq":31,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0,"report":{"timestamp":"2026-01-02T03:04:05.678Z","reason":"SIGTERM","ok":false,"left":0,"duration_ms":1320,"cleanups":[{"name":"state","phase":"persist","outcome":"ok","duration_ms":2},{"name":"services","phase":"cleanup","outcome":"ok","duration_ms":310},{"name":"logs","phase":"drain","outcome":"timed_out","duration_ms":1000},{"name":"keeper","phase":"end","outcome":"failed","error":"broken pipe","duration_ms":1}]}}
+    {"seq":31,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"owner.opened","owner":"job-1"}
+    {"seq":32,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"owner.opened","owner":"job-1.a","parent":"job-1"}
+    {"seq":33,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"lease.taken","owner":"job-1","lease":"job-1/held.1"}
+    {"seq":34,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"lease.lost","owner":"job-1","lease":"job-1/held.1","why":"closed"}
+    {"seq":35,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"owner.grace","owner":"job-1","ends_in_ms":10000}
+    {"seq":36,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"owner.held","owner":"job-1"}
+    {"seq":37,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"owner.ended","owner":"job-1.a","reason":"parent_ended","ancestor":"job-1"}
+    {"seq":38,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0,"report":{"timestamp":"2026-01-02T03:04:05.678Z","reason":"SIGTERM","ok":false,"left":0,"duration_ms":1320,"cleanups":[{"name":"state","phase":"persist","outcome":"ok","duration_ms":2},{"name":"services","phase":"cleanup","outcome":"ok","duration_ms":310},{"name":"logs","phase":"drain","outcome":"timed_out","duration_ms":1000},{"name":"keeper","phase":"end","outcome":"failed","error":"broken pipe","duration_ms":1}]}}
     "#);
 }
 

@@ -7,6 +7,7 @@ mod daemon;
 mod error;
 mod gone;
 mod http;
+mod owners;
 mod run;
 mod start;
 mod stream;

@@ -67,7 +67,7 @@ impl Running {
 }
 
 /// 128 random bits in hex.
-fn token() -> io::Result<String> {
+pub(crate) fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -272,6 +272,7 @@ async fn a_run_has_the_callers_descriptors() {
         environment: [].into(),
         service: None,
         timeout_ms: None,
+        owner: None,
     };
     running.signal(2).await.unwrap();
     assert_eq!(running.wait(request).await.unwrap(), expected);

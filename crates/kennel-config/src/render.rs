@@ -87,6 +87,9 @@ fn render_service(service: &Service) -> Value {
             OnEscape::Report => json!("report"),
         },
     );
+    let limit = |limit: Option<std::time::Duration>| limit.map_or(Value::Null, |time| json!(duration::format(time)));
+    put("max_runtime", limit(service.max_runtime));
+    put("idle_timeout", limit(service.idle_timeout));
     put("dedicated_user", if service.privileges.dedicated_user { json!(true) } else { Value::Null });
     put("profiles", texts(&service.profiles));
     put("labels", service.labels.iter().map(|(k, v)| (k.clone(), text(v))).collect());

@@ -53,6 +53,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("isolation", &[]),
     key("on_daemon_loss", &[]),
     key("on_escape", &[]),
+    key("max_runtime", &["max_runtime_seconds"]),
+    key("idle_timeout", &["idle_timeout_seconds"]),
     key("dedicated_user", &[]),
     key("profiles", &[]),
     key("labels", &[]),
@@ -146,6 +148,8 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         umask: who::umask(&fields),
         on_daemon_loss: on_daemon_loss(&fields).unwrap_or_default(),
         on_escape: on_escape(&fields).unwrap_or_default(),
+        max_runtime: limit(&fields, "max_runtime"),
+        idle_timeout: limit(&fields, "idle_timeout"),
         isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),
         profiles: who::profiles(&fields).unwrap_or_default(),
@@ -232,6 +236,19 @@ fn on_daemon_loss(fields: &Fields<'_>) -> Option<OnDaemonLoss> {
     let words = [("stop", OnDaemonLoss::Stop), ("keep", OnDaemonLoss::Keep)];
     fields
         .read("on_daemon_loss", |report, entry| crate::reader::choice(report, &entry.value, "`on_daemon_loss`", &words))
+}
+
+/// A time that is over before anything can run is a mistake.
+fn limit(fields: &Fields<'_>, name: &str) -> Option<Duration> {
+    fields.read(name, |report, entry| {
+        let limit = duration::read(report, entry)?;
+        if limit.is_zero() {
+            let message = format!("`{}` of no time at all lets nothing run", entry.key);
+            report.error_help(entry.value.span, "out_of_range", message, "leave it out for no limit");
+            return None;
+        }
+        Some(limit)
+    })
 }
 
 fn on_escape(fields: &Fields<'_>) -> Option<OnEscape> {

@@ -112,6 +112,12 @@ pub enum Reason {
     KeeperLost,
     /// The client that held it went away.
     ClientGone,
+    /// Its owner ended.
+    OwnerEnded,
+    /// It ran for as long as it may.
+    MaxRuntime,
+    /// It wrote nothing for as long as it may.
+    Idle,
 }
 
 /// How a run ended.

@@ -7,6 +7,7 @@ pub mod model;
 
 pub mod graph;
 pub mod instance;
+pub mod lease;
 pub mod probe;
 pub mod reload;
 pub mod restart;

@@ -68,6 +68,12 @@ pub struct Service {
     pub on_daemon_loss: OnDaemonLoss,
     /// What happens to a process that left its scope's cgroup.
     pub on_escape: OnEscape,
+    /// How long one run may take; then it is stopped.
+    #[serde(default)]
+    pub max_runtime: Option<Duration>,
+    /// How long it may write nothing; then it is stopped.
+    #[serde(default)]
+    pub idle_timeout: Option<Duration>,
     /// Which parts of the system it has for itself.
     pub isolation: Isolation,
     /// Rights, limits and priorities of its processes.

@@ -228,6 +228,8 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
         umask,
         on_daemon_loss,
         on_escape,
+        max_runtime,
+        idle_timeout,
         isolation,
         privileges,
         profiles,
@@ -251,6 +253,8 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
     note("umask", *umask != new.umask);
     note("on_daemon_loss", *on_daemon_loss != new.on_daemon_loss);
     note("on_escape", *on_escape != new.on_escape);
+    note("max_runtime", *max_runtime != new.max_runtime);
+    note("idle_timeout", *idle_timeout != new.idle_timeout);
     note("isolation", *isolation != new.isolation);
     changed_privileges(privileges, &new.privileges, &mut note);
     note("profiles", *profiles != new.profiles);

@@ -86,6 +86,8 @@ pub enum Failure {
         /// The last failure.
         last: Box<Failure>,
     },
+    /// It ran for as long as it may.
+    MaxRuntime,
     /// It was ended because the daemon was lost.
     DaemonLost,
     /// The keeper was lost with everything that it held.
@@ -103,6 +105,7 @@ impl fmt::Display for Failure {
             Self::TooManyRestarts { restarts, window, last } => {
                 write!(f, "{last}, after {restarts} restarts within {window:?}")
             }
+            Self::MaxRuntime => f.write_str("ran for as long as `max_runtime` lets it"),
             Self::DaemonLost => f.write_str("stopped because the daemon was lost; `kennel up` starts it again"),
             Self::KeeperLost => f.write_str("the keeper was lost"),
         }
@@ -266,6 +269,8 @@ fn ended(
         End::NotSpawned { error, transient: false, .. } => return rest(Rest::Failed(Failure::Spawn(error))),
         End::NotSpawned { error, transient: true, .. } => Some(Failure::Spawn(error)),
         End::Ran { reason: Reason::StartTimeout, .. } => Some(Failure::NotReady(policy.start_timeout)),
+        // As a failure: whether it is followed by another run, the restart policy says.
+        End::Ran { reason: Reason::MaxRuntime, .. } => Some(Failure::MaxRuntime),
         End::Ran { reason: Reason::KeeperLost, .. } => return rest(Rest::Failed(Failure::KeeperLost)),
         End::Ran { reason: Reason::DaemonLost, .. } => return rest(Rest::Failed(Failure::DaemonLost)),
         End::Ran { exit, .. } if exit.is_success(&policy.success_exit_codes) => None,

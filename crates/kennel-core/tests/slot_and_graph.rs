@@ -36,6 +36,8 @@ fn service(depends_on: Vec<Dependency>) -> Service {
         umask: None,
         on_daemon_loss: OnDaemonLoss::Stop,
         on_escape: OnEscape::default(),
+        max_runtime: None,
+        idle_timeout: None,
         isolation: Isolation::default(),
         privileges: Privileges::default(),
         profiles: Vec::new(),

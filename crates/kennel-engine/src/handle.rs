@@ -11,12 +11,13 @@ use kennel_core::instance::Reason;
 use kennel_core::model::Project;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, EventKind, Outcome, OutcomeKind, Problem,
-    ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport,
+    ActionReport, ActionRequest, CleanReport, CleanRequest, Code, DaemonInfo, DetachReport, DetachRequest, DownReport,
+    DownRequest, EventKind, Outcome, OutcomeKind, OwnerRequest, OwnerStatus, Problem, ReloadReport, RunReport,
+    RunRequest, ServiceStatus, SignalReport, UpReport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::driver::{End, Input, Started};
+use crate::driver::{End, Grant, Input, Started};
 use crate::events::Events;
 use crate::logs::{Query, Reader, Recorder};
 
@@ -219,6 +220,54 @@ impl Handle {
     /// `not_found`, `not_executable`, `spawn_failed`, `unknown_service`, `bad_request`, `shutting_down`.
     pub async fn run(&self, request: RunRequest) -> Result<RunReport, Problem> {
         self.ask(|reply| Input::Run(Box::new(request), reply)).await?
+    }
+
+    /// Starts one command that outlives the request; answers when it is executed.
+    ///
+    /// # Errors
+    /// As [`Handle::run`], and `conflict`, `unknown_owner`, `owner_ended`, `process_gone`; then nothing is left of it.
+    pub async fn run_detached(&self, request: DetachRequest) -> Result<DetachReport, Problem> {
+        self.ask(|reply| Input::RunDetached(Box::new(request), reply)).await?
+    }
+
+    /// All owners that are known, parents before their children.
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub async fn owners(&self) -> Result<Vec<OwnerStatus>, Problem> {
+        self.ask(Input::Owners).await
+    }
+
+    /// Makes or changes an owner.
+    ///
+    /// # Errors
+    /// `bad_request`, `conflict`, `unknown_owner`, `owner_ended`, `process_gone`, `shutting_down`.
+    pub async fn open_owner(&self, request: OwnerRequest) -> Result<OwnerStatus, Problem> {
+        self.ask(|reply| Input::OpenOwner(request, reply)).await?
+    }
+
+    /// The same, and holds it until the grant is dropped.
+    ///
+    /// # Errors
+    /// As [`Handle::open_owner`].
+    pub async fn hold_owner(&self, request: OwnerRequest) -> Result<Grant, Problem> {
+        self.ask(|reply| Input::HoldOwner(request, reply)).await?
+    }
+
+    /// Renews the heartbeat of an owner.
+    ///
+    /// # Errors
+    /// `unknown_owner`, `owner_ended`, `conflict` if it has none, `shutting_down`.
+    pub async fn renew_owner(&self, name: String) -> Result<OwnerStatus, Problem> {
+        self.ask(|reply| Input::RenewOwner(name, reply)).await?
+    }
+
+    /// Forgets what is over; with an owner, ends all of it first.
+    ///
+    /// # Errors
+    /// `unknown_owner`, `shutting_down`.
+    pub async fn clean(&self, request: CleanRequest) -> Result<CleanReport, Problem> {
+        self.ask(|reply| Input::Clean(request, reply)).await?
     }
 
     /// Signals every process of a run.

@@ -19,7 +19,7 @@ mod records;
 pub mod shutdown;
 mod timers;
 
-pub use driver::{Beginning, Driver, End, Ended, become_keeper, start};
+pub use driver::{Beginning, Driver, End, Ended, Grant, become_keeper, start};
 pub use events::Events;
 pub use handle::{Handle, LoadedFrom, Reload, StdioGuard, Up};
 pub use kennel_core::instance::Reason;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kennel_core::model::{Exit, Project, Service};
 use kennel_core::reload::Selection;
 use kennel_core::restart::History;
-use kennel_core::{instance, slot};
+use kennel_core::{instance, lease, slot};
 use kennel_keeper::proto;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,42 @@ impl RunRecord {
     }
 }
 
+/// A run that was started on request: what it is beside the state of its slot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AdHocRecord {
+    pub(crate) definition: Service,
+    #[serde(flatten)]
+    pub(crate) ad_hoc: AdHoc,
+}
+
+/// The same without its definition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AdHoc {
+    #[serde(flatten)]
+    pub(crate) about: kennel_wire::AdHoc,
+    /// The environment of whoever asked; the base of its own.
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
+    /// The client's name of the request.
+    #[serde(default)]
+    pub(crate) request: Option<String>,
+}
+
+/// An owner; its times hold within one boot.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OwnerRecord {
+    pub(crate) owner: lease::Owner,
+    pub(crate) since: Timestamp,
+    pub(crate) boot_id: String,
+}
+
+/// A lease, likewise.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LeaseRecord {
+    pub(crate) lease: lease::Lease,
+    pub(crate) boot_id: String,
+}
+
 /// A second copy of a run, which the keeper keeps with the scope for the day on which the store cannot be read.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Note {
@@ -100,6 +136,9 @@ pub(crate) struct Note {
     pub(crate) service: String,
     pub(crate) replica: u32,
     pub(crate) definition: Service,
+    /// What the configuration does not have, without the environment of its caller.
+    #[serde(default)]
+    pub(crate) ad_hoc: Option<kennel_wire::AdHoc>,
 }
 
 /// A record as it goes into the store. Everything here has a JSON form: structs with names, no maps with other keys

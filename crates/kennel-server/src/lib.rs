@@ -9,6 +9,7 @@ mod idle;
 mod leases;
 mod listener;
 mod load;
+mod owners;
 mod record;
 mod reply;
 mod routes;

@@ -17,7 +17,7 @@ use crate::ending::Ending;
 use crate::leases::{self, Leases};
 use crate::load::{self, load_up};
 use crate::reply::{Answer, Refusal, answer, bad_request};
-use crate::{streams, succession};
+use crate::{owners, streams, succession};
 
 /// A request carries an environment at most; Linux allows 2 MiB of it with its arguments.
 const MAX_BODY_BYTES: usize = 8 << 20;
@@ -42,6 +42,11 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/down", post(down))
         .route("/v1/reload", post(reload))
         .route("/v1/run", post(run))
+        .route("/v1/runs", post(owners::run_detached))
+        .route("/v1/owners", get(owners::list).post(owners::open))
+        .route("/v1/owners/{name}/hold", post(owners::hold))
+        .route("/v1/owners/{name}/renew", post(owners::renew))
+        .route("/v1/clean", post(owners::clean))
         .route("/v1/run/{token}/signal", post(signal_run))
         .route("/v1/processes/{pid}/signal", post(signal_process))
         .route("/v1/services", get(services))

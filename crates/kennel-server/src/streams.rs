@@ -140,7 +140,7 @@ pub(crate) fn lines(chunks: impl futures_util::Stream<Item = Bytes> + Send + 'st
     ([("content-type", "application/x-ndjson")], body).into_response()
 }
 
-fn to_lines<T: Serialize>(items: &[T]) -> Bytes {
+pub(crate) fn to_lines<T: Serialize>(items: &[T]) -> Bytes {
     let mut out = Vec::new();
     for item in items {
         if serde_json::to_writer(&mut out, item).is_ok() {

@@ -32,6 +32,10 @@ pub enum Code {
     ConfigMissing,
     /// No service has that name.
     UnknownService,
+    /// No owner has that name.
+    UnknownOwner,
+    /// The owner has ended, and nothing is started for it any more.
+    OwnerEnded,
     /// The service is not in a state for that.
     Conflict,
     /// The program could not be started: not found.
@@ -69,8 +73,9 @@ impl Problem {
         let status = match code {
             Code::BadRequest => 400,
             Code::ConfigInvalid | Code::ConfigMissing => 422,
-            Code::UnknownService | Code::ProcessGone => 404,
+            Code::UnknownService | Code::UnknownOwner | Code::ProcessGone => 404,
             Code::Conflict
+            | Code::OwnerEnded
             | Code::NotFound
             | Code::NotExecutable
             | Code::SpawnFailed

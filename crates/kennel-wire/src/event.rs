@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EndedProcess, Exit, Identity, Orphan, Receipt, ShutdownReport, StopReason};
+use crate::{EndedProcess, Exit, Identity, Orphan, OwnerEnd, Receipt, ShutdownReport, StopReason};
 
 /// Something that happened. Numbered without gaps in the order it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -211,6 +211,56 @@ pub enum EventKind {
     OrphanKilled {
         /// Who, and how it ended.
         process: EndedProcess,
+    },
+    /// Something may be run for this owner from now on.
+    #[serde(rename = "owner.opened")]
+    OwnerOpened {
+        /// Its name.
+        owner: String,
+        /// With whom it ends at the latest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<String>,
+    },
+    /// An owner has another lease.
+    #[serde(rename = "lease.taken")]
+    LeaseTaken {
+        /// Its name.
+        owner: String,
+        /// Id of the lease.
+        lease: String,
+    },
+    /// An owner has lost a lease.
+    #[serde(rename = "lease.lost")]
+    LeaseLost {
+        /// Its name.
+        owner: String,
+        /// Id of the lease.
+        lease: String,
+        /// `released`, `closed` (its connection), `ended` (its process) or `expired` (its heartbeat).
+        why: String,
+    },
+    /// An owner has lost its last lease.
+    #[serde(rename = "owner.grace")]
+    OwnerGrace {
+        /// Its name.
+        owner: String,
+        /// It ends after this time unless it has a lease again.
+        ends_in_ms: u64,
+    },
+    /// An owner has a lease again, within its grace.
+    #[serde(rename = "owner.held")]
+    OwnerHeld {
+        /// Its name.
+        owner: String,
+    },
+    /// An owner has ended: all that runs for it is being stopped, and nothing is started for it any more.
+    #[serde(rename = "owner.ended")]
+    OwnerEnded {
+        /// Its name.
+        owner: String,
+        /// Why.
+        #[serde(flatten)]
+        why: OwnerEnd,
     },
     /// The keeper was lost; what it held is being emptied.
     #[serde(rename = "keeper.lost")]

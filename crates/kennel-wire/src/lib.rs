@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod identity;
 mod orphan;
+mod owner;
 mod receipt;
 mod reload;
 mod request;
@@ -19,6 +20,10 @@ pub use error::{Code, Diagnostic, Problem};
 pub use event::{Event, EventKind};
 pub use identity::{Identity, SignalReport};
 pub use orphan::{Fate, InstanceOrphans, InstanceState, KnownBy, Orphan, OrphanReport, OrphanStopRequest, Sure};
+pub use owner::{
+    AdHoc, CleanReport, CleanRequest, DetachReport, DetachRequest, LeaseKind, LeaseNews, LeaseRequest, LeaseStatus,
+    Lifetime, OwnerEnd, OwnerRequest, OwnerState, OwnerStatus, RestartMode,
+};
 pub use receipt::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
 pub use reload::{Declared, PlacePlan, ReloadReport, ReloadRequest, ServicePlan, Will};
 pub use request::{

@@ -125,6 +125,9 @@ pub struct InstanceOrphans {
     pub survivors: Vec<Survivor>,
     /// How many those are, or why it cannot be zero: what could not be looked at counts as one.
     pub left: u32,
+    /// Runs on request that had ended, and are forgotten with their logs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<String>,
     /// What could not be done, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -144,6 +147,7 @@ impl InstanceOrphans {
             removed: Vec::new(),
             survivors: Vec::new(),
             left: 0,
+            forgotten: Vec::new(),
             note: None,
         }
     }

@@ -135,6 +135,12 @@ pub enum StopReason {
     KeeperLost,
     /// The client that held it went away.
     ClientGone,
+    /// Its owner ended.
+    OwnerEnded,
+    /// It ran for as long as `max_runtime` lets it.
+    MaxRuntime,
+    /// It wrote nothing for its `idle_timeout`.
+    Idle,
 }
 
 /// A process that could not be ended.

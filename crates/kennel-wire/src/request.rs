@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Receipt, ShutdownReport, Survivor};
+use crate::{Exit, OwnerRequest, Receipt, ShutdownReport, Survivor};
 
 /// `POST /v1/up`: load the configuration and start services in dependency order.
 /// Answered by [`UpReport`] once each is ready, completed or failed.
@@ -159,6 +159,9 @@ pub struct RunRequest {
     /// Longest run time; then the scope is stopped.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// With whom it ends at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerRequest>,
 }
 
 /// How a `run` ended.

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Identity, Receipt, Survivor};
+use crate::{AdHoc, Exit, Identity, Receipt, Survivor};
 
 /// One line of `kennel ps`: a service, or one replica of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct ServiceStatus {
     pub ports: IndexMap<String, u16>,
     /// Declared colour.
     pub color: Option<String>,
+    /// What it is if the configuration has none of it: a run that was started on request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ad_hoc: Option<AdHoc>,
     /// In state `stuck`: who could not be ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub survivors: Vec<Survivor>,

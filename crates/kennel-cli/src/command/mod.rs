@@ -18,6 +18,7 @@ mod orphans;
 mod ps;
 mod status;
 
+mod owners;
 mod run;
 
 mod about;
@@ -25,7 +26,7 @@ mod config;
 mod doctor;
 mod succession;
 
-use crate::args::{Cli, Command, DaemonCommand};
+use crate::args::{Cli, Command, DaemonCommand, LeaseCommand};
 use crate::context::Context;
 use crate::exit_codes;
 use crate::failure::Failure;
@@ -76,10 +77,14 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Ps(args) if args.orphans => orphans::ps(context).await,
         Command::Ps(args) => ps::ps(context, &args).await,
         Command::Sweep(args) => orphans::sweep(context, &args).await,
+        Command::Clean(args) if args.owner.is_some() => owners::clean(context, &args).await,
         Command::Clean(args) => orphans::clean(context, &args).await,
         Command::Status(args) => status::status(context, &args).await,
         Command::Logs(args) => logs::logs(context, args).await,
-        Command::Run(args) => run::run(context, args).await,
+        Command::Run(args) => run::run(context, *args).await,
+        Command::Owners => owners::owners(context).await,
+        Command::Lease(LeaseCommand::Hold(args)) => owners::hold(context, args).await,
+        Command::Lease(LeaseCommand::Renew(args)) => owners::renew(context, &args).await,
         Command::Exec(args) => run::exec(context, args).await,
         Command::Events(args) => events::events(context, &args).await,
         Command::Daemon(DaemonCommand::Restart) => succession::restart(context).await,

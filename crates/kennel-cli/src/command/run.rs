@@ -4,14 +4,18 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use kennel_client::{CallError, Daemon, Running};
-use kennel_wire::{Code, Exit, Problem, RunReport, RunRequest};
+use kennel_sys::identity::Identity;
+use kennel_wire::{
+    self as wire, Code, DetachRequest, Exit, LeaseRequest, OwnerRequest, Problem, RunReport, RunRequest,
+};
 
 use super::action::suggest;
 use super::down::timeout_ms;
-use crate::args::{Exec, Run};
+use crate::args::{Exec, Lifetime, OwnerOptions, RestartMode, Run};
 use crate::context::{Context, environment};
 use crate::exit_codes;
 use crate::failure::Failure;
+use crate::parse::millis;
 use crate::render::paint::RED;
 use crate::render::receipt;
 use crate::signals::{SIGINT, SIGKILL, Signals};
@@ -20,10 +24,74 @@ use crate::signals::{SIGINT, SIGKILL, Signals};
 const KEEP: (u32, Duration) = (100, Duration::from_millis(20));
 
 pub(super) async fn run(context: &mut Context, args: Run) -> Result<u8, Failure> {
-    let request = request(context, args.command, args.timeout, None)?;
+    let owner = owner_request(&args.owner)?;
+    if args.detach {
+        return detach(context, args, owner).await;
+    }
+    if args.restart != RestartMode::No || !matches!(args.lifetime, None | Some(Lifetime::Call)) {
+        return Err(usage("`--restart` and a lifetime other than `call` need `--detach`"));
+    }
+    let request = RunRequest { owner, ..request(context, args.command, args.max_runtime, None)? };
     // A daemon that is started for this alone ends by itself afterwards.
     let (daemon, running) = context.insist(async |daemon: &Daemon| hand_over(daemon).await).await?;
     perform(context, &daemon, &running, request).await
+}
+
+async fn detach(context: &mut Context, args: Run, owner: Option<OwnerRequest>) -> Result<u8, Failure> {
+    let RunRequest { command, directory, environment, .. } = request(context, args.command, None, None)?;
+    let request = DetachRequest {
+        request: None,
+        name: args.name,
+        command,
+        directory,
+        environment,
+        owner,
+        lifetime: args.lifetime.map(|lifetime| match lifetime {
+            Lifetime::Call => wire::Lifetime::Call,
+            Lifetime::Owner => wire::Lifetime::Owner,
+            Lifetime::Daemon => wire::Lifetime::Daemon,
+            Lifetime::Keep => wire::Lifetime::Keep,
+        }),
+        restart: match args.restart {
+            RestartMode::No => wire::RestartMode::No,
+            RestartMode::OnFailure => wire::RestartMode::OnFailure,
+            RestartMode::Always => wire::RestartMode::Always,
+        },
+        max_runtime_ms: timeout_ms(args.max_runtime),
+        idle_timeout_ms: timeout_ms(args.idle_timeout),
+    };
+    let (_daemon, report) = context.insist(async |daemon: &Daemon| daemon.run_detached(&request).await).await?;
+    if context.global.json {
+        context.screen.json(&report)?;
+    } else {
+        context.screen.out(&format!("{}\n", report.name))?;
+    }
+    Ok(exit_codes::OK)
+}
+
+/// The owner that the options name. A process is looked up here, so that the daemon cannot mistake another one for it that
+/// gets its number meanwhile.
+fn owner_request(options: &OwnerOptions) -> Result<Option<OwnerRequest>, Failure> {
+    let Some(name) = options.owner.clone() else { return Ok(None) };
+    let mut leases = Vec::new();
+    if let Some(pid) = options.lease_pid {
+        let found = kennel_sys::pidfd::open(pid).and_then(|fd| Identity::read(pid, fd));
+        let gone = |error| refused(Code::ProcessGone, &format!("cannot take hold of process {pid}: {error}"));
+        let Identity { pid, start_ticks, inode } = found.map_err(gone)?;
+        let inode = Some(inode).filter(|inode| *inode != 0);
+        leases.push(LeaseRequest::Process { pid, start_ticks: Some(start_ticks), inode });
+    }
+    leases.extend(options.lease_ttl.map(|ttl| LeaseRequest::Heartbeat { ttl_ms: millis(ttl) }));
+    let grace_ms = timeout_ms(options.grace);
+    Ok(Some(OwnerRequest { name, parent: options.parent.clone(), grace_ms, leases }))
+}
+
+fn usage(text: &str) -> Failure {
+    refused(Code::BadRequest, text)
+}
+
+fn refused(code: Code, text: &str) -> Failure {
+    Failure::Call(CallError::Problem(Problem::new(code, text)))
 }
 
 pub(super) async fn exec(context: &mut Context, args: Exec) -> Result<u8, Failure> {
@@ -57,6 +125,7 @@ fn request(
         environment: environment(),
         service,
         timeout_ms: timeout_ms(timeout),
+        owner: None,
     })
 }
 

@@ -2,11 +2,13 @@
 
 use kennel_wire::{Event, EventKind, Orphan};
 
+use super::owners;
 use super::paint::{BOLD, DIM, Paint, RED};
 use super::phase::Phase;
 use super::receipt;
 use super::shutdown;
 use super::table::cut;
+use super::units;
 
 /// Longest command that is shown, characters.
 const COMMAND: usize = 60;
@@ -69,6 +71,15 @@ fn daemon(kind: &EventKind) -> String {
                 None => format!("events recovered: {kept} kept{lost}"),
             }
         }
+        EventKind::OwnerOpened { owner, parent: None } => format!("owner `{owner}` began"),
+        EventKind::OwnerOpened { owner, parent: Some(parent) } => format!("owner `{owner}` of `{parent}` began"),
+        EventKind::LeaseTaken { owner, lease } => format!("owner `{owner}` has the lease {lease}"),
+        EventKind::LeaseLost { owner, lease, why } => format!("owner `{owner}` has lost the lease {lease}: {why}"),
+        EventKind::OwnerGrace { owner, ends_in_ms } => {
+            format!("owner `{owner}` ends in {} without a lease", units::duration(*ends_in_ms))
+        }
+        EventKind::OwnerHeld { owner } => format!("owner `{owner}` has a lease again"),
+        EventKind::OwnerEnded { owner, why } => format!("owner `{owner}` ended: {}", owners::end(why)),
         EventKind::Unreadable {} => "an event that cannot be read".to_owned(),
         EventKind::KeeperLost {} => "keeper lost, everything is being stopped".to_owned(),
         EventKind::DaemonTerminated { pid, during, .. } => {
@@ -133,7 +144,14 @@ mod tests {
         28  2026-01-02T03:04:05.678Z  kennel  daemon panicked: index out of bounds (driver/runs.rs:12)
         29  2026-01-02T03:04:05.678Z  kennel  configuration reloaded: added a, b; changed web
         30  2026-01-02T03:04:05.678Z  kennel  configuration reloaded: nothing changed
-        31  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0; cleanup `logs` was given up after 1.0 s; cleanup `keeper` failed: broken pipe
+        31  2026-01-02T03:04:05.678Z  kennel  owner `job-1` began
+        32  2026-01-02T03:04:05.678Z  kennel  owner `job-1.a` of `job-1` began
+        33  2026-01-02T03:04:05.678Z  kennel  owner `job-1` has the lease job-1/held.1
+        34  2026-01-02T03:04:05.678Z  kennel  owner `job-1` has lost the lease job-1/held.1: closed
+        35  2026-01-02T03:04:05.678Z  kennel  owner `job-1` ends in 10 s without a lease
+        36  2026-01-02T03:04:05.678Z  kennel  owner `job-1` has a lease again
+        37  2026-01-02T03:04:05.678Z  kennel  owner `job-1.a` ended: `job-1` ended
+        38  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0; cleanup `logs` was given up after 1.0 s; cleanup `keeper` failed: broken pipe
         ");
     }
 }

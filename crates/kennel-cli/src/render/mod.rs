@@ -11,6 +11,7 @@ pub(crate) mod log_line;
 pub(crate) mod names;
 pub(crate) mod orphans;
 pub(crate) mod outcome;
+pub(crate) mod owners;
 pub(crate) mod phase;
 pub(crate) mod ps;
 pub(crate) mod receipt;

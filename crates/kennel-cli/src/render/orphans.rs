@@ -63,7 +63,7 @@ pub(crate) fn remark(one: &InstanceOrphans, paint: Paint) -> String {
 }
 
 fn was_changed(one: &InstanceOrphans) -> bool {
-    let nothing = one.ended.is_empty() && one.adopted.is_empty() && one.removed.is_empty();
+    let nothing = one.ended.is_empty() && one.adopted.is_empty() && one.removed.is_empty() && one.forgotten.is_empty();
     !nothing || one.down.is_some() || one.left > 0
 }
 
@@ -124,6 +124,9 @@ fn changed(one: &InstanceOrphans, verbose: bool, paint: Paint) -> String {
             let words = "to be adopted: `kennel sweep --adopt` does, `kennel clean --all` ends them";
             let _infallible = writeln!(text, "{} {words}", units::processes(count));
         }
+    }
+    if !one.forgotten.is_empty() {
+        let _infallible = writeln!(text, "forgotten: {}", one.forgotten.join(", "));
     }
     text.push_str(&receipt::survivors(&one.survivors, paint));
     if one.note.is_some() {

@@ -59,6 +59,12 @@ impl Phase {
             | EventKind::HandoverFailed { .. }
             | EventKind::DaemonStarted { .. }
             | EventKind::DaemonRecovered { .. }
+            | EventKind::OwnerOpened { .. }
+            | EventKind::OwnerGrace { .. }
+            | EventKind::OwnerHeld { .. }
+            | EventKind::OwnerEnded { .. }
+            | EventKind::LeaseTaken { .. }
+            | EventKind::LeaseLost { .. }
             | EventKind::StoreRecovered { .. }
             | EventKind::Unreadable {}
             | EventKind::KeeperLost {}

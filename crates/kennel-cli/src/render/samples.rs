@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use kennel_wire::{
     Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor, EndedProcess,
     Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover, LeftoverKind,
-    LogLine, LogStream, Orphan, PlacePlan, Process, Receipt, ReloadReport, ServicePlan, ServiceStatus, ShutdownReport,
-    SignalReport, Stage, State, StopReason, Sure, Survivor, Will, Works, ZombieParent,
+    LogLine, LogStream, Orphan, OwnerEnd, PlacePlan, Process, Receipt, ReloadReport, ServicePlan, ServiceStatus,
+    ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Will, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -137,6 +137,7 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         last_exit: None,
         ports: IndexMap::from([("http".to_owned(), 8080)]),
         color: None,
+        ad_hoc: None,
         survivors: Vec::new(),
         tree: Vec::new(),
         last_receipt: None,
@@ -414,6 +415,13 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::DaemonPanicked { message: "index out of bounds".into(), place: "driver/runs.rs:12".into() },
         EventKind::ConfigReloaded { added: vec!["a".into(), "b".into()], removed: vec![], changed: vec!["web".into()] },
         EventKind::ConfigReloaded { added: vec![], removed: vec![], changed: vec![] },
+        EventKind::OwnerOpened { owner: "job-1".into(), parent: None },
+        EventKind::OwnerOpened { owner: "job-1.a".into(), parent: Some("job-1".into()) },
+        EventKind::LeaseTaken { owner: "job-1".into(), lease: "job-1/held.1".into() },
+        EventKind::LeaseLost { owner: "job-1".into(), lease: "job-1/held.1".into(), why: "closed".into() },
+        EventKind::OwnerGrace { owner: "job-1".into(), ends_in_ms: 10_000 },
+        EventKind::OwnerHeld { owner: "job-1".into() },
+        EventKind::OwnerEnded { owner: "job-1.a".into(), why: OwnerEnd::ParentEnded { ancestor: "job-1".into() } },
         EventKind::ShutdownCompleted { left: 0, report: Some(Box::new(shutdown_report())) },
     ];
     let about_daemon = |kind: &EventKind| {
@@ -427,6 +435,12 @@ pub(crate) fn events() -> Vec<Event> {
                 | EventKind::DaemonPanicked { .. }
                 | EventKind::ConfigReloaded { .. }
                 | EventKind::KeeperLost {}
+                | EventKind::OwnerOpened { .. }
+                | EventKind::LeaseTaken { .. }
+                | EventKind::LeaseLost { .. }
+                | EventKind::OwnerGrace { .. }
+                | EventKind::OwnerHeld { .. }
+                | EventKind::OwnerEnded { .. }
                 | EventKind::ShutdownCompleted { .. }
         )
     };

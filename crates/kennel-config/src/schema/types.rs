@@ -105,6 +105,10 @@ pub(super) struct Service {
     on_daemon_loss: OnDaemonLoss,
     /// What happens to a process that moved itself out of its cgroup: `kill`, at once (the default); `report`, with its service.
     on_escape: OnEscape,
+    /// How long one run may take, for example `4h`; then it is stopped, which counts as a failure. Default: no limit.
+    max_runtime: Duration,
+    /// How long it may write nothing to its output; then it is stopped, and stays so. Default: no limit.
+    idle_timeout: Duration,
     /// `true`: nothing but this service runs as its `user`, so all processes of that user may be killed at once. Default false.
     dedicated_user: Boolean,
     /// It is started only if one of these is chosen, or if it is named.

@@ -153,6 +153,8 @@ fn key() -> impl Strategy<Value = &'static str> {
         "soft",
         "on_daemon_loss",
         "on_escape",
+        "max_runtime",
+        "idle_timeout",
         "dedicated_user",
         "require_containment",
         "profiles",

@@ -137,6 +137,8 @@ fn whatever_loads_is_accepted() {
         r#""success_exit_codes": [1, 2], "ports": {"a": 1, "b": "${PORT}"}, "replicas": 3"#,
         r#""success_exit_codes": 1, "ports": [2], "scale": "${NO:-3}", "user": 0, "group": "x""#,
         r#""instances": 2, "user": "a:b", "umask": "022", "on_daemon_loss": "stop", "profiles": "x", "colour": "Bright_Red""#,
+        r#""max_runtime": "4h", "idle_timeout": "${NO:-30m}""#,
+        r#""max_runtime_seconds": 3, "idle_timeout_seconds": 2"#,
         r#""on_escape": "report", "dedicated_user": true, "user": "x""#,
         r##""labels": {"a": 1}, "color": "#ffFF00", "profiles": ["x"], "umask": "0o22", "x-mine": [1]"##,
         r#""isolation": ["pid", "proc"], "user": "a""#,

@@ -101,5 +101,9 @@ impl Driver {
         for name in self.slots.keys().chain(&self.leaving) {
             self.events.change(Change::Slot { name: name.clone(), body: None });
         }
+        for (name, _) in self.slots.iter().filter(|(_, slot)| slot.ad_hoc.is_some()) {
+            self.events.change(Change::Service { name: name.clone(), body: None });
+        }
+        self.forget_owners();
     }
 }

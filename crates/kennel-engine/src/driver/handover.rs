@@ -124,6 +124,8 @@ impl Driver {
                 WaitsFor::Rest(reply) => drop(reply.send(Err(problem()))),
                 WaitsFor::Restart(reply) => drop(reply.send(Err(problem()))),
                 WaitsFor::Reload { reply, .. } => drop(reply.send(Err(problem()))),
+                WaitsFor::Begun { reply, .. } => drop(reply.send(Err(problem()))),
+                WaitsFor::Cleaned { reply, .. } => drop(reply.send(Err(problem()))),
                 // Its answer has no room for a problem; the channel's end says the same.
                 WaitsFor::Down { reply, .. } => drop(reply),
                 WaitsFor::Cleared(reply) => drop(reply),

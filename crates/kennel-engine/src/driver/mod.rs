@@ -2,13 +2,18 @@
 //!
 //! It owns all state, so nothing is locked; it never blocks and never sleeps inside a step.
 
+mod ad_hoc;
 mod adopt;
+mod clean;
 mod closing;
 mod ending;
 mod handover;
+mod lease;
+mod limits;
 mod link;
 mod oneoff;
 mod orphans;
+mod owners;
 mod privileges;
 mod record;
 mod reload;
@@ -30,14 +35,16 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::instance::Reason;
+use kennel_core::lease::Loss;
 use kennel_core::reload::Selection;
 use kennel_core::{instance, model, slot};
 use kennel_keeper::proto::{self, Backend, KillStage};
 use kennel_orphans::Tracking;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, Containment, DaemonInfo, DownReport, DownRequest, EndedProcess, EventKind, Orphan,
-    Outcome, Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
+    ActionReport, ActionRequest, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport, DetachRequest,
+    DownReport, DownRequest, EndedProcess, EventKind, Orphan, Outcome, OwnerRequest, OwnerStatus, Problem,
+    ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -49,7 +56,9 @@ use crate::receipt::SWEEP;
 use crate::timers::Timers;
 pub use closing::Ended;
 use handover::HandOver;
+pub use lease::Grant;
 use link::AsyncLink;
+use owners::Owners;
 use record::{Answer, Dirty};
 use runs::Run;
 use slots::{Held, Slot};
@@ -86,6 +95,13 @@ pub(crate) enum Input {
     Stdio(String, [OwnedFd; 3]),
     StdioClosed(String),
     Run(Box<RunRequest>, Reply<Result<RunReport, Problem>>),
+    RunDetached(Box<DetachRequest>, Reply<Result<DetachReport, Problem>>),
+    Owners(Reply<Vec<OwnerStatus>>),
+    OpenOwner(OwnerRequest, Reply<Result<OwnerStatus, Problem>>),
+    HoldOwner(OwnerRequest, Reply<Result<Grant, Problem>>),
+    RenewOwner(String, Reply<Result<OwnerStatus, Problem>>),
+    LeaseLost(String, Loss),
+    Clean(CleanRequest, Reply<Result<CleanReport, Problem>>),
     SignalRun(String, i32, Reply<Result<(), Problem>>),
     SignalProcess {
         pid: u32,
@@ -126,6 +142,11 @@ enum TimerKey {
     Backoff(String),
     /// A helper command or a one-off has run for as long as it may.
     RunTime(u64),
+    /// The same of an instance.
+    MaxRuntime(u64),
+    /// It may have written nothing for as long as it may.
+    Idle(u64),
+    Owner(kennel_core::lease::Timer),
 }
 
 #[derive(Debug)]
@@ -177,6 +198,7 @@ pub struct Driver {
     loaded: Option<Loaded>,
     slots: IndexMap<String, Slot>,
     runs: HashMap<u64, Run>,
+    owners: Owners,
     /// Stops that wait for dependants to be down first.
     held: IndexMap<String, Held>,
     /// Slots that the latest configuration no longer has; they go when they are down.
@@ -290,6 +312,7 @@ impl Driver {
             self.release_held_stops();
             self.check_dependencies();
             self.drop_leavers();
+            self.drop_old_results();
             if self.queue.is_empty() {
                 break;
             }
@@ -307,6 +330,9 @@ impl Driver {
             }
             TimerKey::Backoff(name) => self.queue.push_back(Work::Slot(name, slot::Event::BackoffElapsed)),
             TimerKey::RunTime(id) => self.run_time_is_over(id),
+            TimerKey::MaxRuntime(id) => self.max_runtime_is_over(id),
+            TimerKey::Idle(id) => self.may_be_idle(id),
+            TimerKey::Owner(timer) => self.owner_timer(&timer),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ impl Driver {
     pub(super) fn run_helper(&mut self, of: u64, command: Vec<String>, limit: Duration, purpose: Purpose) {
         let Some(run) = self.runs.get(&of) else { return };
         let (name, service) = (run.name.clone(), Arc::clone(&run.service));
-        let mut environment = self.environment_of(&service);
+        let mut environment = self.environment_of(&name, &service);
         if let Some(pid) = run.pid {
             environment.insert("MAINPID".into(), pid.to_string());
         }
@@ -85,7 +86,9 @@ impl Driver {
 
     pub(super) fn run_time_is_over(&mut self, id: u64) {
         // A helper is killed, a one-off is stopped as its stop sequence says.
-        let stop = Event::StopRequested { reason: Reason::Requested, limit: None };
+        let one_off = |run: &super::runs::Run| matches!(run.kind, Kind::Helper(Purpose::OneOff { .. }));
+        let reason = if self.runs.get(&id).is_some_and(one_off) { Reason::MaxRuntime } else { Reason::Requested };
+        let stop = Event::StopRequested { reason, limit: None };
         self.queue.push_back(Work::Run(id, stop));
     }
 
@@ -95,7 +98,7 @@ impl Driver {
             return drop(reply.send(Err(problem)));
         };
         let (service, environment) = match &request.service {
-            None => (Arc::new(plain_service(&request)), request.environment),
+            None => (Arc::new(plain_service(&request.command, &request.directory)), request.environment),
             Some(name) => {
                 let Some(slot) = self.slots.values().find(|slot| slot.service_name == *name) else {
                     return drop(reply.send(Err(self.unknown_service(name))));
@@ -110,9 +113,15 @@ impl Driver {
         if let Some(problem) = self.too_weak_beside(service.isolation.pid) {
             return drop(reply.send(Err(problem)));
         }
+        let opened = match request.owner.as_ref().map(|owner| self.prepare_owner(owner)).transpose() {
+            Ok(opened) => opened,
+            Err(problem) => return drop(reply.send(Err(problem))),
+        };
         let id = self.helper_id();
         let purpose = Purpose::OneOff { token: request.token, reply };
         let mut run = self.new_run("run", Kind::Helper(purpose), &service, &request.command);
+        run.owner = opened.as_ref().and_then(|opened| opened.owner.clone());
+        run.opened = opened;
         run.policy.stop = model::default_stop_sequence();
         if let Some(limit) = request.timeout_ms {
             self.timers.arm(TimerKey::RunTime(id), Instant::now() + Duration::from_millis(limit));
@@ -184,10 +193,10 @@ fn nowhere() -> std::io::Result<[OwnedFd; 3]> {
 }
 
 /// A `run` without a service: the caller's directory and environment, kennel's defaults for the rest.
-fn plain_service(request: &RunRequest) -> Service {
+pub(super) fn plain_service(command: &[String], directory: &Path) -> Service {
     Service {
-        command: request.command.clone(),
-        working_dir: request.directory.clone(),
+        command: command.to_vec(),
+        working_dir: directory.to_owned(),
         environment: std::collections::BTreeMap::new(),
         depends_on: Vec::new(),
         restart: RestartMode::No,
@@ -203,6 +212,8 @@ fn plain_service(request: &RunRequest) -> Service {
         umask: None,
         on_daemon_loss: OnDaemonLoss::Stop,
         on_escape: OnEscape::default(),
+        max_runtime: None,
+        idle_timeout: None,
         isolation: Isolation::default(),
         privileges: Privileges::default(),
         profiles: Vec::new(),

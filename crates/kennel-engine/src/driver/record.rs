@@ -13,13 +13,16 @@ use super::runs::{Kind, Run};
 use super::slots::Slot;
 use super::{Driver, Loaded, Reply};
 use crate::clock;
-use crate::records::{self, RunRecord, SlotRecord, body};
+use crate::records::{self, AdHocRecord, RunRecord, SlotRecord, body};
 
 /// What has changed since the last commit.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
     slots: BTreeSet<String>,
     runs: BTreeSet<u64>,
+    ad_hoc: BTreeSet<String>,
+    owners: BTreeSet<String>,
+    leases: BTreeSet<String>,
     loaded: bool,
 }
 
@@ -32,6 +35,19 @@ impl Dirty {
 
     pub(super) fn run(&mut self, id: u64) {
         self.runs.insert(id);
+    }
+
+    /// What a slot is for: written once, since it does not change.
+    pub(super) fn ad_hoc(&mut self, name: &str) {
+        self.ad_hoc.insert(name.to_owned());
+    }
+
+    pub(super) fn owner(&mut self, name: String) {
+        self.owners.insert(name);
+    }
+
+    pub(super) fn lease(&mut self, id: String) {
+        self.leases.insert(id);
     }
 
     pub(super) fn loaded(&mut self) {
@@ -65,9 +81,21 @@ impl Driver {
     }
 
     fn note_changes(&mut self) {
-        let Dirty { slots, runs, loaded } = std::mem::take(&mut self.dirty);
+        let Dirty { slots, runs, ad_hoc, owners, leases, loaded } = std::mem::take(&mut self.dirty);
         if loaded {
             self.events.change(Change::Project(self.loaded.as_ref().map(loaded_body)));
+        }
+        for name in ad_hoc {
+            let body = self.slots.get(&name).and_then(ad_hoc_body);
+            self.events.change(Change::Service { name, body });
+        }
+        for name in owners {
+            let body = self.owner_record(&name).map(|record| body(&record));
+            self.events.change(Change::Owner { name, body });
+        }
+        for id in leases {
+            let body = self.lease_record(&id).map(|record| body(&record));
+            self.events.change(Change::Lease { id, body });
         }
         for name in slots {
             let leaving = self.leaving.contains(&name);
@@ -84,6 +112,11 @@ impl Driver {
             }
         }
     }
+}
+
+fn ad_hoc_body(slot: &Slot) -> Option<serde_json::Value> {
+    let ad_hoc = slot.ad_hoc.as_deref()?.clone();
+    Some(body(&AdHocRecord { definition: (*slot.service).clone(), ad_hoc }))
 }
 
 fn loaded_body(loaded: &Loaded) -> serde_json::Value {

@@ -50,9 +50,13 @@ impl Driver {
         }
         let loaded = self.loaded.as_ref().ok_or_else(super::requests::missing_config)?;
         graph::order(new).map_err(|error| Problem::new(Code::ConfigInvalid, error.to_string()))?;
+        if let Some(problem) = self.taken_by_ad_hoc(new) {
+            return Err(problem);
+        }
         let places: Vec<Place<'_>> = self
             .slots
             .iter()
+            .filter(|(_, slot)| slot.ad_hoc.is_none())
             .map(|(name, slot)| Place {
                 name,
                 service: &slot.service_name,
@@ -78,6 +82,10 @@ impl Driver {
             for replica in 1..=service.replicas {
                 let name = reload::place_name(service_name, replica, service.replicas);
                 self.leaving.remove(&name);
+                // The result of a run on request whose name the configuration takes.
+                if self.is_ad_hoc(&name) {
+                    self.forget_slot(&name);
+                }
                 match self.slots.get_mut(&name) {
                     None => {
                         drop(self.slots.insert(name.clone(), Slot::new(service_name, replica, Arc::clone(&service))))
@@ -100,7 +108,8 @@ impl Driver {
             self.held.shift_remove(name);
             self.queue.push_back(Work::Slot(name.clone(), event));
         }
-        self.leaving.extend(self.slots.keys().filter(|name| !declared.contains(*name)).cloned());
+        let is_gone = |(name, slot): &(&String, &Slot)| slot.ad_hoc.is_none() && !declared.contains(*name);
+        self.leaving.extend(self.slots.iter().filter(is_gone).map(|(name, _)| name.clone()));
         for name in self.slots.keys() {
             self.dirty.slot(name);
         }

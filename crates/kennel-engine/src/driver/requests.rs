@@ -50,6 +50,13 @@ impl Driver {
                 Some(problem) => drop(reply.send(Err(problem))),
                 None => self.run_one_off(*request, reply),
             },
+            Input::RunDetached(request, reply) => self.run_detached(*request, reply),
+            Input::Owners(reply) => drop(reply.send(self.owner_statuses())),
+            Input::OpenOwner(request, reply) => self.open_owner(&request, reply),
+            Input::HoldOwner(request, reply) => self.hold_owner(&request, reply),
+            Input::RenewOwner(name, reply) => self.renew_owner(&name, reply),
+            Input::LeaseLost(id, loss) => self.lease_lost(&id, loss),
+            Input::Clean(request, reply) => self.clean(&request, reply),
             Input::SignalRun(token, signal, reply) => drop(reply.send(self.signal_one_off(&token, signal))),
             Input::SignalProcess { pid, signal, reply } => self.signal_process(pid, signal, reply),
             Input::Services(reply) => drop(reply.send(self.statuses())),
@@ -60,9 +67,7 @@ impl Driver {
             }
             Input::Info(reply) => drop(reply.send(self.info())),
             Input::IsIdle(reply) => {
-                let idle =
-                    self.loaded.is_none() && self.runs.is_empty() && self.inherited.is_empty() && self.lost.is_empty();
-                let _asker_gone = reply.send(idle);
+                let _asker_gone = reply.send(self.is_idle());
             }
             Input::Tracking(reply) => drop(reply.send(self.tracking())),
             Input::Orphans { found, ended } => self.tell_orphans(found, ended),
@@ -83,12 +88,25 @@ impl Driver {
         }
     }
 
+    /// Whether nobody would miss the daemon.
+    fn is_idle(&self) -> bool {
+        self.loaded.is_none()
+            && self.runs.is_empty()
+            && self.slots.is_empty()
+            && !self.has_living_owner()
+            && self.inherited.is_empty()
+            && self.lost.is_empty()
+    }
+
     fn up(&mut self, up: Up, reply: Reply<Result<Started, Problem>>) {
         if let Some(problem) = self.refuse_while_ending() {
             return drop(reply.send(Err(problem)));
         }
         if let Err(error) = graph::order(&up.project) {
             return drop(reply.send(Err(Problem::new(Code::ConfigInvalid, error.to_string()))));
+        }
+        if let Some(problem) = self.taken_by_ad_hoc(&up.project) {
+            return drop(reply.send(Err(problem)));
         }
         let chosen = choose(&up).and_then(|chosen| match self.too_weak(&up.project, chosen.iter()) {
             Some(problem) => Err(problem),
@@ -124,6 +142,10 @@ impl Driver {
                 present.insert(name.clone());
                 self.leaving.remove(&name);
                 self.dirty.slot(&name);
+                // The result of a run on request whose name the configuration takes.
+                if self.is_ad_hoc(&name) {
+                    self.forget_slot(&name);
+                }
                 match self.slots.get_mut(&name) {
                     None => {
                         let slot = Slot::new(service_name, replica, Arc::clone(&service));
@@ -143,7 +165,8 @@ impl Driver {
                 }
             }
         }
-        let gone: Vec<String> = self.slots.keys().filter(|name| !present.contains(*name)).cloned().collect();
+        let is_gone = |(name, slot): &(&String, &Slot)| slot.ad_hoc.is_none() && !present.contains(*name);
+        let gone: Vec<String> = self.slots.iter().filter(is_gone).map(|(name, _)| name.clone()).collect();
         for name in gone {
             let stop = Event::Stop { reason: Reason::Requested, limit: None };
             self.queue.push_back(Work::Slot(name.clone(), stop));
@@ -180,7 +203,10 @@ impl Driver {
         if let Some(problem) = self.refuse_while_ending() {
             return Err(problem);
         }
-        let named = self.meant(request)?;
+        let (ad_hoc, named) = self.ad_hoc_to_start(request)?;
+        if named.is_empty() && !ad_hoc.is_empty() {
+            return Ok(ad_hoc);
+        }
         let loaded = self.loaded.as_ref().ok_or_else(missing_config)?;
         let services: Vec<String> =
             named.iter().filter_map(|name| self.slots.get(name)).map(|slot| slot.service_name.clone()).collect();
@@ -195,7 +221,21 @@ impl Driver {
         if let Some(problem) = self.too_weak(&loaded.project, weak) {
             return Err(problem);
         }
-        Ok(self.slots.iter().filter(wanted).map(|(name, _)| name.clone()).collect())
+        Ok(self.slots.iter().filter(wanted).map(|(name, _)| name.clone()).chain(ad_hoc).collect())
+    }
+
+    /// What is meant, runs on request apart: those are started again only if they are named, and as long as their owner
+    /// lives.
+    fn ad_hoc_to_start(&self, request: &ActionRequest) -> Result<(Vec<String>, Vec<String>), Problem> {
+        let named = self.meant(request)?;
+        let (mut ad_hoc, named): (Vec<String>, Vec<String>) = named.into_iter().partition(|name| self.is_ad_hoc(name));
+        if request.all {
+            ad_hoc.clear();
+        }
+        for name in &ad_hoc {
+            self.may_begin(name)?;
+        }
+        Ok((ad_hoc, named))
     }
 
     fn stop_services(&mut self, request: &ActionRequest, reply: Reply<Result<ActionReport, Problem>>) {
@@ -237,8 +277,9 @@ impl Driver {
     }
 
     fn restart_services(&mut self, request: &ActionRequest, reply: Reply<Result<(ActionReport, Started), Problem>>) {
-        let names = self.refuse_while_ending().map_or_else(|| self.meant(request), Err);
-        let names = names.and_then(|names| {
+        let names = self.refuse_while_ending().map_or_else(|| self.ad_hoc_to_start(request), Err);
+        let names = names.and_then(|(ad_hoc, mut names)| {
+            names.extend(ad_hoc);
             let services = names.iter().filter_map(|name| Some(&self.slots.get(name)?.service_name));
             match self.loaded.as_ref().and_then(|loaded| self.too_weak(&loaded.project, services)) {
                 Some(problem) => Err(problem),
@@ -356,7 +397,7 @@ impl Driver {
     }
 
     pub(super) fn unknown_service(&self, name: &str) -> Problem {
-        if self.loaded.is_none() {
+        if self.loaded.is_none() && self.slots.is_empty() {
             return missing_config();
         }
         let known: Vec<&str> = self.slots.keys().map(String::as_str).collect();

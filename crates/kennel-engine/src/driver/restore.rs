@@ -3,11 +3,11 @@
 //! One way for all three: the daemon before was killed, handed over, or was lost together with the keeper. What differs is
 //! only which scopes the keeper has kept. Nothing is started here: what is wanted and not there is begun by the machines, as always.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kennel_core::instance::{self, Health, State as RunState};
-use kennel_core::model::{OnDaemonLoss, OnEscape, Service};
+use kennel_core::model::{OnDaemonLoss, OnEscape, RestartMode, Service};
 use kennel_core::probe::Counter;
 use kennel_core::slot::{self, State, Then};
 use kennel_keeper::proto::{Adopt, Backend, Follows, Known, Request, ScopeId, Started};
@@ -21,7 +21,7 @@ use super::view::wire_exit;
 use super::{Driver, HELPERS, Loaded, TimerKey, Work, view};
 use crate::clock;
 use crate::logs::Output;
-use crate::records::{self, Note, RunRecord, SlotRecord, read};
+use crate::records::{self, AdHoc, AdHocRecord, Note, RunRecord, SlotRecord, read};
 
 /// What another daemon finds.
 pub(super) struct Found {
@@ -34,6 +34,7 @@ impl Driver {
     pub(super) fn restore(&mut self, found: Found) {
         let Found { follows, known, mut restored } = found;
         let receipts = std::mem::take(&mut restored.receipts);
+        let (owners, leases) = (std::mem::take(&mut restored.owners), std::mem::take(&mut restored.leases));
         let mut known: HashMap<u64, Known> = known.into_iter().map(|known| (known.scope.0, known)).collect();
         let scopes = u32::try_from(known.len().max(restored.runs.len())).unwrap_or(u32::MAX);
         let runs = std::mem::take(&mut restored.runs);
@@ -60,6 +61,7 @@ impl Driver {
         }
         known.into_values().for_each(|known| self.take_over_unrecorded(known, follows));
         self.resume_slots(follows);
+        self.restore_owners(owners, leases);
         kennel_sys::crash_point!("daemon.inherited");
         match follows {
             Follows::Fresh if scopes == 0 => {}
@@ -83,16 +85,23 @@ impl Driver {
             environment,
             selection,
         });
+        let mut ad_hoc: HashMap<String, AdHocRecord> = HashMap::new();
+        for (name, body) in std::mem::take(&mut restored.services) {
+            ad_hoc.extend(read::<AdHocRecord>("run", &name, body).map(|record| (name, record)));
+        }
         for (name, body) in std::mem::take(&mut restored.slots) {
             let Some(record) = read::<SlotRecord>("service", &name, body) else { continue };
             let declared = self.loaded.as_ref().and_then(|loaded| loaded.project.services.get(&record.service));
             let running = || runs.iter().find(|(id, _)| Some(*id) == record.run).map(|(_, run)| &run.definition);
+            let on_request = ad_hoc.remove(&name);
+            let defined = on_request.as_ref().map(|record| &record.definition);
             // One that is leaving is declared no more, and without a run it has left.
-            let Some(service) = declared.or_else(running).cloned() else { continue };
+            let Some(service) = defined.or(declared).or_else(running).cloned() else { continue };
             if record.leaving {
                 self.leaving.insert(name.clone());
             }
             let mut slot = Slot::new(&record.service, record.replica, Arc::new(service));
+            slot.ad_hoc = on_request.map(|record| Box::new(record.ad_hoc));
             slot.state = record.state;
             slot.history = record.history;
             slot.wanted = record.wanted;
@@ -248,7 +257,11 @@ impl Driver {
     /// The keeper has a second copy of the record.
     fn rebuild(&mut self, known: Known, note: Note) {
         let id = known.scope.0;
-        let Note { name, service, replica, definition } = note;
+        let Note { name, service, replica, mut definition, ad_hoc } = note;
+        if ad_hoc.is_some() {
+            // The environment for another run is lost.
+            definition.restart = RestartMode::No;
+        }
         tracing::warn!(service = name, instance = id, "taken over by what the keeper knows, for its record is lost");
         let definition = Arc::new(definition);
         let slot =
@@ -260,7 +273,9 @@ impl Driver {
         slot.last_run = Some(id);
         slot.wanted = true;
         slot.state = State::Active { then: Then::Decide };
+        slot.ad_hoc = ad_hoc.map(|about| Box::new(AdHoc { about, environment: BTreeMap::new(), request: None }));
         self.dirty.slot(&name);
+        self.dirty.ad_hoc(&name);
         self.dirty.run(id);
         let mut run = self.new_run(&name, Kind::Slot, &definition, &definition.command);
         run.scope.clone_from(&known.name);
@@ -278,7 +293,8 @@ impl Driver {
         let name = name.rsplit_once('.').map_or(name.as_str(), |(name, _)| name).to_owned();
         let started = started.map(|started| {
             if let Some(pipes) = started.pipes {
-                self.recorder.attach(Output { name: name.clone(), pipes, pattern: None, kept: keep });
+                let output = Output { name: name.clone(), pipes, pattern: None, kept: keep, activity: None };
+                self.recorder.attach(output);
             }
             let exit = started.exit.map(|exit| wire_exit(model_exit(exit)));
             if let (Some(exit), true) = (exit, id < HELPERS) {
@@ -336,7 +352,12 @@ impl Driver {
         if let Some(at) = run.limit_at.filter(|_| matches!(run.state, RunState::Stopping(_))) {
             self.timers.arm_earlier(TimerKey::Run(id, instance::Timer::Limit), at);
         }
-        for action in instance::resume(&run.policy, &run.state) {
+        let is_running = matches!(run.state, RunState::Running { .. });
+        let actions = instance::resume(&run.policy, &run.state);
+        if is_running {
+            self.arm_limits(id);
+        }
+        for action in actions {
             self.act(id, action);
         }
     }

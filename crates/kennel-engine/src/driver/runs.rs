@@ -11,13 +11,14 @@ use kennel_core::probe::Counter;
 use kennel_core::slot;
 use kennel_keeper::proto::{self, Backend, Place, Request, ScopeId};
 use kennel_store::Change;
-use kennel_wire::{EventKind, Receipt, StopReason};
+use kennel_wire::{Code, EventKind, Receipt, StopReason};
 
 use super::oneoff::Purpose;
+use super::owners::Opened;
 use super::view::wire_exit;
 use super::{Driver, Input, TimerKey, Work, spawn, view};
 use crate::clock;
-use crate::logs::Output;
+use crate::logs::{Activity, Output};
 use crate::lost::{self, Reaper};
 use crate::notify::Notify;
 use crate::probe::{self, Told};
@@ -59,6 +60,12 @@ pub(super) struct Run {
     pub(super) limit_at: Option<Instant>,
     /// Inodes of the pipes for stdout and stderr.
     pub(super) pipes: Option<[u64; 2]>,
+    /// When it last wrote something, where that counts.
+    pub(super) activity: Option<Activity>,
+    /// For whom it runs, if it is a command on request that ends with its request.
+    pub(super) owner: Option<String>,
+    /// The same until it has begun.
+    pub(super) opened: Option<Opened>,
 }
 
 /// What a run is for.
@@ -75,6 +82,11 @@ impl Run {
     pub(super) fn receipt_now(&self, id: u64, boot_id: &str, empty: bool) -> Receipt {
         let of = Subject { service: &self.name, instance: id, scope: &self.scope, boot_id };
         self.receipt.receipt(&of, empty)
+    }
+
+    /// Whether it is a command that runs for one of these owners.
+    pub(super) fn is_of(&self, owners: &[String]) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owners.contains(owner))
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -106,6 +118,9 @@ impl Driver {
         run.place = Some(place);
         run.begun = Instant::now();
         run.receipt.spawned(&process);
+        let opened = run.opened.take();
+        opened.into_iter().for_each(|opened| self.settle(opened));
+        self.arm_limits(id);
         if let Some(pipes) = pipes {
             self.attach_output(id, pipes);
         }
@@ -134,7 +149,8 @@ impl Driver {
         let found = move || drop(inbox.send(Input::SaidReady(id)));
         let pattern = pattern.map(|pattern| (pattern, Box::new(found) as crate::logs::Found));
         let kept = run.service.on_daemon_loss == OnDaemonLoss::Keep && matches!(run.kind, Kind::Slot);
-        self.recorder.attach(Output { name: run.name.clone(), pipes, pattern, kept });
+        let activity = run.activity.clone();
+        self.recorder.attach(Output { name: run.name.clone(), pipes, pattern, kept, activity });
     }
 
     /// A service may be quicker to say that it is ready than the keeper to say that it runs.
@@ -322,7 +338,9 @@ impl Driver {
     }
 
     fn finish(&mut self, id: u64, end: End) {
-        let Some(run) = self.runs.remove(&id) else { return };
+        let Some(mut run) = self.runs.remove(&id) else { return };
+        // It has never begun.
+        run.opened.take().into_iter().for_each(|opened| self.undo(opened));
         self.dirty.run(id);
         for timer in [Timer::Start, Timer::Limit, Timer::Stage(Stage::Settle), Timer::Stage(Stage::Kill)] {
             self.timers.disarm(&TimerKey::Run(id, timer));
@@ -330,7 +348,9 @@ impl Driver {
         for index in 0..run.policy.stop.len() {
             self.timers.disarm(&TimerKey::Run(id, Timer::Stage(Stage::Step(index))));
         }
-        self.timers.disarm(&TimerKey::RunTime(id));
+        for key in [TimerKey::RunTime(id), TimerKey::MaxRuntime(id), TimerKey::Idle(id)] {
+            self.timers.disarm(&key);
+        }
         self.stop_helpers_of(id, |_| true);
         if matches!(end, End::Ran { .. }) {
             self.link.send(Request::Forget { scope: ScopeId(id) });
@@ -338,7 +358,17 @@ impl Driver {
         }
         let receipt = run.receipt_now(id, &self.boot_id, true);
         match run.kind {
-            Kind::Slot => self.slot_run_ended(&run.name, id, run.begun, end, receipt),
+            Kind::Slot => {
+                if let Some(slot) = self.slots.get_mut(&run.name) {
+                    slot.refused = match &end {
+                        End::NotSpawned { error, .. } => {
+                            Some((run.refused.map_or(Code::SpawnFailed, spawn::problem_code), error.clone()))
+                        }
+                        End::Ran { .. } => None,
+                    };
+                }
+                self.slot_run_ended(&run.name, id, run.begun, end, receipt);
+            }
             Kind::Helper(purpose) => self.helper_ended(purpose, &run.name, end, run.refused, receipt),
         }
     }
@@ -415,6 +445,9 @@ pub(super) fn wire_reason(reason: Reason) -> StopReason {
         Reason::DaemonLost => StopReason::DaemonLost,
         Reason::KeeperLost => StopReason::KeeperLost,
         Reason::ClientGone => StopReason::ClientGone,
+        Reason::OwnerEnded => StopReason::OwnerEnded,
+        Reason::MaxRuntime => StopReason::MaxRuntime,
+        Reason::Idle => StopReason::Idle,
     }
 }
 

@@ -8,11 +8,12 @@ use kennel_core::instance::{self, Health, Reason};
 use kennel_core::model::{Condition, Exit, Service};
 use kennel_core::restart::History;
 use kennel_core::slot::{self, Action, Event, Rest, State, Then};
-use kennel_wire::{EventKind, Receipt};
+use kennel_wire::{Code, EventKind, Receipt};
 
 use super::runs::Kind;
 use super::{Driver, TimerKey, Work};
 use crate::receipt::millis;
+use crate::records::AdHoc;
 
 /// One place of a service.
 #[derive(Debug)]
@@ -32,6 +33,10 @@ pub(super) struct Slot {
     pub(super) waiting_for: Vec<String>,
     pub(super) last_exit: Option<Exit>,
     pub(super) last_receipt: Option<Receipt>,
+    /// Set if it was started on request, and is not in the configuration.
+    pub(super) ad_hoc: Option<Box<AdHoc>>,
+    /// Why its last run could not be started.
+    pub(super) refused: Option<(Code, String)>,
 }
 
 /// A stop that is held back.
@@ -57,12 +62,19 @@ impl Slot {
             waiting_for: Vec::new(),
             last_exit: None,
             last_receipt: None,
+            ad_hoc: None,
+            refused: None,
         }
     }
 
     pub(super) fn redefine(&mut self, service: Arc<Service>) {
         self.policy = policy(&service);
         self.service = service;
+    }
+
+    /// For whom it runs, if it was started for somebody.
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.ad_hoc.as_ref()?.about.owner.as_deref()
     }
 
     pub(super) fn is_at_rest(&self) -> bool {
@@ -148,13 +160,16 @@ impl Driver {
 
     /// Looks at the dependencies of everything that waits for them.
     pub(super) fn check_dependencies(&mut self) {
-        let Some(loaded) = self.loaded.as_ref().filter(|_| !self.is_clearing && !self.keeper_lost) else { return };
+        if self.is_clearing || self.keeper_lost {
+            return;
+        }
         let mut news = Vec::new();
         for (name, slot) in &self.slots {
             if slot.state != State::Pending {
                 continue;
             }
-            let edges = loaded.project.services.get(&slot.service_name).map_or(&[][..], |s| &s.depends_on);
+            let declared = self.loaded.as_ref().and_then(|loaded| loaded.project.services.get(&slot.service_name));
+            let edges = declared.map_or(&[][..], |service| &service.depends_on);
             let mut waiting = Vec::new();
             let mut never = None;
             for edge in edges {
@@ -237,12 +252,18 @@ impl Driver {
     }
 
     fn begin(&mut self, name: &str) {
+        if self.is_of_ended_owner(name) {
+            // Its stop is under way, or it was asked for in the same turn.
+            let reason = Reason::OwnerEnded;
+            return self.queue.push_back(Work::Slot(name.to_owned(), Event::Stop { reason, limit: None }));
+        }
         let id = self.next_instance;
         self.next_instance += 1;
         if let Some(slot) = self.slots.get_mut(name) {
             slot.run = Some(id);
             slot.last_run = Some(id);
             let (service, replica) = (Arc::clone(&slot.service), slot.replica);
+            slot.refused = None;
             let service_name = slot.service_name.clone();
             self.spawn_service(id, name, &service_name, replica, service, Kind::Slot);
         }

@@ -45,7 +45,7 @@ impl Driver {
         service: Arc<Service>,
         kind: Kind,
     ) {
-        let mut environment = self.environment_of(&service);
+        let mut environment = self.environment_of(name, &service);
         environment.insert("KENNEL_SERVICE".into(), service_name.into());
         environment.insert("KENNEL_REPLICA".into(), replica.to_string());
         let mut run = self.new_run(name, kind, &service, &service.command);
@@ -83,6 +83,7 @@ impl Driver {
             service: slot.service_name.clone(),
             replica: slot.replica,
             definition: (*run.service).clone(),
+            ad_hoc: slot.ad_hoc.as_ref().map(|ad_hoc| ad_hoc.about.clone()),
         };
         serde_json::to_vec(&note).unwrap_or_default()
     }
@@ -122,9 +123,17 @@ impl Driver {
         })
     }
 
-    /// The caller's environment overlaid by the service's own.
-    pub(super) fn environment_of(&self, service: &Service) -> BTreeMap<String, String> {
-        let mut environment = self.loaded.as_ref().map(|loaded| loaded.environment.clone()).unwrap_or_default();
+    /// The caller's environment overlaid by the service's own; `name` is that of its slot.
+    pub(super) fn environment_of(&self, name: &str, service: &Service) -> BTreeMap<String, String> {
+        let ad_hoc = self.slots.get(name).and_then(|slot| slot.ad_hoc.as_deref());
+        let base = match ad_hoc {
+            Some(ad_hoc) => Some(&ad_hoc.environment),
+            None => self.loaded.as_ref().map(|loaded| &loaded.environment),
+        };
+        let mut environment = base.cloned().unwrap_or_default();
+        if let Some(owner) = ad_hoc.and_then(|ad_hoc| ad_hoc.about.owner.clone()) {
+            environment.insert("KENNEL_OWNER".into(), owner);
+        }
         // Meant for whoever started kennel, not for what kennel starts.
         environment.remove("NOTIFY_SOCKET");
         if let Some(account) = service.user.as_deref().and_then(user::account) {
@@ -166,6 +175,9 @@ impl Driver {
             cpu_seen: None,
             limit_at: None,
             pipes: None,
+            activity: None,
+            owner: None,
+            opened: None,
         }
     }
 

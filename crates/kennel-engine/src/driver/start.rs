@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::handover::HandOver;
 use super::link::AsyncLink;
+use super::owners::Owners;
 use super::record::Dirty;
 use super::restore::Found;
 use super::{Driver, HELPERS, view};
@@ -113,6 +114,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         loaded: None,
         slots: IndexMap::new(),
         runs: HashMap::new(),
+        owners: Owners::default(),
         held: IndexMap::new(),
         leaving: HashSet::new(),
         waiters: Vec::new(),

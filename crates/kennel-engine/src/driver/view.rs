@@ -7,7 +7,9 @@ use kennel_core::model::Exit;
 use kennel_core::slot::{Rest, State};
 use kennel_keeper::proto::{self, Backend, Place};
 use kennel_sys::proc;
-use kennel_wire::{Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown, Survivor};
+use kennel_wire::{
+    Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown, StopReason, Survivor,
+};
 
 use super::Driver;
 use super::runs::Run;
@@ -57,6 +59,7 @@ impl Driver {
             last_exit: slot.last_exit.map(wire_exit),
             ports: slot.service.ports.clone(),
             color: slot.service.color.clone(),
+            ad_hoc: slot.ad_hoc.as_ref().map(|ad_hoc| ad_hoc.about.clone()),
             survivors: stuck.as_ref().map(|receipt| receipt.survivors.clone()).unwrap_or_default(),
             tree: usage.tree,
             last_receipt: stuck.or_else(|| slot.last_receipt.clone()).filter(|_| detail),
@@ -103,6 +106,7 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         last_exit: exit,
         ports: indexmap::IndexMap::new(),
         color: None,
+        ad_hoc: None,
         survivors: Vec::new(),
         tree: Vec::new(),
         last_receipt: None,
@@ -159,7 +163,7 @@ pub(super) fn wire_survivor(one: proto::Survivor) -> Survivor {
 
 fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
     match &slot.state {
-        State::Rest(Rest::Stopped) => (Shown::Stopped, None),
+        State::Rest(Rest::Stopped) => (Shown::Stopped, why_stopped(slot)),
         State::Rest(Rest::Completed) => (Shown::Completed, None),
         State::Rest(Rest::Failed(failure)) => (Shown::Failed, Some(failure.to_string())),
         State::Rest(Rest::GivenUp(failure)) => (Shown::GivenUp, Some(failure.to_string())),
@@ -175,6 +179,23 @@ fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
             Some((RunState::Stopping(_) | RunState::Down(_), run)) if run.is_stuck => (Shown::Stuck, None),
             Some((RunState::Stopping(_) | RunState::Down(_), _)) => (Shown::Stopping, None),
         },
+    }
+}
+
+/// Why it was stopped if nobody did it by hand.
+fn why_stopped(slot: &Slot) -> Option<String> {
+    match slot.last_receipt.as_ref()?.reason {
+        StopReason::OwnerEnded => Some(format!("owner `{}` ended", slot.owner().unwrap_or("none"))),
+        StopReason::Idle => Some("wrote nothing for its `idle_timeout`".into()),
+        StopReason::Requested
+        | StopReason::Restart
+        | StopReason::Down
+        | StopReason::MainExited
+        | StopReason::StartTimeout
+        | StopReason::DaemonLost
+        | StopReason::KeeperLost
+        | StopReason::ClientGone
+        | StopReason::MaxRuntime => None,
     }
 }
 

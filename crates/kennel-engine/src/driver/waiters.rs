@@ -5,8 +5,12 @@ use std::time::Instant;
 
 use kennel_core::instance::{Health, Reason, State as RunState};
 use kennel_core::slot::{Rest, State, Then};
-use kennel_wire::{ActionReport, DownReport, Outcome, OutcomeKind, Problem, Receipt, ReloadReport};
+use kennel_wire::{
+    ActionReport, CleanReport, DetachReport, DownReport, Outcome, OutcomeKind, Problem, Receipt, ReloadReport,
+};
 
+use super::ad_hoc::gone_meanwhile;
+use super::owners::Opened;
 use super::runs::Run;
 use super::slots::Slot;
 use super::{Driver, Reply, Started};
@@ -37,6 +41,10 @@ pub(super) enum WaitsFor {
     Reload { report: Box<ReloadReport>, starts: Vec<String>, reply: Reply<Result<(ReloadReport, Started), Problem>> },
     /// Each slot and every helper is gone, or stuck.
     Down { since: Instant, reply: Reply<DownReport> },
+    /// Its slot has begun, or could not.
+    Begun { opened: Opened, reply: Reply<Result<DetachReport, Problem>> },
+    /// Each slot and every helper of these owners rests, or is stuck.
+    Cleaned { owners: Vec<String>, reply: Reply<Result<CleanReport, Problem>> },
     /// Nothing is left of an earlier daemon or keeper.
     Cleared(Reply<()>),
 }
@@ -78,6 +86,11 @@ impl Driver {
                     && self.runs.values().all(|run| run.is_stuck)
                     && self.inherited.is_empty()
             }
+            WaitsFor::Begun { .. } => slots.all(|slot| self.has_begun(slot)),
+            WaitsFor::Cleaned { owners, .. } => {
+                slots.all(|slot| slot.is_at_rest() || self.is_stuck(slot))
+                    && self.runs.values().all(|run| run.is_stuck || !run.is_of(owners))
+            }
             WaitsFor::Cleared(_) => self.is_cleared(),
         }
     }
@@ -103,7 +116,7 @@ impl Driver {
 
     fn answer(&mut self, waiter: Waiter) {
         let Waiter { slots, mut receipts, waits_for } = waiter;
-        if !matches!(waits_for, WaitsFor::Up { .. } | WaitsFor::Cleared(_)) {
+        if !matches!(waits_for, WaitsFor::Up { .. } | WaitsFor::Begun { .. } | WaitsFor::Cleared(_)) {
             receipts.extend(self.still_stuck(&slots, &receipts, matches!(waits_for, WaitsFor::Down { .. })));
         }
         receipts.sort_by(|a, b| a.service.cmp(&b.service));
@@ -135,6 +148,15 @@ impl Driver {
                 started.0.retain(|outcome| starts.contains(&outcome.service));
                 let report = ReloadReport { ok: left == 0, left, receipts, ..*report };
                 self.answer_when_durable(reply, Ok((report, started)));
+            }
+            WaitsFor::Begun { opened, reply } => {
+                let report =
+                    slots.first().map_or_else(|| Err(gone_meanwhile("the run")), |name| self.begun(name, opened));
+                self.answer_when_durable(reply, report);
+            }
+            WaitsFor::Cleaned { owners, reply } => {
+                let report = self.cleaned(&slots, &owners, receipts);
+                self.answer_when_durable(reply, Ok(report));
             }
             WaitsFor::Cleared(reply) => drop(reply.send(())),
             WaitsFor::Down { since, reply } => {

@@ -73,6 +73,19 @@ impl LogFile {
         Ok(())
     }
 
+    /// Removes it with its older parts; with the next record it is there again.
+    pub(super) fn remove(&mut self) -> io::Result<()> {
+        self.file = None;
+        self.bytes = 0;
+        for part in 0..=OLD_FILES {
+            match fs::remove_file(path(&self.dir, &self.name, part)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Appends whole records.
     pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
         self.begin(records.len())?;

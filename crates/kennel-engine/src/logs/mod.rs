@@ -11,4 +11,4 @@ mod stage;
 mod thread;
 
 pub use reader::{Query, Reader};
-pub(crate) use recorder::{Found, Output, Recorder};
+pub(crate) use recorder::{Activity, Found, Output, Recorder};

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,6 +31,9 @@ struct Inner {
     stage: Mutex<Option<[OwnedFd; 2]>>,
 }
 
+/// When somebody last wrote something, milliseconds by [`crate::clock`].
+pub(crate) type Activity = Arc<AtomicU64>;
+
 /// What is to be recorded.
 pub(crate) struct Output {
     /// Name in `ps`.
@@ -40,12 +44,15 @@ pub(crate) struct Output {
     pub(crate) pattern: Option<(Regex, Found)>,
     /// Its writer outlives this process, so nothing may be lost with us: see [`Stage`].
     pub(crate) kept: bool,
+    /// Set to the time at which something was read.
+    pub(crate) activity: Option<Activity>,
 }
 
 pub(super) enum Command {
     Attach(Output),
     Drain(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
+    Remove(String),
     End,
 }
 
@@ -96,6 +103,11 @@ impl Recorder {
         let (done, answer) = oneshot::channel();
         self.send(Command::Stop(done));
         let _ended_meanwhile = answer.await;
+    }
+
+    /// Removes the log of this name, all parts of it.
+    pub(crate) fn remove(&self, name: &str) {
+        self.send(Command::Remove(name.to_owned()));
     }
 
     /// Wakes whenever something was appended to any file.

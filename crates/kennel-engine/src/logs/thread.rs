@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 use tokio::sync::watch;
 
 use super::file::{self, LogFile, MAX_LINE};
-use super::recorder::{Command, Found, Output};
+use super::recorder::{Activity, Command, Found, Output};
 use super::stage::{Stage, Unfinished};
 
 pub(super) const WAKE: u64 = 0;
@@ -46,6 +47,15 @@ struct Pipe {
     lines: Lines,
     /// Goes by way of the stage.
     kept: bool,
+    activity: Option<Activity>,
+}
+
+impl Pipe {
+    fn is_active(&self) {
+        if let Some(activity) = &self.activity {
+            activity.store(crate::receipt::millis(crate::clock::now()), Ordering::Relaxed);
+        }
+    }
 }
 
 /// Makes records of bytes.
@@ -138,6 +148,14 @@ impl Thread {
                     ids.into_iter().for_each(|id| self.read(id, false));
                     let _gone_meanwhile = done.send(());
                 }
+                Command::Remove(name) => {
+                    let (file, _) =
+                        self.files.entry(name.clone()).or_insert_with(|| (LogFile::new(&self.dir, &name), 0));
+                    if let Err(error) = file.remove() {
+                        tracing::warn!(%error, service = name, "cannot remove the log");
+                    }
+                    self.files.retain(|_, (_, users)| *users > 0);
+                }
                 Command::Stop(done) => {
                     let ids: Vec<u64> = self.pipes.keys().copied().collect();
                     ids.into_iter().for_each(|id| self.close(id));
@@ -151,7 +169,7 @@ impl Thread {
     }
 
     fn attach(&mut self, output: Output) {
-        let Output { name, pipes, pattern, kept } = output;
+        let Output { name, pipes, pattern, kept, activity } = output;
         let (file, users) = self.files.remove(&name).unwrap_or_else(|| (LogFile::new(&self.dir, &name), 0));
         self.files.insert(name.clone(), (file, users + 2));
         let pattern = pattern.map(|(regex, found)| Arc::new(Pattern { regex, found: Mutex::new(Some(found)) }));
@@ -165,7 +183,8 @@ impl Thread {
                 tracing::error!(%error, service = name, "cannot wait for output");
             }
             let lines = Lines { stream, partial: Vec::new(), pattern: pattern.clone() };
-            self.pipes.insert(id, Pipe { fd, name: name.clone(), lines, kept });
+            let activity = activity.clone();
+            self.pipes.insert(id, Pipe { fd, name: name.clone(), lines, kept, activity });
         }
     }
 
@@ -180,6 +199,7 @@ impl Thread {
             match rustix::io::read(&pipe.fd, &mut self.buffer[..]) {
                 Ok(0) => return self.close(id),
                 Ok(count) => {
+                    pipe.is_active();
                     let records = pipe.lines.take(&self.buffer[..count]);
                     let full = count == self.buffer.len();
                     self.append(id, &records);
@@ -210,6 +230,7 @@ impl Thread {
                     return self.close(id);
                 }
             };
+            pipe.is_active();
             let seen = &self.buffer[..count];
             let full = count == self.buffer.len();
             let whole = memchr::memrchr(b'\n', seen).map_or(0, |at| at + 1);

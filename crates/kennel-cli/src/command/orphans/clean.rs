@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use kennel_client::{Daemon, Home};
+use kennel_client::{CallError, Daemon, Home};
 use kennel_orphans::{Error, Whom, Wish};
 use kennel_sys::proc;
-use kennel_wire::{DownReport, DownRequest, InstanceOrphans, InstanceState, OrphanReport, OrphanStopRequest, Urgency};
+use kennel_wire::{
+    CleanRequest, DownReport, DownRequest, InstanceOrphans, InstanceState, OrphanReport, OrphanStopRequest, Urgency,
+};
 
 use tokio::time::Instant;
 
@@ -44,7 +46,9 @@ async fn untracked(home: &Home, grace: Option<Duration>) -> Result<InstanceOrpha
         match daemon(home, ANSWERS_WITHIN).await? {
             Found::Daemon(daemon) => {
                 let request = OrphanStopRequest { pids: Vec::new(), timeout_ms: Some(millis(grace)) };
-                return Ok(daemon.stop_orphans(&request).await?);
+                let mut told = daemon.stop_orphans(&request).await?;
+                told.forgotten = forgotten(&daemon).await?;
+                return Ok(told);
             }
             Found::Nobody => match kennel_orphans::stop(home, &Wish { whom: Whom::NotKept, grace, for_a_start: false })
             {
@@ -54,6 +58,16 @@ async fn untracked(home: &Home, grace: Option<Duration>) -> Result<InstanceOrpha
             },
             Found::Silent => return Ok(silent(home, HANGS)),
         }
+    }
+}
+
+/// Has a daemon forget the results of runs on request.
+async fn forgotten(daemon: &Daemon) -> Result<Vec<String>, Failure> {
+    match daemon.clean(&CleanRequest::default()).await {
+        Ok(report) => Ok(report.runs),
+        // One of an older version knows no such runs, and no such route.
+        Err(CallError::Problem(problem)) if problem.status == 404 => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,0 +1,130 @@
+//! What keeps an owner alive, and what does not.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use kennel_testkit::{Scratch, Signal, User, wait_for, wait_until};
+use serde_json::json;
+
+use crate::common::{DEADLINE, between, both, detach, events, hold, living, outsider, owner, scratch, wait_owner};
+
+both!(a_killed_process_ends_what_it_leased, a_renewed_heartbeat_goes_on, a_held_lease, back_within_the_grace);
+
+fn a_killed_process_ends_what_it_leased(scratch: &Scratch) {
+    let mut holder = outsider(scratch);
+    let pid = holder.pid().to_string();
+    let name = detach(scratch, &["--owner", "job", "--lease-pid", &pid, "--grace", "1s"], "1", "daemon");
+    wait_until(DEADLINE, "both processes", || living(scratch, 1) == 2);
+    assert_eq!(wait_owner(scratch, "job", "held")["leases"][0]["pid"], holder.pid());
+    // Not reaped by anybody until the end: a zombie holds nothing.
+    holder.signal(Signal::KILL);
+    let killed = Instant::now();
+    wait_until(DEADLINE, "nothing of it", || living(scratch, 1) == 0);
+    let took = killed.elapsed();
+    assert!(took >= Duration::from_secs(1), "ended within its grace: {took:?}");
+    let (grace, down) = (&events(scratch, "owner.grace")[0], &events(scratch, "instance.down")[0]);
+    assert!(between(grace, down) <= Duration::from_secs(2), "{grace} {down}");
+    assert_eq!((&down["receipt"]["reason"], &down["receipt"]["left"]), (&json!("owner_ended"), &json!(0)));
+    assert_eq!(events(scratch, "lease.lost")[0]["why"], "ended");
+    let status = scratch.ps(&name);
+    assert_eq!(status["state"], "stopped");
+    assert!(status["reason"].as_str().unwrap().contains("`job` ended"), "{status}");
+    holder.wait(DEADLINE);
+    scratch.down();
+}
+
+fn a_renewed_heartbeat_goes_on(scratch: &Scratch) {
+    detach(scratch, &["--owner", "beat", "--lease-ttl", "4s", "--grace", "500ms"], "1", "plain");
+    wait_until(DEADLINE, "the process", || living(scratch, 1) == 1);
+    let begun = Instant::now();
+    // Longer than it would live by itself.
+    while begun.elapsed() < Duration::from_secs(6) {
+        scratch.ok(&["lease", "renew", "beat"]);
+        assert_eq!(living(scratch, 1), 1);
+    }
+    wait_until(DEADLINE, "nothing of it", || living(scratch, 1) == 0);
+    assert_eq!(events(scratch, "lease.lost")[0]["why"], "expired");
+    let late = scratch.kennel(&["lease", "renew", "beat"]);
+    assert_eq!(late.code(), 1, "{}", late.all());
+    assert!(late.stderr.contains("has ended"), "{}", late.all());
+    scratch.down();
+}
+
+fn a_held_lease(scratch: &Scratch) {
+    let (mut held, input) = hold(scratch, &["mine", "--grace", "300ms"]);
+    detach(scratch, &["--owner", "mine"], "1", "plain");
+    wait_until(DEADLINE, "the process", || living(scratch, 1) == 1);
+    drop(input);
+    assert_eq!(held.wait(DEADLINE).code(), 0);
+    wait_until(DEADLINE, "nothing of it", || living(scratch, 1) == 0);
+    assert_eq!(events(scratch, "lease.lost")[0]["why"], "closed");
+
+    let (mut held, _input) = hold(scratch, &["other", "--grace", "300ms"]);
+    detach(scratch, &["--owner", "other"], "2", "plain");
+    wait_until(DEADLINE, "the process", || living(scratch, 2) == 1);
+    held.signal(Signal::KILL);
+    held.wait(DEADLINE);
+    wait_until(DEADLINE, "nothing of it", || living(scratch, 2) == 0);
+
+    let (mut held, _input) = hold(scratch, &["third"]);
+    scratch.ok(&["clean", "--owner", "third"]);
+    let told = held.wait(DEADLINE);
+    assert_eq!(told.code(), 1);
+    assert!(told.stderr.contains("owner `third` ended: it was stopped"), "{}", told.all());
+    scratch.down();
+}
+
+fn back_within_the_grace(scratch: &Scratch) {
+    let (mut first, input) = hold(scratch, &["job", "--grace", "1h"]);
+    detach(scratch, &["--owner", "job"], "1", "plain");
+    drop(input);
+    first.wait(DEADLINE);
+    assert!(wait_owner(scratch, "job", "grace")["ends_in_ms"].as_u64().unwrap() > 3_500_000);
+    let (mut second, input) = hold(scratch, &["job"]);
+    assert_eq!(events(scratch, "owner.held").len(), 1);
+    assert_eq!(living(scratch, 1), 1);
+    scratch.ok(&["clean", "--owner", "job"]);
+    assert_eq!((living(scratch, 1), owner(scratch, "job")), (0, None));
+    drop(input);
+    second.wait(DEADLINE);
+    scratch.down();
+}
+
+/// Somebody else gets the number of the process that held the lease, while no daemon looks.
+#[test]
+fn a_recycled_number_holds_nothing_and_is_untouched() {
+    let Some(scratch) = scratch(User::Root) else { return };
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let badchild = scratch.badchild();
+    let mut strangers = scratch.spawn_program(&badchild, &["stranger", "60201"], Stdio::from(reader), |_| {});
+    let mut holder = outsider(&scratch);
+    let pid = holder.pid();
+    detach(&scratch, &["--owner", "job", "--lease-pid", &pid.to_string(), "--grace", "1s"], "1", "plain");
+    wait_until(DEADLINE, "the process", || living(&scratch, 1) == 1);
+    let (keeper, daemon) = (scratch.keeper(), scratch.daemon());
+    // So that no daemon follows before the number has another owner.
+    kennel_testkit::send(&keeper, Signal::STOP);
+    kennel_testkit::send(&daemon, Signal::KILL);
+    wait_until(DEADLINE, "no daemon", || scratch.running_daemon().is_none());
+    holder.signal(Signal::KILL);
+    holder.wait(DEADLINE);
+    let taken = wait_for(DEADLINE, "a stranger with the number", || {
+        writeln!(writer, "{pid}").unwrap();
+        let lines = strangers.stdout().lines().count();
+        wait_until(DEADLINE, "an answer", || strangers.stdout().lines().count() > lines);
+        let said = strangers.stdout();
+        said.lines().last().is_some_and(|line| line.starts_with(&format!("{pid} "))).then_some(said)
+    });
+    kennel_testkit::send(&keeper, Signal::CONT);
+    wait_until(DEADLINE, "nothing of the owner", || living(&scratch, 1) == 0);
+    assert_eq!(wait_owner(&scratch, "job", "ended")["ended"]["reason"], "lease_lost");
+    assert!(std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z")), "{taken}");
+    // Its number alone is no lease for another owner either.
+    drop(writer);
+    strangers.wait(DEADLINE);
+    let late = scratch.kennel(&["run", "-d", "--owner", "late", "--lease-pid", &pid.to_string(), "--", "true"]);
+    assert_eq!(late.code(), 125, "{}", late.all());
+    assert_eq!(owner(&scratch, "late"), None);
+    scratch.down();
+}
