@@ -6,6 +6,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 #![allow(clippy::print_stderr, reason = "what was seen, for the reader of a failure")]
 
+mod crashing;
+
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crashing::kennel_that_crashes;
 use kennel_testkit::{Output, Scratch, Seen, Signal, User, try_send};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -29,24 +32,6 @@ const SERVICES: [(&str, &str); 5] = [
 ];
 /// Two stories side by side: much of each is waiting.
 const WORKERS: usize = 2;
-
-/// The kennel with the steps compiled in, built beside the ordinary one, which has none.
-fn kennel_that_crashes() -> PathBuf {
-    let ordinary = PathBuf::from(env!("CARGO_BIN_EXE_kennel"));
-    let target = ordinary.ancestors().nth(2).expect("<target>/<profile>/kennel");
-    // What is compiled goes where everything else is, so that dependencies are not compiled once more; only the
-    // programs go to a place of their own.
-    let built = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
-        .args(["build", "--quiet", "--locked", "--workspace", "--bin", "kennel", "--bin", "kennel-badchild"])
-        .args(["--features", "kennel-cli/crash-points", "--config"])
-        .arg(format!("build.build-dir={:?}", target.display().to_string()))
-        .arg("--target-dir")
-        .arg(target.join("crash"))
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
-        .status();
-    assert!(built.expect("cargo runs").success(), "the build with crash points failed");
-    target.join("crash/debug/kennel")
-}
 
 /// How the services of a story are held together.
 #[derive(Debug, Clone, Copy)]

@@ -72,6 +72,9 @@ pub(crate) struct RunRecord {
     pub(crate) begun: Duration,
     #[serde(default)]
     pub(crate) ready_after_ms: Option<u64>,
+    /// How the main process ended, from the moment that this was told as an event.
+    #[serde(default)]
+    pub(crate) exit: Option<Exit>,
     /// When a stop with a limit kills, by [`crate::clock`].
     #[serde(default)]
     pub(crate) limit_at: Option<Duration>,

@@ -157,6 +157,7 @@ fn run_record(run: &Run, boot_id: &str) -> RunRecord {
         started_at: run.started_at,
         begun: clock::since_boot(run.begun),
         ready_after_ms: run.ready_after_ms,
+        exit: run.exit,
         limit_at: run.limit_at.map(clock::since_boot),
         notify: run.notify.as_ref().map(|notify| notify.address.clone()),
         pipes: run.pipes,

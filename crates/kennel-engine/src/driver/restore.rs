@@ -7,21 +7,24 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kennel_core::instance::{self, Health, State as RunState};
-use kennel_core::model::{OnDaemonLoss, OnEscape, RestartMode, Service};
+use kennel_core::model::{OnDaemonLoss, OnEscape, ProbeKind, RestartMode, Service};
 use kennel_core::probe::Counter;
 use kennel_core::slot::{self, State, Then};
 use kennel_keeper::proto::{Adopt, Backend, Follows, Known, Request, ScopeId, Started};
 use kennel_store::Restored;
 use kennel_wire::{EventKind, StopReason};
 
-use super::runs::{Kind, wire_reason};
+use super::runs::{Kind, Run, wire_reason};
 use super::slots::Slot;
 use super::spawn::model_exit;
 use super::view::wire_exit;
 use super::{Driver, HELPERS, Loaded, TimerKey, Work, view};
 use crate::clock;
-use crate::logs::Output;
+use crate::logs::{Output, Query, Reader};
 use crate::records::{self, AdHoc, AdHocRecord, Note, RunRecord, SlotRecord, read};
+
+/// So many lines of its log are looked through for the one that says that a service is ready.
+const READY_WITHIN_LINES: usize = 20_000;
 
 /// What another daemon finds.
 pub(super) struct Found {
@@ -136,10 +139,6 @@ impl Driver {
     fn take_over_started(&mut self, id: u64, started: Started, keeps: bool) {
         let Started { identity, place, pipes, exit, ending: _, empty } = started;
         let Some(run) = self.runs.get_mut(&id) else { return };
-        let known_exit = match &run.state {
-            RunState::Stopping(stopping) => stopping.exit,
-            RunState::Starting { .. } | RunState::Running { .. } | RunState::Down(_) => None,
-        };
         match place {
             // The word that it runs was lost.
             Some(place) if run.pid.is_none() => self.spawned(id, identity, place, pipes, None),
@@ -154,14 +153,10 @@ impl Driver {
         if keeps {
             self.resume_run(id);
         }
-        match (exit, known_exit) {
-            (Some(exit), None) => self.main_exited(id, exit),
-            (_, Some(exit)) => {
-                if let Some(run) = self.runs.get_mut(&id) {
-                    run.receipt.main_exited(wire_exit(exit));
-                }
-            }
-            (None, None) => {}
+        if !self.tell_known_exit(id)
+            && let Some(exit) = exit
+        {
+            self.main_exited(id, exit);
         }
         if empty {
             self.queue.push_back(Work::Run(id, instance::Event::ScopeEmptied));
@@ -219,14 +214,20 @@ impl Driver {
         if !keeps {
             self.lose(id, StopReason::KeeperLost);
         }
-        let has_exit = matches!(
-            self.runs.get(&id).map(|run| &run.state),
-            Some(RunState::Stopping(instance::Stopping { exit: Some(_), .. }))
-        );
-        if !has_exit {
+        if !self.tell_known_exit(id) {
             self.main_exited(id, kennel_keeper::proto::Exit::Unknown);
         }
         self.queue.push_back(Work::Run(id, instance::Event::ScopeEmptied));
+    }
+
+    /// Tells the machine and the receipt of an exit that was told to everybody else before. Answers whether it was.
+    fn tell_known_exit(&mut self, id: u64) -> bool {
+        let Some(run) = self.runs.get_mut(&id) else { return false };
+        let Some(exit) = run.exit else { return false };
+        run.receipt.main_exited(wire_exit(exit));
+        // One that knows it already is not moved by it.
+        self.queue.push_back(Work::Run(id, instance::Event::MainExited(exit)));
+        true
     }
 
     /// What does not outlive its daemon or keeper is stopped before anything else is said of it.
@@ -333,6 +334,7 @@ impl Driver {
         run.started_at = record.started_at;
         run.begun = clock::instant(record.begun);
         run.ready_after_ms = record.ready_after_ms;
+        run.exit = record.exit;
         run.limit_at = record.limit_at.map(clock::instant);
         run.pipes = record.pipes;
         if let Some(identity) = run.identity {
@@ -349,6 +351,13 @@ impl Driver {
     /// Goes on with probes, timers and the stage of a stop.
     pub(super) fn resume_run(&mut self, id: u64) {
         let Some(run) = self.runs.get(&id) else { return };
+        if matches!(run.state, RunState::Starting { .. }) && run.pid.is_some() {
+            // Told to everybody, and the machine had not moved yet.
+            self.queue.push_back(Work::Run(id, instance::Event::Spawned));
+        }
+        if self.has_said_ready(run) {
+            self.queue.push_back(Work::Run(id, instance::Event::ProbePassed));
+        }
         if let Some(at) = run.limit_at.filter(|_| matches!(run.state, RunState::Stopping(_))) {
             self.timers.arm_earlier(TimerKey::Run(id, instance::Timer::Limit), at);
         }
@@ -360,6 +369,29 @@ impl Driver {
         for action in actions {
             self.act(id, action);
         }
+    }
+
+    /// Whether the line that it was waited for is in its log already: recorded by a daemon that had no time to act on it.
+    fn has_said_ready(&self, run: &Run) -> bool {
+        let waits = matches!(run.state, RunState::Starting { .. } | RunState::Running { health: Health::Starting });
+        let Some(ProbeKind::LogLine(pattern)) = run.service.readiness.as_ref().map(|probe| &probe.kind) else {
+            return false;
+        };
+        let Some(pattern) = waits.then(|| regex::bytes::Regex::new(pattern).ok()).flatten() else { return false };
+        let query = Query { names: vec![run.name.clone()], tail: None, since: Some(run.started_at) };
+        let mut reader = Reader::open(&self.home.logs_dir(), &query, self.recorder.watch());
+        let mut looked = 0;
+        while looked < READY_WITHIN_LINES {
+            let lines = reader.batch(512);
+            if lines.is_empty() {
+                return false;
+            }
+            if lines.iter().any(|line| pattern.is_match(line.line.as_bytes())) {
+                return true;
+            }
+            looked += lines.len();
+        }
+        false
     }
 
     /// What follows for slots without a run, and for those that end with the daemon.

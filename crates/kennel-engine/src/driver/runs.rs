@@ -56,6 +56,8 @@ pub(super) struct Run {
     pub(super) is_stuck: bool,
     /// CPU time at the last look, microseconds, for the share since then.
     pub(super) cpu_seen: Option<(Instant, u64)>,
+    /// How the main process ended, once that was told.
+    pub(super) exit: Option<Exit>,
     /// When a stop with a limit kills.
     pub(super) limit_at: Option<Instant>,
     /// Inodes of the pipes for stdout and stderr.
@@ -108,6 +110,7 @@ impl Driver {
         run.pipes = inodes;
         run.pid = Some(pid);
         run.identity = Some(process);
+        self.dirty.run(id);
         run.reaper = Reaper::of(&place, self.keeper_pid);
         if let Place::Cgroup(leaf) = &place
             && let Some(name) = leaf.file_name()
@@ -174,6 +177,9 @@ impl Driver {
     pub(super) fn main_exited(&mut self, id: u64, exit: proto::Exit) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let exit = spawn::model_exit(exit);
+        // Recorded with the event, so that no other daemon tells it again.
+        run.exit = Some(exit);
+        self.dirty.run(id);
         run.receipt.begin(StopReason::MainExited);
         if matches!(run.state, State::Running { .. } | State::Starting { .. }) {
             run.receipt.enter("exit", None);
@@ -411,14 +417,29 @@ impl Driver {
             self.queue.push_back(Work::Slot(name.clone(), stop));
         }
         let mut scopes: Vec<u64> = self.inherited.iter().copied().collect();
-        let mut reapers = Vec::new();
+        let (mut reapers, mut lost) = (Vec::new(), Vec::new());
         let outlive: HashSet<u64> =
             self.runs.iter().filter(|(_, run)| self.outlives_keeper(run)).map(|(id, _)| *id).collect();
         for (id, run) in self.runs.iter_mut().filter(|(id, _)| !outlive.contains(id)) {
-            self.queue.push_back(Work::Run(*id, Event::StopRequested { reason: Reason::KeeperLost, limit }));
-            self.queue.push_back(Work::Run(*id, Event::MainExited(Exit::Unknown)));
+            let is_kept = matches!(run.kind, Kind::Slot) && run.service.on_daemon_loss == OnDaemonLoss::Keep;
+            // What is kept and ends all the same has ended like any other: its restart policy decides.
+            if !is_kept {
+                self.queue.push_back(Work::Run(*id, Event::StopRequested { reason: Reason::KeeperLost, limit }));
+            }
             reapers.extend(run.reaper.take());
             scopes.push(*id);
+            lost.push((*id, is_kept, run.pid.is_some(), run.exit.is_some()));
+        }
+        for (id, is_kept, began, exit_told) in lost {
+            match (began, exit_told) {
+                (true, false) => self.main_exited(id, proto::Exit::Unknown),
+                (true, true) => {}
+                // Nobody was told that it runs, and if it does, it is ended with the rest.
+                (false, _) => {
+                    let error = "the keeper was lost".to_owned();
+                    self.queue.push_back(Work::Run(id, Event::SpawnFailed { error, transient: is_kept }));
+                }
+            }
         }
         let root = match &self.backend {
             Backend::Cgroup { root } => Some(root.clone()),

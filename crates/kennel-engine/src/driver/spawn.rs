@@ -173,6 +173,7 @@ impl Driver {
             probe_said: None,
             is_stuck: false,
             cpu_seen: None,
+            exit: None,
             limit_at: None,
             pipes: None,
             activity: None,
