@@ -1,7 +1,7 @@
 //! Owners as a tree, and what was cleaned of them.
 
 use anstyle::Style;
-use kennel_wire::{CleanReport, LeaseKind, LeaseStatus, OwnerEnd, OwnerState, OwnerStatus};
+use kennel_wire::{CleanReport, LeaseKind, LeaseStatus, Lifetime, OwnerEnd, OwnerState, OwnerStatus};
 
 use super::paint::{CYAN, DIM, GREEN, Paint, YELLOW};
 use super::table::{Cell, Column, cut, layout};
@@ -90,10 +90,78 @@ pub(crate) fn end(why: &OwnerEnd) -> String {
     }
 }
 
+/// When a run ends at the latest.
+pub(crate) fn lifetime(lifetime: Lifetime) -> &'static str {
+    match lifetime {
+        Lifetime::Call => "ends with its request",
+        Lifetime::Owner => "ends with its owner",
+        Lifetime::Daemon => "ends with the daemon",
+        Lifetime::Keep => "until it is stopped",
+    }
+}
+
 /// What is forgotten, in one line.
 pub(crate) fn cleaned(report: &CleanReport) -> String {
     let part = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
     let parts = [part("owners", &report.owners), part("runs", &report.runs)];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { "nothing to forget\n".to_owned() } else { format!("forgotten: {}\n", parts.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    fn owner(name: &str, parent: Option<&str>, state: OwnerState, leases: Vec<LeaseKind>) -> OwnerStatus {
+        OwnerStatus {
+            name: name.into(),
+            parent: parent.map(str::to_owned),
+            state,
+            ended: None,
+            since: samples::time(),
+            grace_ms: 10_000,
+            ends_in_ms: (state == OwnerState::Grace).then_some(4_000),
+            leases: leases.into_iter().map(|kind| LeaseStatus { id: format!("{name}/1"), kind }).collect(),
+            runs: 1,
+            runs_with_descendants: if parent.is_none() { 3 } else { 1 },
+        }
+    }
+
+    fn tree() -> Vec<OwnerStatus> {
+        let process = LeaseKind::Process { pid: 4242, start_ticks: 1, command: Some("bash".into()) };
+        let beat = |expires_in_ms| LeaseKind::Heartbeat { ttl_ms: 60_000, expires_in_ms };
+        let ended = OwnerEnd::ParentEnded { ancestor: "session".into() };
+        vec![
+            owner("session", None, OwnerState::Held, vec![process, LeaseKind::Held]),
+            owner("agent", Some("session"), OwnerState::Held, vec![beat(Some(30_000))]),
+            OwnerStatus { ended: Some(ended), runs: 0, ..owner("tools", Some("agent"), OwnerState::Ended, vec![]) },
+            owner("idle", None, OwnerState::Unbound, vec![]),
+            owner("late", Some("idle"), OwnerState::Grace, vec![beat(None)]),
+        ]
+    }
+
+    #[test]
+    fn children_stand_below_their_parents() {
+        insta::assert_snapshot!(table(&tree(), None, Paint::PLAIN), @r"
+        OWNER      STATE                   RUNS  SINCE                 LEASES
+        session    held                     1+2  2026-01-02T03:04:05Z  pid 4242 (bash), connection
+          agent    held                       1  2026-01-02T03:04:05Z  heartbeat, 30 s left
+            tools  ended: `session` ended   0+1  2026-01-02T03:04:05Z
+        idle       until stopped            1+2  2026-01-02T03:04:05Z
+          late     ends in 4.0 s              1  2026-01-02T03:04:05Z  heartbeat, worn off
+        ");
+    }
+
+    #[test]
+    fn what_programs_read() {
+        let text: String = tree().iter().map(|one| serde_json::to_string(one).unwrap_or_default() + "\n").collect();
+        insta::assert_snapshot!(text, @r#"
+        {"name":"session","parent":null,"state":"held","since":"2026-01-02T03:04:05.678Z","grace_ms":10000,"leases":[{"id":"session/1","kind":"process","pid":4242,"start_ticks":1,"command":"bash"},{"id":"session/1","kind":"held"}],"runs":1,"runs_with_descendants":3}
+        {"name":"agent","parent":"session","state":"held","since":"2026-01-02T03:04:05.678Z","grace_ms":10000,"leases":[{"id":"agent/1","kind":"heartbeat","ttl_ms":60000,"expires_in_ms":30000}],"runs":1,"runs_with_descendants":1}
+        {"name":"tools","parent":"agent","state":"ended","ended":{"reason":"parent_ended","ancestor":"session"},"since":"2026-01-02T03:04:05.678Z","grace_ms":10000,"leases":[],"runs":0,"runs_with_descendants":1}
+        {"name":"idle","parent":null,"state":"unbound","since":"2026-01-02T03:04:05.678Z","grace_ms":10000,"leases":[],"runs":1,"runs_with_descendants":3}
+        {"name":"late","parent":"idle","state":"grace","since":"2026-01-02T03:04:05.678Z","grace_ms":10000,"ends_in_ms":4000,"leases":[{"id":"late/1","kind":"heartbeat","ttl_ms":60000}],"runs":1,"runs_with_descendants":1}
+        "#);
+    }
 }

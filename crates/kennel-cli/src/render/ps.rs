@@ -67,7 +67,10 @@ pub(crate) fn note(one: &ServiceStatus) -> Option<String> {
         one.retry_in_ms.filter(|_| one.state == State::Waiting).map(|ms| format!("retry in {}", units::duration(ms)));
     let exit =
         one.last_exit.filter(|_| one.state == State::Waiting && one.reason.is_none()).map(|exit| exit.to_string());
-    let parts: Vec<String> = [one.reason.clone(), exit, retry].into_iter().flatten().collect();
+    // Why it is down says more than for whom it ran.
+    let owner = one.ad_hoc.as_ref().and_then(|ad_hoc| ad_hoc.owner.as_ref()).filter(|_| one.reason.is_none());
+    let owner = owner.map(|owner| format!("for {owner}"));
+    let parts: Vec<String> = [one.reason.clone(), exit, retry, owner].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use kennel_wire::{Process, ServiceStatus, State};
 
 use super::paint::{BOLD, Paint};
-use super::{ps, receipt, units};
+use super::{owners, ps, receipt, units};
 
 /// A block of lines.
 pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
@@ -23,6 +23,8 @@ pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
     field("pid", one.pid.map(|pid| pid.to_string()));
     field("run", one.instance.map(|number| format!("#{number}")));
     field("scope", Some(scope(one)));
+    field("owner", one.ad_hoc.as_ref().and_then(|ad_hoc| ad_hoc.owner.clone()));
+    field("lifetime", one.ad_hoc.as_ref().map(|ad_hoc| owners::lifetime(ad_hoc.lifetime).to_owned()));
     field("uptime", one.uptime_ms.filter(|_| one.pid.is_some()).map(units::duration));
     field("ready in", one.ready_after_ms.map(units::duration));
     field("cpu", one.cpu_percent.map(units::percent));

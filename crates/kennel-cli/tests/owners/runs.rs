@@ -21,7 +21,7 @@ fn listed_with_their_results_until_they_are_cleaned(scratch: &Scratch) {
     let three = scratch.wait_state("three", "failed", DEADLINE);
     assert_eq!((&three["last_exit"]["code"], &three["ad_hoc"]["lifetime"]), (&json!(3), &json!("daemon")), "{three}");
     assert_eq!(scratch.ok(&["logs", "--no-prefix", "three"]).stdout.lines().count(), 2);
-    assert!(scratch.ok(&["status", "three"]).stdout.contains("three"));
+    assert!(scratch.ok(&["status", "three"]).stdout.contains("ends with the daemon"));
     let taken = scratch.kennel(&["run", "-d", "--name", &name, "--", "true"]);
     assert!(taken.code() == 125 && taken.stderr.contains("goes on"), "{}", taken.all());
     scratch.ok(&["stop", &name]);
@@ -34,6 +34,23 @@ fn listed_with_their_results_until_they_are_cleaned(scratch: &Scratch) {
     assert!(!scratch.instance_dir().join("logs/three.log").exists());
     scratch.ok(&["run", "-d", "--name", "three", "--", "true"]);
     scratch.wait_state("three", "completed", DEADLINE);
+    scratch.down();
+}
+
+/// Of many results the youngest stay, and the logs of the others go with them.
+#[test]
+fn results_are_bounded() {
+    let scratch = Scratch::any(std::path::Path::new(env!("CARGO_BIN_EXE_kennel")));
+    for number in 0..102 {
+        scratch.ok(&["run", "-d", "--name", &format!("r{number}"), "--", "/bin/echo", "x"]);
+    }
+    wait_until(DEADLINE, "a hundred", || scratch.json(&["ps", "--json"]).as_array().unwrap().len() == 100);
+    let listed = scratch.json(&["ps", "--json"]);
+    let has = |name: &str| listed.as_array().unwrap().iter().any(|one| one["name"] == name);
+    assert!(!has("r0") && !has("r1") && has("r2") && has("r101"));
+    let log = |name: &str| scratch.instance_dir().join(format!("logs/{name}.log")).exists();
+    wait_until(DEADLINE, "their logs gone", || !log("r0") && !log("r1"));
+    wait_until(DEADLINE, "the others' there", || log("r2") && log("r101"));
     scratch.down();
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kennel_core::instance::{Health as RunHealth, State as RunState};
 use kennel_core::model::Exit;
-use kennel_core::slot::{Rest, State};
+use kennel_core::slot::{Failure, Rest, State};
 use kennel_keeper::proto::{self, Backend, Place};
 use kennel_sys::proc;
 use kennel_wire::{
@@ -165,6 +165,9 @@ fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
     match &slot.state {
         State::Rest(Rest::Stopped) => (Shown::Stopped, why_stopped(slot)),
         State::Rest(Rest::Completed) => (Shown::Completed, None),
+        State::Rest(Rest::Failed(Failure::DaemonLost)) if slot.ad_hoc.is_some() => {
+            (Shown::Failed, Some("stopped because the daemon was lost, with which it ends".into()))
+        }
         State::Rest(Rest::Failed(failure)) => (Shown::Failed, Some(failure.to_string())),
         State::Rest(Rest::GivenUp(failure)) => (Shown::GivenUp, Some(failure.to_string())),
         State::Pending => (Shown::Pending, Some(format!("waits for {}", slot.waiting_for.join(", ")))),
