@@ -255,7 +255,13 @@ impl Owners {
             actions.push(Action::AnnounceOpened(name.to_owned()));
             Owner { parent: None, grace: GRACE, state: State::Unbound }
         });
-        owner.grace = grace.unwrap_or(owner.grace);
+        let before = owner.grace;
+        owner.grace = grace.unwrap_or(before);
+        if let State::Grace { until } = &mut owner.state {
+            // It counts from the loss of the last lease, also where it is changed after that.
+            *until = until.saturating_sub(before).saturating_add(owner.grace);
+            actions.push(Action::Arm(Timer::Grace(name.to_owned()), *until));
+        }
         if let Some(parent) = parent {
             owner.parent = Some(parent.to_owned());
         }

@@ -281,3 +281,16 @@ fn cycles_and_other_parents_are_refused() {
     assert_eq!(all.renew("a", Duration::ZERO), Err(Refusal::NoHeartbeat("a".into())));
     assert!(all.open("c", Some("b"), None).is_ok(), "the same again");
 }
+
+#[test]
+fn a_grace_that_is_changed_while_it_runs_counts_from_the_loss() {
+    let seconds = Duration::from_secs;
+    let mut all = owners(&[("a", None)]);
+    let lease = Lease { owner: "a".into(), kind: Kind::Held };
+    all.take("a/1", lease).unwrap();
+    all.lose("a/1", Loss::Closed, seconds(100));
+    let actions = all.open("a", None, Some(seconds(60))).unwrap();
+    assert!(actions.contains(&Action::Arm(Timer::Grace("a".into()), seconds(160))), "{actions:?}");
+    assert!(!all.elapsed(&Timer::Grace("a".into()), seconds(159)).iter().any(|it| matches!(it, Action::End(..))));
+    assert!(all.elapsed(&Timer::Grace("a".into()), seconds(160)).iter().any(|it| matches!(it, Action::End(..))));
+}
