@@ -103,6 +103,7 @@ fn replaced_under_load(scratch: &Scratch) {
             assert_eq!(report["before"]["pid"], old);
             assert_ne!(report["after"]["pid"], old, "{report}");
             assert_eq!(report["before"]["keeper_pid"], report["after"]["keeper_pid"]);
+            assert_eq!(report["keeper"], round % 2 == 1, "{report}");
             wait_until(DEADLINE, "the old one to go", || !Path::new(&format!("/proc/{old}")).exists());
             assert_eq!(pids(scratch), before, "round {round}");
         }

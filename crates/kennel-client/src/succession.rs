@@ -33,7 +33,7 @@ impl Daemon {
                     let after: kennel_wire::DaemonInfo = after;
                     if (after.pid, after.started_at) != (before.pid, before.started_at) {
                         let pause_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
-                        return Ok(SuccessionReport { before, after, pause_ms });
+                        return Ok(SuccessionReport { before, after, pause_ms, keeper: false, keeper_refused: None });
                     }
                     asked = Instant::now();
                 }
@@ -43,6 +43,15 @@ impl Daemon {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Has the keeper run another program, in the same process and with all that it holds.
+    ///
+    /// # Errors
+    /// `handover_failed`: it goes on as it was.
+    pub async fn replace_keeper(&self, program: &Path) -> Result<(), CallError> {
+        let request = SuccessionRequest { program: Some(program.to_path_buf()) };
+        self.call(Method::POST, "/v1/daemon/keeper", http::json(&request)?).await
     }
 }
 

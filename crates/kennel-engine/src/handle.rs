@@ -379,6 +379,14 @@ impl Handle {
         self.ask(|reply| Input::Succeed(program, reply)).await?
     }
 
+    /// Has the keeper run `program` from now on, in the same process, with all that it holds.
+    ///
+    /// # Errors
+    /// `handover_failed`: it goes on as it was. `conflict`, `shutting_down`.
+    pub async fn replace_keeper(&self, program: OwnedFd) -> Result<(), Problem> {
+        self.ask(|reply| Input::ReplaceKeeper(program, reply)).await?
+    }
+
     /// Adds the last lines that what failed has written since it was asked to start, now that they are in its file.
     async fn report(&self, started: Started, since: Timestamp) -> UpReport {
         let mut services = started.0;

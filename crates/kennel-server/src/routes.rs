@@ -57,6 +57,7 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/orphans/stop", post(stop_orphans))
         .route("/v1/lease", post(leases::hold))
         .route("/v1/daemon/restart", post(succession::restart))
+        .route("/v1/daemon/keeper", post(succession::keeper))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

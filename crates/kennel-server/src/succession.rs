@@ -23,6 +23,18 @@ pub(crate) async fn restart(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// `POST /v1/daemon/keeper`: the keeper's own program.
+pub(crate) async fn keeper(
+    State(engine): State<Handle>,
+    Body(request): Body<SuccessionRequest>,
+) -> Result<StatusCode, Refusal> {
+    let Some(path) = request.program else {
+        return Err(Problem::new(Code::BadRequest, "no `program` is given").into());
+    };
+    engine.replace_keeper(program(&path)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Opened here, where a mistake can be answered. It is executed as what was opened, whatever becomes of its name.
 fn program(path: &Path) -> Result<OwnedFd, Problem> {
     let refused = |code, why: String| Problem::new(code, format!("cannot execute `{}`: {why}", path.display()));

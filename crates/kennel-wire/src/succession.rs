@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::DaemonInfo;
 
-/// `POST /v1/daemon/restart`: another daemon takes this one's place, and every service runs on. Answered, without a body, when
+/// `POST /v1/daemon/keeper`: the keeper runs this program from now on, in the same process and with all that it holds; answered without a
+/// body. `POST /v1/daemon/restart`: another daemon takes this one's place, and every service runs on. Answered, without a body, when
 /// the other one is ready and this one lets go.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SuccessionRequest {
@@ -22,4 +23,10 @@ pub struct SuccessionReport {
     pub after: DaemonInfo,
     /// Longest time in which nobody answered, milliseconds.
     pub pause_ms: u64,
+    /// With `upgrade`: whether the keeper runs the new program as well.
+    #[serde(default)]
+    pub keeper: bool,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeper_refused: Option<String>,
 }

@@ -133,10 +133,33 @@ impl Driver {
         }
     }
 
+    pub(super) fn replace_keeper(&mut self, program: OwnedFd, reply: Reply<Result<(), Problem>>) {
+        let busy = || Problem::new(Code::Conflict, "the keeper is being replaced already");
+        match self.refuse_while_ending().or_else(|| self.keeper_change.is_some().then(busy)) {
+            Some(problem) => drop(reply.send(Err(problem))),
+            None => {
+                self.keeper_change = Some(reply);
+                self.link.send(Request::Exec { program });
+            }
+        }
+    }
+
     pub(super) fn executed(&mut self, version: u16, refused: Option<String>) {
-        match refused {
-            None => tracing::info!(version, "the keeper runs another program now"),
-            Some(why) => tracing::error!(why, "the keeper goes on with its own program"),
+        let answer = match refused {
+            None => {
+                tracing::info!(version, "the keeper runs another program now");
+                Ok(())
+            }
+            Some(why) => {
+                tracing::error!(why, "the keeper goes on with its own program");
+                let problem =
+                    Problem::new(Code::HandoverFailed, format!("the keeper goes on with its own program: {why}"));
+                Err(problem.hint("it serves a newer daemon as well; services are not touched"))
+            }
+        };
+        if let Some(reply) = self.keeper_change.take() {
+            // Whoever asked may have gone.
+            let _unheard = reply.send(answer);
         }
     }
 }

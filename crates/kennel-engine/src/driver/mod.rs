@@ -134,6 +134,8 @@ pub(crate) enum Input {
     Hold(String, OwnedFd),
     /// Start another daemon, of this program or of ours, and hand over to it.
     Succeed(Option<OwnedFd>, Reply<Result<(), Problem>>),
+    /// Have the keeper run this program from now on, with all that it holds.
+    ReplaceKeeper(OwnedFd, Reply<Result<(), Problem>>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -235,6 +237,8 @@ pub struct Driver {
     /// Whether records may be missing, so that a stray may be somebody's.
     damaged: bool,
     handover: HandOver,
+    /// Waits for the keeper to run another program.
+    keeper_change: Option<Reply<Result<(), Problem>>>,
     /// What an earlier keeper left and what has not ended yet.
     leftovers: Vec<Survivor>,
     /// Orphans that were told of, by number and start time.

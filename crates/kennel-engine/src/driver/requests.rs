@@ -81,6 +81,7 @@ impl Driver {
             Input::Serving => self.link.send(Request::Settled),
             Input::Hold(name, fd) => self.link.send(Request::Hold { name, fd }),
             Input::Succeed(program, reply) => self.succeed(program, reply),
+            Input::ReplaceKeeper(program, reply) => self.replace_keeper(program, reply),
             Input::Swept => {
                 kennel_sys::crash_point!("daemon.swept");
                 self.swept = true;

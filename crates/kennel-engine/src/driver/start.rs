@@ -136,6 +136,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         is_clearing: welcome.version >= 4 && welcome.follows == Follows::Fresh && !restored.runs.is_empty(),
         damaged: restored.damaged.is_some(),
         handover: HandOver::None,
+        keeper_change: None,
         leftovers: Vec::new(),
         told_orphans: HashSet::new(),
         lost: Vec::new(),
