@@ -144,6 +144,8 @@ pub(crate) enum Command {
     Lease(LeaseCommand),
     /// Show what happened
     Events(Events),
+    /// Show who asked for what
+    Audit(Audit),
     /// Have another daemon take over while every service runs on
     #[command(subcommand)]
     Daemon(DaemonCommand),
@@ -380,6 +382,42 @@ pub(crate) struct Events {
     /// Only those after this number
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     pub(crate) since: u64,
+    /// Only the last N of those that are there already
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) tail: Option<u64>,
+    /// Only those of this service, or of a single replica such as worker.2; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Vec<String>,
+    /// Only those whose name begins with this, for example instance. or service.failed; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) kind: Vec<String>,
+    /// Under which names
+    #[arg(long, value_name = "NAMES", value_enum, default_value_t = EventNames::Kennel)]
+    pub(crate) names: EventNames,
+}
+
+/// Names of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventNames {
+    /// Such as instance.started
+    Kennel,
+    /// Such as processStarted, as the dashboard family has them
+    Dashboard,
+}
+
+/// `kennel audit`
+#[derive(Debug, Args)]
+#[command(after_help = "What was changed is shown by `kennel events`; this shows who asked for it.")]
+pub(crate) struct Audit {
+    /// Only the last N entries [default: 100]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) number: Option<u64>,
+    /// Only entries younger than this, for example 10m, or since an RFC 3339 time
+    #[arg(long, value_name = "TIME", value_parser = parse::since)]
+    pub(crate) since: Option<Since>,
+    /// Only entries about exactly this, as the last column has it
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
 }
 
 /// `kennel config`

@@ -43,6 +43,7 @@ fn the_command() {
       owners       Show for whom things run, and what keeps them alive
       lease        Keep an owner and all that runs for it alive
       events       Show what happened
+      audit        Show who asked for what
       daemon       Have another daemon take over while every service runs on
       upgrade      Have a daemon of another kennel binary take over while every service runs on
       doctor       Show what kennel can promise on this machine, and what is wrong on it
@@ -234,9 +235,15 @@ fn what_is_read() {
     Usage: kennel events [OPTIONS]
 
     Options:
-      -f, --follow       Go on with new events
-          --since <SEQ>  Only those after this number [default: 0]
-      -h, --help         Print help (see more with '--help')
+      -f, --follow          Go on with new events
+          --since <SEQ>     Only those after this number [default: 0]
+      -n, --tail <N>        Only the last N of those that are there already
+          --service <NAME>  Only those of this service, or of a single replica such as worker.2; may be
+                            repeated
+          --kind <PREFIX>   Only those whose name begins with this, for example instance. or
+                            service.failed; may be repeated
+          --names <NAMES>   Under which names [default: kennel] [possible values: kennel, dashboard]
+      -h, --help            Print help (see more with '--help')
 
     Show what kennel can promise on this machine, and what is wrong on it
 

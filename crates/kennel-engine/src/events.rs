@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kennel_store::{Change, Recent, Restored, Store, StoreError};
-use kennel_wire::{Event, EventKind};
+use kennel_wire::{AuditEntry, Event, EventKind};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -168,6 +168,17 @@ impl Events {
         }
     }
 
+    /// The newest entries of the audit about this subject, or all subjects for none; oldest first, `limit` at most.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn audit(&self, subject: Option<String>, limit: usize) -> io::Result<Vec<AuditEntry>> {
+        let history = self.lock().history();
+        let read = move || history.audit(subject.as_deref().unwrap_or_default(), limit).map_err(in_one_line);
+        let entries = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
+        Ok(entries.into_iter().rev().filter_map(|(time, change)| audit_entry(time, change)).collect())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,6 +200,13 @@ fn told_of_gap(since: u64, mut page: Vec<Event>) -> Vec<Event> {
 /// Stands for all up to a number that cannot be shown.
 fn unreadable(seq: u64) -> Event {
     Event { seq, time: Timestamp::now(), service: None, instance: None, kind: EventKind::Unreadable {} }
+}
+
+fn audit_entry(time: Timestamp, change: Change) -> Option<AuditEntry> {
+    match change {
+        Change::Audit { actor, action, subject, outcome } => Some(AuditEntry { time, actor, action, subject, outcome }),
+        _ => None,
+    }
 }
 
 /// With its cause, for a front end that prints one line.

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::instance::Reason;
 use kennel_core::model::Project;
+use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Code, DaemonInfo, DetachReport, DetachRequest, DownReport,
@@ -359,6 +360,11 @@ impl Handle {
     #[must_use]
     pub fn remembered(&self, key: &str) -> Option<&serde_json::Value> {
         self.facts.get(key)
+    }
+
+    /// Has recorded who asked for what, and how it went. Nothing is any more once the engine has ended.
+    pub fn audit(&self, actor: String, action: String, subject: String, outcome: String) {
+        let _ended_already = self.inbox.send(Input::Audit(Change::Audit { actor, action, subject, outcome }));
     }
 
     /// Says that requests are answered from now on, so that a daemon before this one may go.

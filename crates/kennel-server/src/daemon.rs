@@ -15,6 +15,7 @@ use kennel_sys::process;
 use kennel_wire::EventKind;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::audit::Who;
 use crate::ending::{Ending, Over};
 use crate::leases::Leases;
 use crate::listener::{Connections, Door};
@@ -114,7 +115,8 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     let (finishing, serving) = (engine.clone(), engine.clone());
     let server = axum::serve(
         door,
-        routes::router(Doors { leases: Leases::new(engine.clone(), ending.clone()), engine, ending: ending.clone() }),
+        routes::router(Doors { leases: Leases::new(engine.clone(), ending.clone()), engine, ending: ending.clone() })
+            .into_make_service_with_connect_info::<Who>(),
     )
     .with_graceful_shutdown(async move { finishing.finished().await })
     .into_future();

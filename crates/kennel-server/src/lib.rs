@@ -2,6 +2,8 @@
 //!
 //! Knows the engine by its handle, and nothing of how processes are run.
 
+mod audit;
+mod choice;
 mod daemon;
 mod descriptors;
 mod ending;
@@ -10,6 +12,7 @@ mod leases;
 mod listener;
 mod load;
 mod owners;
+mod query;
 mod record;
 mod reply;
 mod routes;

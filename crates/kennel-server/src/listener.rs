@@ -3,10 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::serve::Listener;
-use kennel_sys::unix;
-use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use kennel_sys::unix::{self, Peer};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+
+use crate::audit::Who;
 
 /// Number of open connections.
 #[derive(Debug, Clone)]
@@ -41,8 +44,13 @@ impl Drop for Counted {
 /// Whether the peer may talk to us: this user and root. The directory is closed to others already; this holds
 /// also if somebody opens it.
 pub(crate) fn is_ours(stream: &UnixStream) -> bool {
+    our_peer(stream).is_some()
+}
+
+/// The peer, if it may talk to us.
+fn our_peer(stream: &UnixStream) -> Option<Peer> {
     let ours = rustix::process::geteuid().as_raw();
-    unix::peer(stream).is_ok_and(|peer| peer.uid == ours || peer.uid == 0)
+    unix::peer(stream).ok().filter(|peer| peer.uid == ours || peer.uid == 0)
 }
 
 /// The API socket.
@@ -53,15 +61,18 @@ pub(crate) struct Door {
 
 impl Listener for Door {
     type Io = CountedStream;
-    type Addr = SocketAddr;
+    type Addr = Who;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, address)) if is_ours(&stream) => {
-                    return (CountedStream { stream, _counted: self.connections.count() }, address);
-                }
-                Ok(_) => tracing::warn!("refused a connection of another user"),
+                Ok((stream, _)) => match our_peer(&stream) {
+                    Some(peer) => {
+                        let counted = CountedStream { stream, _counted: self.connections.count() };
+                        return (counted, Who(Some(peer)));
+                    }
+                    None => tracing::warn!("refused a connection of another user"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     // Out of descriptors, most likely; a moment later some may be free again.
@@ -72,7 +83,13 @@ impl Listener for Door {
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
+        self.listener.local_addr().map(|_| Who(None))
+    }
+}
+
+impl Connected<IncomingStream<'_, Door>> for Who {
+    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+        *stream.remote_addr()
     }
 }
 

@@ -7,6 +7,7 @@ use kennel_wire::{Code, Problem};
 use serde::Serialize;
 
 /// A problem as an HTTP answer (RFC 9457).
+#[derive(Debug)]
 pub(crate) struct Refusal(pub(crate) Problem);
 
 impl From<Problem> for Refusal {
@@ -18,7 +19,11 @@ impl From<Problem> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, [("content-type", "application/problem+json")], Json(self.0)).into_response()
+        let code = self.0.code;
+        let mut response = (status, [("content-type", "application/problem+json")], Json(self.0)).into_response();
+        // For the audit.
+        response.extensions_mut().insert(code);
+        response
     }
 }
 

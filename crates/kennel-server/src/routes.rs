@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kennel_engine::Handle;
@@ -17,10 +18,10 @@ use crate::ending::Ending;
 use crate::leases::{self, Leases};
 use crate::load::{self, load_up};
 use crate::reply::{Answer, Refusal, answer, bad_request};
-use crate::{owners, streams, succession};
+use crate::{audit, owners, streams, succession};
 
 /// A request carries an environment at most; Linux allows 2 MiB of it with its arguments.
-const MAX_BODY_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// What routes work with.
 #[derive(Clone, FromRef)]
@@ -53,11 +54,13 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/services/{name}", get(service))
         .route("/v1/logs", get(streams::logs))
         .route("/v1/events", get(streams::events))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/orphans", get(orphans))
         .route("/v1/orphans/stop", post(stop_orphans))
         .route("/v1/lease", post(leases::hold))
         .route("/v1/daemon/restart", post(succession::restart))
         .route("/v1/daemon/keeper", post(succession::keeper))
+        .route_layer(from_fn_with_state(doors.clone(), audit::record))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -5,58 +5,75 @@ use std::convert::Infallible;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use kennel_engine::{Handle, Query, Reader};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use tokio::sync::watch;
 
+use crate::choice::Choice;
+use crate::query::{pairs, unknown};
 use crate::reply::{Refusal, bad_request};
-use crate::routes;
 
 /// Records in one chunk of an answer at most.
-const BATCH: usize = 512;
+pub(crate) const BATCH: usize = 512;
 
-#[derive(Deserialize)]
-pub(crate) struct EventQuery {
-    /// Number of the last event already known; beyond the newest means "from now".
-    #[serde(default)]
-    since: u64,
-    #[serde(default)]
-    follow: bool,
-}
-
-/// `GET /v1/events?since=SEQ&follow=BOOL`.
-pub(crate) async fn events(State(engine): State<Handle>, routes::Query(query): routes::Query<EventQuery>) -> Response {
-    let seen = query.since.min(engine.events().newest());
+/// `GET /v1/events?since=SEQ&follow=BOOL&tail=N&service=a&kind=PREFIX&names=dashboard`.
+pub(crate) async fn events(State(engine): State<Handle>, RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
+    let choice = Choice::read(raw.as_deref())?;
+    let newest = engine.events().newest();
     // Subscribed before the first look, so that nothing falls between the two.
     let watch = engine.events().watch();
-    lines(stream::unfold((engine, watch, seen, true), move |(engine, mut watch, seen, first)| async move {
-        loop {
-            let events = engine.events().after(seen, BATCH).await;
-            if let Some(last) = events.last().map(|event| event.seq) {
-                return Some((to_lines(&events), (engine, watch, last, false)));
+    let mut seen = choice.since.min(newest);
+    let mut begin = None;
+    if let Some(tail) = choice.tail {
+        begin = Some(choice.lines(&choice.last(engine.events(), newest, tail).await)).filter(|lines| !lines.is_empty());
+        seen = newest;
+    }
+    // The head of an answer that goes on is sent at once, so that a client knows that it listens.
+    let begin = begin.or_else(|| choice.follow.then(Bytes::new));
+    let rest = stream::unfold((engine, watch, choice, seen), |(engine, mut watch, choice, mut seen)| async move {
+        let chunk = more_events(&engine, &mut watch, &choice, &mut seen).await?;
+        Some((chunk, (engine, watch, choice, seen)))
+    });
+    Ok(lines(stream::iter(begin).chain(rest)))
+}
+
+/// The next lines of a choice; none at the end.
+async fn more_events(
+    engine: &Handle,
+    watch: &mut watch::Receiver<u64>,
+    choice: &Choice,
+    seen: &mut u64,
+) -> Option<Bytes> {
+    loop {
+        let events = engine.events().after(*seen, BATCH).await;
+        if let Some(last) = events.last().map(|event| event.seq) {
+            *seen = last;
+            let lines = choice.lines(&events);
+            if lines.is_empty() {
+                // A long way through what is not wanted must not keep others waiting.
+                tokio::task::yield_now().await;
+                continue;
             }
-            if first && query.follow {
-                // Sends the head of the answer at once, so that a client knows that it listens.
-                return Some((Bytes::new(), (engine, watch, seen, false)));
-            }
-            if !query.follow {
-                return None;
-            }
-            tokio::select! {
-                changed = watch.changed() => changed.ok()?,
-                () = engine.finished() => {
-                    if engine.events().newest() == seen {
-                        return None;
-                    }
+            return Some(lines);
+        }
+        if !choice.follow {
+            return None;
+        }
+        tokio::select! {
+            changed = watch.changed() => changed.ok()?,
+            () = engine.finished() => {
+                if engine.events().newest() == *seen {
+                    return None;
                 }
             }
         }
-    }))
+    }
 }
 
 /// `GET /v1/logs?service=a&service=b&tail=N&since=T&follow=true`.
 pub(crate) async fn logs(State(engine): State<Handle>, RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
-    let (query, follow) = log_query(raw.as_deref().unwrap_or_default())?;
+    let (query, follow) = log_query(raw.as_deref())?;
     let mut names = Vec::new();
     for name in &query.names {
         match engine.service(name.clone()).await {
@@ -99,12 +116,10 @@ async fn next_lines(
     }
 }
 
-fn log_query(raw: &str) -> Result<(Query, bool), Refusal> {
+fn log_query(raw: Option<&str>) -> Result<(Query, bool), Refusal> {
     let mut query = Query::default();
     let mut follow = false;
-    for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = percent_decode(value).ok_or_else(|| bad_request(format!("`{pair}` is not valid")))?;
+    for (key, value) in pairs(raw)? {
         match key {
             "service" => query.names.push(value),
             "tail" => query.tail = Some(value.parse().map_err(|_| bad_request("`tail` is a number"))?),
@@ -112,30 +127,13 @@ fn log_query(raw: &str) -> Result<(Query, bool), Refusal> {
                 query.since = Some(value.parse().map_err(|_| bad_request("`since` is an RFC 3339 time"))?);
             }
             "follow" => follow = value.parse().map_err(|_| bad_request("`follow` is true or false"))?,
-            other => return Err(bad_request(format!("unknown parameter `{other}`"))),
+            other => return Err(unknown(other, &["service", "tail", "since", "follow"])),
         }
     }
     Ok((query, follow))
 }
 
-/// RFC 3986; `+` stays itself, as it does in a time zone.
-fn percent_decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-                digit(bytes.next()?)? << 4 | digit(bytes.next()?)?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok()
-}
-
 pub(crate) fn lines(chunks: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Response {
-    use futures_util::StreamExt as _;
     let body = Body::from_stream(chunks.map(Ok::<_, Infallible>));
     ([("content-type", "application/x-ndjson")], body).into_response()
 }
@@ -157,12 +155,12 @@ mod tests {
     #[test]
     fn log_queries_are_read_or_refused() {
         let (query, follow) =
-            log_query("service=web&service=a%2Eb&tail=5&since=2026-11-21T00:00:00%2B01:00&follow=true")
+            log_query(Some("service=web&service=a%2Eb&tail=5&since=2026-11-21T00:00:00%2B01:00&follow=true"))
                 .unwrap_or_else(|_| unreachable!("it is valid"));
         assert_eq!((query.names, query.tail, follow), (vec!["web".into(), "a.b".into()], Some(5), true));
         assert_eq!(query.since.map(|since| since.to_string()).as_deref(), Some("2026-11-20T23:00:00Z"));
         for bad in ["tail=x", "since=now", "follow=maybe", "colour=red", "service=%f"] {
-            assert!(log_query(bad).is_err(), "{bad}");
+            assert!(log_query(Some(bad)).is_err(), "{bad}");
         }
     }
 }

@@ -275,3 +275,47 @@ pub enum EventKind {
         report: Option<Box<ShutdownReport>>,
     },
 }
+
+impl EventKind {
+    /// The name that stands in `event`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "service.pending",
+            Self::Started { .. } => "instance.started",
+            Self::Ready { .. } => "instance.ready",
+            Self::Unhealthy { .. } => "instance.unhealthy",
+            Self::Exited { .. } => "instance.exited",
+            Self::Stopping { .. } => "instance.stopping",
+            Self::Stage { .. } => "stop.stage",
+            Self::Escaped { .. } => "instance.escaped",
+            Self::Stuck { .. } => "instance.stuck",
+            Self::Down { .. } => "instance.down",
+            Self::RestartScheduled { .. } => "restart.scheduled",
+            Self::Completed {} => "service.completed",
+            Self::Failed { .. } => "service.failed",
+            Self::GivenUp { .. } => "service.given_up",
+            Self::Stopped {} => "service.stopped",
+            Self::DaemonStarted { .. } => "daemon.started",
+            Self::DaemonRecovered { .. } => "daemon.recovered",
+            Self::DaemonTerminated { .. } => "daemon.terminated",
+            Self::DaemonPanicked { .. } => "daemon.panicked",
+            Self::ConfigReloaded { .. } => "config.reloaded",
+            Self::DaemonReplaced { .. } => "daemon.replaced",
+            Self::HandoverFailed { .. } => "daemon.handover_failed",
+            Self::Adopted { .. } => "instance.adopted",
+            Self::StoreRecovered { .. } => "store.recovered",
+            Self::Unreadable {} => "event.unreadable",
+            Self::OrphanFound { .. } => "orphan.found",
+            Self::OrphanKilled { .. } => "orphan.killed",
+            Self::OwnerOpened { .. } => "owner.opened",
+            Self::LeaseTaken { .. } => "lease.taken",
+            Self::LeaseLost { .. } => "lease.lost",
+            Self::OwnerGrace { .. } => "owner.grace",
+            Self::OwnerHeld { .. } => "owner.held",
+            Self::OwnerEnded { .. } => "owner.ended",
+            Self::KeeperLost {} => "keeper.lost",
+            Self::ShutdownCompleted { .. } => "shutdown.completed",
+        }
+    }
+}

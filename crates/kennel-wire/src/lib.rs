@@ -2,10 +2,12 @@
 //!
 //! Knows no engine type. Field names are stable; new fields may appear, none changes its meaning.
 
+mod audit;
 mod doctor;
 mod error;
 mod event;
 mod identity;
+mod names;
 mod orphan;
 mod owner;
 mod receipt;
@@ -15,10 +17,12 @@ mod shutdown;
 mod status;
 mod succession;
 
+pub use audit::AuditEntry;
 pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind, Works, ZombieParent};
 pub use error::{Code, Diagnostic, Problem};
 pub use event::{Event, EventKind};
 pub use identity::{Identity, SignalReport};
+pub use names::{DashboardEvent, DashboardKind, DashboardStatus};
 pub use orphan::{Fate, InstanceOrphans, InstanceState, KnownBy, Orphan, OrphanReport, OrphanStopRequest, Sure};
 pub use owner::{
     AdHoc, CleanReport, CleanRequest, DetachReport, DetachRequest, LeaseKind, LeaseNews, LeaseRequest, LeaseStatus,

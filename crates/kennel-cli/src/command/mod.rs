@@ -12,6 +12,7 @@ mod action;
 mod down;
 mod reload;
 
+mod audit;
 mod events;
 mod logs;
 mod orphans;
@@ -86,7 +87,8 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Lease(LeaseCommand::Hold(args)) => owners::hold(context, args).await,
         Command::Lease(LeaseCommand::Renew(args)) => owners::renew(context, &args).await,
         Command::Exec(args) => run::exec(context, args).await,
-        Command::Events(args) => events::events(context, &args).await,
+        Command::Events(args) => events::events(context, args).await,
+        Command::Audit(args) => audit::audit(context, args).await,
         Command::Daemon(DaemonCommand::Restart) => succession::restart(context).await,
         Command::Upgrade(args) => succession::upgrade(context, &args).await,
         Command::Doctor => doctor::doctor(context).await,

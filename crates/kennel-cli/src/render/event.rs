@@ -1,6 +1,6 @@
 //! One line for each event.
 
-use kennel_wire::{Event, EventKind, Orphan};
+use kennel_wire::{DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Orphan};
 
 use super::owners;
 use super::paint::{BOLD, DIM, Paint, RED};
@@ -31,6 +31,39 @@ pub(crate) fn line(event: &Event, paint: Paint) -> String {
         paint.paint(BOLD, who),
         paint.paint(style, &words)
     )
+}
+
+/// `12  2026-01-02T03:04:05.678Z  web  processExit  code 1`
+pub(crate) fn dashboard_line(event: &DashboardEvent, paint: Paint) -> String {
+    let with = match &event.kind {
+        DashboardKind::ProcessStarted { pid }
+        | DashboardKind::Initialized { pid }
+        | DashboardKind::OrphanKilled { pid }
+        | DashboardKind::ProcessDied { pid: Some(pid) } => format!("pid {pid}"),
+        DashboardKind::ProcessDied { pid: None }
+        | DashboardKind::ServerStarted {}
+        | DashboardKind::ServerStopped {} => String::new(),
+        DashboardKind::ProcessExit { code: Some(code), .. } => format!("code {code}"),
+        DashboardKind::ProcessExit { signal: Some(signal), .. } => format!("signal {signal}"),
+        DashboardKind::ProcessExit { code: None, signal: None, .. } => "unknown".to_owned(),
+        DashboardKind::ProcessError { error } => error.clone(),
+        DashboardKind::HealthCheck { healthy: true, .. } => "healthy".to_owned(),
+        DashboardKind::HealthCheck { healthy: false, reason } => {
+            format!("unhealthy: {}", reason.as_deref().unwrap_or("no reason given"))
+        }
+        DashboardKind::StatusChange { status } => match status {
+            DashboardStatus::Running => "running",
+            DashboardStatus::Stopped => "stopped",
+            DashboardStatus::Crashed => "crashed",
+            DashboardStatus::Unknown => "unknown",
+        }
+        .to_owned(),
+    };
+    let time = event.time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    let who = event.id.as_deref().unwrap_or("kennel");
+    let name = event.kind.name();
+    let line = format!("{:>6}  {}  {}  {name}  {with}", event.seq, paint.paint(DIM, &time), paint.paint(BOLD, who));
+    format!("{}\n", line.trim_end())
 }
 
 /// What is said of a service that does not say where it stands.
@@ -152,6 +185,33 @@ mod tests {
         36  2026-01-02T03:04:05.678Z  kennel  owner `job-1` has a lease again
         37  2026-01-02T03:04:05.678Z  kennel  owner `job-1.a` ended: `job-1` ended
         38  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0; cleanup `logs` was given up after 1.0 s; cleanup `keeper` failed: broken pipe
+        ");
+    }
+
+    #[test]
+    fn every_kind_has_words_for_dashboards() {
+        let events = samples::events();
+        let lines = events.iter().flat_map(DashboardEvent::of);
+        let text: String = lines.map(|event| dashboard_line(&event, Paint::PLAIN)).collect();
+        insta::assert_snapshot!(text, @r"
+         1  2026-01-02T03:04:05.678Z  kennel  initialized  pid 20
+         4  2026-01-02T03:04:05.678Z  web  processStarted  pid 100
+         4  2026-01-02T03:04:05.678Z  web  statusChange  running
+         5  2026-01-02T03:04:05.678Z  web  healthCheck  healthy
+         5  2026-01-02T03:04:05.678Z  web  serverStarted
+         6  2026-01-02T03:04:05.678Z  web  healthCheck  unhealthy: GET / answers 503
+         7  2026-01-02T03:04:05.678Z  web  processExit  code 1
+         8  2026-01-02T03:04:05.678Z  web  statusChange  crashed
+        11  2026-01-02T03:04:05.678Z  web  processError  1 process cannot be ended
+        13  2026-01-02T03:04:05.678Z  web  statusChange  stopped
+        13  2026-01-02T03:04:05.678Z  web  serverStopped
+        14  2026-01-02T03:04:05.678Z  web  processError  exit 1
+        14  2026-01-02T03:04:05.678Z  web  statusChange  crashed
+        15  2026-01-02T03:04:05.678Z  web  processError  6 restarts within 60 s
+        15  2026-01-02T03:04:05.678Z  web  statusChange  crashed
+        16  2026-01-02T03:04:05.678Z  web  statusChange  stopped
+        16  2026-01-02T03:04:05.678Z  web  serverStopped
+        25  2026-01-02T03:04:05.678Z  web  orphanKilled  pid 100
         ");
     }
 }

@@ -40,6 +40,7 @@ use kennel_core::reload::Selection;
 use kennel_core::{instance, model, slot};
 use kennel_keeper::proto::{self, Backend, KillStage};
 use kennel_orphans::Tracking;
+use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport, DetachRequest,
@@ -128,6 +129,8 @@ pub(crate) enum Input {
     Swept,
     /// Record this for the next daemon.
     Remember(&'static str, Option<serde_json::Value>),
+    /// Somebody asked for something, and how that went; an entry of the audit.
+    Audit(Change),
     /// Requests are answered from now on.
     Serving,
     /// Have the keeper keep this descriptor under this name.

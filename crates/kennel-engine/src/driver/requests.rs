@@ -78,6 +78,7 @@ impl Driver {
                 self.facts.insert(key);
                 self.events.change(Change::Meta { key: key.to_owned(), body });
             }
+            Input::Audit(entry) => self.events.change(entry),
             Input::Serving => self.link.send(Request::Settled),
             Input::Hold(name, fd) => self.link.send(Request::Hold { name, fd }),
             Input::Succeed(program, reply) => self.succeed(program, reply),
