@@ -1,5 +1,7 @@
 //! What the tests of owners share.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -68,6 +70,20 @@ pub(crate) fn hold(scratch: &Scratch, arguments: &[&str]) -> (Background, std::i
     let held = scratch.spawn_with(&[&["lease", "hold"], arguments].concat(), Stdio::from(reader), |_| {});
     wait_for(DEADLINE, "the lease", || owner(scratch, arguments[0]).filter(|one| one["state"] == "held"));
     (held, writer)
+}
+
+/// Asks the daemon as any program may; gives the status and the answer.
+pub(crate) fn post(scratch: &Scratch, target: &str, body: &Value) -> (u16, Value) {
+    let instance = scratch.instance_dir().file_name().unwrap().to_owned();
+    let mut socket = UnixStream::connect(scratch.path("run/kennel").join(instance).join("api.sock")).unwrap();
+    let body = body.to_string();
+    let head = format!("POST {target} HTTP/1.1\r\nhost: kennel\r\nconnection: close\r\ncontent-type: application/json");
+    write!(socket, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_default())
 }
 
 /// Time between two events.

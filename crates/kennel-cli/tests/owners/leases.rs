@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use kennel_testkit::{Scratch, Signal, User, wait_for, wait_until};
 use serde_json::json;
 
-use crate::common::{DEADLINE, between, both, detach, events, hold, living, outsider, owner, scratch, wait_owner};
+use crate::common::{
+    DEADLINE, between, both, detach, events, hold, living, outsider, owner, post, scratch, wait_owner,
+};
 
 both!(a_killed_process_ends_what_it_leased, a_renewed_heartbeat_goes_on, a_held_lease, back_within_the_grace);
 
@@ -88,6 +90,38 @@ fn back_within_the_grace(scratch: &Scratch) {
     assert_eq!((living(scratch, 1), owner(scratch, "job")), (0, None));
     drop(input);
     second.wait(DEADLINE);
+    scratch.down();
+}
+
+/// Whoever names a process with its start or its inode gets that one or none; and a request that is sent twice starts one run.
+#[test]
+fn what_programs_ask_is_checked() {
+    let Some(scratch) = scratch(User::Root) else { return };
+    detach(&scratch, &["--owner", "there"], "1", "plain");
+    let mut other = outsider(&scratch);
+    for (pid, key) in [(other.pid(), "start_ticks"), (other.pid(), "inode"), (u32::MAX >> 1, "inode"), (0, "inode")] {
+        let lease = json!({ "kind": "process", "pid": pid, key: 1 });
+        let (status, problem) = post(&scratch, "/v1/owners", &json!({ "name": "new", "leases": [lease] }));
+        assert!(matches!(status, 400 | 404), "{pid} {key}: {status} {problem}");
+        if pid == other.pid() {
+            assert_eq!(problem["code"], "process_gone", "{problem}");
+        }
+        assert_eq!(owner(&scratch, "new"), None);
+    }
+    let sleep = [scratch.badchild().to_str().unwrap(), "--cell", "2", "plain"].map(str::to_owned);
+    let request = json!({
+        "request": "once", "command": sleep, "directory": "/", "environment": {}, "owner": { "name": "there" },
+    });
+    let first = post(&scratch, "/v1/runs", &request);
+    assert_eq!((first.0, &first.1["owner"], &first.1["lifetime"]), (200, &json!("there"), &json!("owner")));
+    assert_eq!(post(&scratch, "/v1/runs", &request), first);
+    assert_eq!(living(&scratch, 2), 1);
+    let (status, problem) = post(&scratch, "/v1/owners/nobody/renew", &json!({}));
+    assert_eq!((status, &problem["code"]), (404, &json!("unknown_owner")));
+    let (status, problem) = post(&scratch, "/v1/owners/a/hold", &json!({ "name": "b" }));
+    assert_eq!((status, &problem["code"]), (400, &json!("bad_request")));
+    other.signal(Signal::KILL);
+    other.wait(DEADLINE);
     scratch.down();
 }
 
