@@ -11,12 +11,13 @@ use kennel_testkit::{Scratch, Seen, Signal, User, send, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Two of them would use up the whole of the default stop sequence, 15 s.
 const YAML: &str = "
 services:
   daemon: { command: ['@badchild@', --cell, '1', daemon], readiness: { log_line: up } }
   bare: { command: ['@badchild@', --cell, '2', empty-env], readiness: { log_line: up } }
-  deaf: { command: ['@badchild@', --cell, '3', ignores-term], readiness: { log_line: up } }
-  forks: { command: ['@badchild@', --cell, '4', forks], readiness: { log_line: up } }
+  deaf: { command: ['@badchild@', --cell, '3', ignores-term], readiness: { log_line: up }, stop: [{ signal: SIGTERM, wait: 500ms }] }
+  forks: { command: ['@badchild@', --cell, '4', forks], readiness: { log_line: up }, stop: [{ signal: SIGTERM, wait: 500ms }] }
 ";
 
 fn scratch() -> Option<Scratch> {

@@ -3,16 +3,19 @@
 //! Killing one by one loses against a tree that forks: a newborn of a process that is killed is not yet in the
 //! list. A stopped process does not fork, so once every member has been seen stopped twice the list is complete.
 
+mod absence;
 mod members;
 mod patience;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use kennel_sys::cgroup::{self, Group};
-use kennel_sys::proc::Stat;
+use kennel_sys::proc::{self, Stat};
+use kennel_sys::tag::{Tag, carriers};
 use rustix::process::Signal;
 
+use self::absence::Absence;
 pub(crate) use self::members::{Chosen, Quarry};
 use self::members::{Members, Rest};
 use self::patience::Patience;
@@ -27,6 +30,8 @@ const DYING: Duration = Duration::from_millis(200);
 const PATIENT: u32 = 64;
 /// More members than this are a large tree.
 const LARGE: usize = 32;
+/// So many looks in a row at who is there, where one is not to be missed and the machine starts programs meanwhile.
+const LOOKS: u32 = 16;
 /// After this much time the survivors are worth a report, and again after each such span.
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -42,6 +47,7 @@ pub(crate) struct Hunt {
     most: usize,
     crowded: bool,
     patience: Patience,
+    absence: Absence,
     /// Whether the first pass kills at once, which is all that most trees need.
     eager: bool,
     next: Instant,
@@ -51,7 +57,7 @@ pub(crate) struct Hunt {
 /// Result of a pass.
 #[derive(Debug)]
 pub(crate) enum Pass {
-    /// No living member was found; zombies may be.
+    /// There is no living member; zombies may be.
     Gone,
     /// Call again when due.
     Again,
@@ -76,6 +82,7 @@ impl Hunt {
             most: 0,
             crowded: false,
             patience: Patience::new(now),
+            absence: Absence::default(),
             eager: true,
             next: now,
             report: now + REPORT,
@@ -125,7 +132,7 @@ impl Hunt {
         let did = self.act(&members, begin);
         self.passes += 1;
         // Where nothing moves any more, haste is of no use.
-        let pause = if self.passes < PATIENT || !same { QUICK } else { SLOW };
+        let pause = if self.passes < PATIENT || !same || living == 0 { QUICK } else { SLOW };
         let now = Instant::now();
         let taken = now.duration_since(begin);
         // A look at a large tree takes its time: as much again is left for the tree to die in, less for it to stop,
@@ -138,8 +145,9 @@ impl Hunt {
         };
         self.next = now + pause.max(room);
         if living == 0 {
-            return Pass::Gone;
+            return if self.absence.is_certain(members.is_all, begin) { Pass::Gone } else { Pass::Again };
         }
+        self.absence = Absence::default();
         if begin >= self.report {
             self.report = begin + REPORT;
             return Pass::Stuck(members.living.iter().map(|member| member.stat.pid).collect());
@@ -184,12 +192,87 @@ pub(crate) fn signal_from(children: &[u32], signal: i32) -> usize {
 
 /// Those of a quarry that live and are not in a group.
 pub(crate) fn living_outside(quarry: &Quarry<'_>, group: &Group) -> Vec<Stat> {
-    let outside = |pid: u32| cgroup::of_process(pid).is_some_and(|path| !group.covers(&path));
-    let living = Members::now(quarry).living.into_iter().map(|member| member.stat);
-    living.filter(|stat| outside(stat.pid)).collect()
+    let outside = |stat: &Stat| cgroup::of_process(stat.pid).is_some_and(|path| !group.covers(&path));
+    looks(|| {
+        let members = Members::now(quarry);
+        let found: Vec<Stat> = members.living.into_iter().map(|member| member.stat).filter(outside).collect();
+        (members.is_all || !found.is_empty()).then_some(found)
+    })
+}
+
+/// Everybody alive who carries a tag that `wanted` picks, by process id.
+pub(crate) fn living_carriers(wanted: impl Fn(Tag) -> bool) -> Vec<(u32, Tag)> {
+    let mut found = BTreeMap::new();
+    looks(|| {
+        let (pids, moment) = carriers(&wanted);
+        let lives = |pid: u32| proc::stat(pid).is_some_and(|stat| !proc::has_ended(&stat));
+        let tag = |pid: u32| Tag::of(pid).filter(|tag| wanted(*tag));
+        found.extend(pids.into_iter().filter(|pid| lives(*pid)).filter_map(|pid| Some((pid, tag(pid)?))));
+        moment.lasts().then(Vec::<()>::new)
+    });
+    found.into_iter().collect()
+}
+
+/// Looks until the look has an answer; a few looks in vain are one as well.
+fn looks<T>(mut look: impl FnMut() -> Option<Vec<T>>) -> Vec<T> {
+    (0..LOOKS).find_map(|_| look()).unwrap_or_default()
 }
 
 /// Those of these children of this process and of their descendants that live.
 pub(crate) fn living(children: &[u32]) -> Vec<Stat> {
     Members::now(&Quarry::From(children)).living.into_iter().map(|member| member.stat).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test starts what it hunts")]
+
+    use std::cell::Cell;
+    use std::process::{Command, Stdio};
+
+    use kennel_sys::process;
+    use kennel_sys::tag::Instance;
+
+    use super::*;
+
+    /// Each member starts its successor and ends, a few milliseconds after it was born.
+    const LINEAGE: &str = "sleep 0.002; sh -c \"$0\" \"$0\" &";
+
+    fn start(tag: Tag) {
+        let limit = format!("--rttime={}:", tag.value());
+        let mut child = Command::new("prlimit")
+            .args([&limit, "setsid", "sh", "-c", LINEAGE, LINEAGE])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// Who is looked at so slowly that everybody found is dead by then is not taken for gone.
+    #[test]
+    fn a_lineage_that_is_dead_at_every_look_is_not_gone() {
+        let tag = Instance::of(&tempfile::tempfile().unwrap()).unwrap().tag(7);
+        start(tag);
+        let paused = Cell::new(None);
+        // Once in each listing, or the listings would take the longer the more dead they find.
+        let slowly = |it: Tag| {
+            let is_new = paused.get().is_none_or(|at: Instant| at.elapsed() > Duration::from_micros(300));
+            if it == tag && is_new {
+                process::pause(Duration::from_millis(15));
+                paused.set(Some(Instant::now()));
+            }
+            it == tag
+        };
+        let slow = Hunt::wary(Instant::now()).pass_on(&Quarry::Tagged(&slowly));
+        let mut hunt = Hunt::wary(Instant::now());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut passes = 0;
+        while !matches!(hunt.pass_on(&Quarry::Tagged(&|it| it == tag)), Pass::Gone) {
+            passes += 1;
+            assert!(Instant::now() < deadline);
+            process::pause(hunt.due().saturating_duration_since(Instant::now()));
+        }
+        assert!(matches!(slow, Pass::Again), "{slow:?}");
+        assert!(passes > 0 && living_carriers(|it| it == tag).is_empty());
+    }
 }

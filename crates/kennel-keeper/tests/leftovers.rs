@@ -50,8 +50,8 @@ fn every_process_of_a_scope_carries_its_tag() {
         assert_eq!([one.instance(), two.instance()], [instance; 2]);
         // With the reaper itself, where there is one.
         let own = usize::from(world == World::Reaper);
-        wait_until("processes", || carriers(|tag| tag == one).len() == 2 + own, || format!("{:?}", rig.services()));
-        assert_eq!(carriers(|tag| tag == two).len(), 1 + own);
+        wait_until("processes", || carriers(|tag| tag == one).0.len() == 2 + own, || format!("{:?}", rig.services()));
+        assert_eq!(carriers(|tag| tag == two).0.len(), 1 + own);
         assert_eq!(Tag::of(rig.keeper.pid), None);
         assert_eq!(Tag::of(rig.daemon), None);
         rig.finish();

@@ -47,5 +47,6 @@ pub mod unix;
 pub mod features;
 pub mod home;
 pub mod identity;
+pub mod listing;
 pub mod tag;
 pub mod user;

@@ -5,7 +5,6 @@
 //! `/proc/PID/limits`. Only a process that sets this very limit loses it. It attributes and does not authenticate:
 //! anybody can take on anybody's, so it is acted on only with the rights that we have over the process anyway.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +13,7 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit};
 
 use crate::home::fnv1a;
+use crate::listing::{Moment, each_process};
 
 /// The highest byte of every tag: as a number of microseconds half the range, and never "unlimited".
 const MAGIC: u64 = 0x6b;
@@ -21,8 +21,6 @@ const MAGIC: u64 = 0x6b;
 const SCOPE_BITS: u32 = 24;
 /// The highest of a scope's bits: it outlives its keeper.
 const KEPT: u64 = 1 << (SCOPE_BITS - 1);
-/// On a machine that starts programs without pause two listings never agree.
-const MOST_LISTINGS: usize = 64;
 
 /// A kennel instance, as tags name it: by its lock file, which whoever runs the instance holds. So whoever holds the
 /// lock knows that everything with this instance's tag is its own, or left by one before it.
@@ -148,29 +146,14 @@ pub fn shed(instance: Instance) -> io::Result<()> {
     Ok(())
 }
 
-/// Process ids of everything that carries a tag which `wanted` picks, zombies included, in no order.
+/// Process ids of everything that carries a tag which `wanted` picks, zombies included, in no order, and up to when that is
+/// everybody: see [`each_process`].
 ///
-/// A lineage whose members each fork a successor and end can slip through one listing of `/proc`, so it is listed
-/// until nobody new is in it. Costs some 10 µs for every process of the machine.
-pub fn carriers(wanted: impl Fn(Tag) -> bool) -> Vec<u32> {
-    let mut looked_at = HashSet::new();
+/// Costs some 10 µs for every process of the machine.
+pub fn carriers(wanted: impl Fn(Tag) -> bool) -> (Vec<u32>, Moment) {
     let mut found = Vec::new();
-    for _ in 0..MOST_LISTINGS {
-        let mut news = false;
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            if looked_at.insert(pid) {
-                news = true;
-                if Tag::of(pid).is_some_and(&wanted) {
-                    found.push(pid);
-                }
-            }
-        }
-        if !news {
-            break;
-        }
-    }
-    found
+    let moment = each_process(|pid, _| found.extend(Some(pid).filter(|pid| Tag::of(*pid).is_some_and(&wanted))));
+    (found, moment)
 }
 
 /// Source: `proc_pid_limits(5)`; the columns are name, soft limit, hard limit, unit. "unlimited" is none.
@@ -242,16 +225,16 @@ mod tests {
         assert_eq!(Tag::of(child.pid), Some(tag));
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
         let all = |found: &[u32]| found.len() == 2;
-        let mut found = carriers(|it| it == tag);
+        let (mut found, _) = carriers(|it| it == tag);
         while !all(&found) && std::time::Instant::now() < deadline {
             crate::process::pause(std::time::Duration::from_millis(5));
-            found = carriers(|it| it == tag);
+            (found, _) = carriers(|it| it == tag);
         }
         for pid in &found {
             crate::pidfd::send_signal(crate::pidfd::open(*pid).unwrap(), libc::SIGKILL).unwrap();
         }
         crate::wait::reap(child.pid, true).unwrap();
         assert!(all(&found), "{found:?}");
-        assert!(carriers(|it| it.instance() == Instance(1)).is_empty());
+        assert!(carriers(|it| it.instance() == Instance(1)).0.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use kennel_sys::identity::Identity;
+use kennel_sys::listing::Moment;
 use kennel_sys::proc::{self, Stat};
 use kennel_sys::tag::{self, Tag};
 use kennel_sys::{pidfd, process};
@@ -32,10 +33,12 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    fn pids(&self) -> Vec<u32> {
-        let carriers = if self.tags.is_empty() { Vec::new() } else { tag::carriers(|tag| self.tags.contains(&tag)) };
+    /// And up to when that is everybody with a tag, where tags are looked for.
+    fn pids(&self) -> (Vec<u32>, Option<Moment>) {
+        let carriers = (!self.tags.is_empty()).then(|| tag::carriers(|tag| self.tags.contains(&tag)));
+        let (carriers, moment) = carriers.map_or_else(Default::default, |(pids, moment)| (pids, Some(moment)));
         let known = self.known.iter().filter(|it| is_there(it)).map(|it| it.pid);
-        carriers.into_iter().chain(known).filter(|pid| !self.spared.contains(pid)).collect()
+        (carriers.into_iter().chain(known).filter(|pid| !self.spared.contains(pid)).collect(), moment)
     }
 
     fn has(&self, pid: u32) -> bool {
@@ -97,6 +100,9 @@ pub(super) struct Members<'a> {
     pub(super) living: Vec<Member>,
     /// Every member, zombies included.
     pub(super) pids: HashSet<u32>,
+    /// Whether nobody can have slipped through who is known by a tag alone. What is ours to reap comes to us when its parent
+    /// ends, so of that the end is known otherwise.
+    pub(super) is_all: bool,
 }
 
 impl<'a> Members<'a> {
@@ -105,11 +111,17 @@ impl<'a> Members<'a> {
         let mut living = Vec::new();
         let own = std::process::id();
         // Parents come before their children there, so leaving out a parent leaves out its tree.
-        let found = match quarry {
-            Quarry::Below(_) => descendants(own),
-            Quarry::From(children) => with_descendants(children.to_vec()),
-            Quarry::Tagged(wanted) => with_descendants(tag::carriers(wanted)),
-            Quarry::These(chosen) => with_descendants(chosen.pids()),
+        let (found, moment) = match quarry {
+            Quarry::Below(_) => (descendants(own), None),
+            Quarry::From(children) => (with_descendants(children.to_vec()), None),
+            Quarry::Tagged(wanted) => {
+                let (carriers, moment) = tag::carriers(wanted);
+                (with_descendants(carriers), Some(moment))
+            }
+            Quarry::These(chosen) => {
+                let (pids, moment) = chosen.pids();
+                (with_descendants(pids), moment)
+            }
         };
         for member in found {
             let stat = &member.stat;
@@ -125,7 +137,8 @@ impl<'a> Members<'a> {
                 living.push(member);
             }
         }
-        Self { quarry, living, pids }
+        // Asked last: a carrier that was found may have made its successor and ended before it was looked at.
+        Self { quarry, living, pids, is_all: moment.is_none_or(Moment::lasts) }
     }
 
     /// Sends `signal` to those living members whose position is wanted; answers with how many got it.

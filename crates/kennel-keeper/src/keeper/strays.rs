@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
-use kennel_sys::tag::{Tag, carriers};
-use kennel_sys::{cgroup, proc};
+use kennel_sys::cgroup;
+use kennel_sys::tag::Tag;
 
 use super::Keeper;
 use crate::contain::reported;
+use crate::hunt::living_carriers;
 use crate::proto::{Adopt, Event, Stray};
 use crate::tag::{Leftovers, Which};
 
@@ -41,10 +42,9 @@ impl Keeper {
         }
         let hunted: HashSet<&str> = self.hunted.iter().map(|(name, _)| name.as_str()).collect();
         let mut found: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-        for pid in carriers(|tag| self.is_stray(tag)) {
+        for (pid, tag) in living_carriers(|tag| self.is_stray(tag)) {
             let in_leaf = cgroup::of_process(pid).is_some_and(|path| self.contain.has_leaf(&path));
-            let lives = proc::stat(pid).is_some_and(|stat| !proc::has_ended(&stat));
-            if let Some(tag) = Tag::of(pid).filter(|_| lives && !in_leaf) {
+            if !in_leaf {
                 found.entry(format!("{TAG}{:x}", tag.value())).or_default().push(pid);
             }
         }
@@ -94,7 +94,6 @@ impl Keeper {
 
     /// Whether something that was to be kept is left for a later keeper.
     pub(super) fn leaves_strays(&self) -> bool {
-        let lives = |pid: &u32| proc::stat(*pid).is_some_and(|stat| !proc::has_ended(&stat));
-        self.contain.has_strays() || carriers(|tag| self.is_stray(tag)).iter().any(lives)
+        self.contain.has_strays() || !living_carriers(|tag| self.is_stray(tag)).is_empty()
     }
 }

@@ -4,11 +4,11 @@
 //! number by now.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io;
 
 use kennel_sys::cgroup::Group;
 use kennel_sys::identity::{self, Identity};
+use kennel_sys::listing::each_process;
 use kennel_sys::pidfd;
 use kennel_sys::proc::{self, Stat};
 use kennel_sys::tag::Tag;
@@ -17,8 +17,6 @@ use super::{Known, Leaf, Machine, Process, roots};
 
 /// Longest command that is kept, characters.
 const COMMAND: usize = 200;
-/// On a machine that starts programs without pause two listings never agree.
-const MOST_LISTINGS: usize = 64;
 
 impl Machine {
     /// Reads every process, and closely those that may be of one of these instances.
@@ -49,6 +47,11 @@ impl Machine {
         let mut processes = Vec::with_capacity(seen.len());
         for stat in &seen {
             match look(stat) {
+                // Alive when it was listed, and dead by now: perhaps with a successor.
+                Some(process) if process.ended && !proc::has_ended(stat) => {
+                    fleeting.extend(tags.get(&stat.pid));
+                    processes.push(process);
+                }
                 Some(process) => processes.push(process),
                 None => fleeting.extend(tags.get(&stat.pid)),
             }
@@ -66,23 +69,10 @@ struct Listed {
     fleeting: HashSet<Tag>,
 }
 
-/// Listed until nobody new is there, for a lineage whose members each fork a successor and end can slip through one
-/// listing. Whoever is new is looked at at once, or would be gone by then.
+/// Whoever is new is looked at at once, or would be gone by then.
 fn list() -> Listed {
-    let mut looked_at = HashSet::new();
     let mut listed = Listed::default();
-    for listing in 0..MOST_LISTINGS {
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let mut news = false;
-        for pid in pids.filter(|pid| looked_at.insert(*pid)) {
-            news = true;
-            listed.add(pid, listing > 0);
-        }
-        if !news {
-            break;
-        }
-    }
+    let _moment = each_process(|pid, first| listed.add(pid, !first));
     listed
 }
 

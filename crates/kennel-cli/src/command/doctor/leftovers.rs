@@ -115,7 +115,7 @@ fn abandoned(root: &Root, known: &[Known]) -> Option<Leftover> {
 fn tagged(known: &[Known], told: &HashSet<u32>) -> Vec<Leftover> {
     let lives = |instance: Instance| known.iter().any(|one| one.lives && one.tag == Some(instance));
     let mut by_instance: BTreeMap<Option<String>, Vec<u32>> = BTreeMap::new();
-    for pid in tag::carriers(|tag| !lives(tag.instance())) {
+    for pid in tag::carriers(|tag| !lives(tag.instance())).0 {
         let Some(stat) = proc::stat(pid).filter(|stat| !proc::has_ended(stat)) else { continue };
         let Some(tag) = Tag::of(pid) else { continue };
         let of = known.iter().find(|one| one.tag == Some(tag.instance())).map(|one| one.home.name.clone());
