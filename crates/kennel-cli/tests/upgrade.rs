@@ -210,3 +210,34 @@ fn a_client_that_is_lost_during_a_hand_over_takes_the_stack_with_it() {
     wait_until(DEADLINE, "the end of everything", || scratch.running_daemon().is_none());
     scratch.expect_nothing(DEADLINE);
 }
+
+#[test]
+fn a_command_that_is_waited_for_runs_on_and_its_client_gets_its_code() {
+    for user in [User::Root, User::Plain] {
+        let Some(scratch) = scratch(user) else { continue };
+        let script = "i=0; while [ ! -e go ]; do sleep 0.02; done; echo heard; exit 7";
+        let mut waiting = scratch.spawn(&["run", "--", "sh", "-c", script]);
+        let mut limited = scratch.spawn(&["run", "--timeout", "4s", "--", "sleep", "3000"]);
+        let mut dropped = scratch.spawn(&["run", "--", "sleep", "2000"]);
+        let running = |what: &str| {
+            scratch.survivors().iter().any(|seen| seen.command.contains(what) && !seen.command.contains("run --"))
+        };
+        wait_until(DEADLINE, "the commands", || running("sleep 3000") && running("sleep 2000"));
+        for _ in 0..3 {
+            scratch.ok(&["daemon", "restart"]);
+            assert!(!waiting.has_ended() && !dropped.has_ended());
+        }
+        // One whose client is lost later ends with it, as always.
+        dropped.signal(Signal::KILL);
+        let _killed = dropped.wait(DEADLINE);
+        wait_until(DEADLINE, "the end of the command without a client", || !running("sleep 2000"));
+        scratch.file("go", "");
+        let output = waiting.wait(DEADLINE);
+        assert_eq!((output.code(), output.stdout.as_str()), (7, "heard\n"), "{}", output.all());
+        // The time it may run is that of its beginning.
+        let output = limited.wait(DEADLINE);
+        assert!([124, 143].contains(&output.code()), "{} {}", output.code(), output.all());
+        assert!(!running("sleep 3000"));
+        scratch.down();
+    }
+}

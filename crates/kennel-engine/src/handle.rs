@@ -215,6 +215,21 @@ impl Handle {
         StdioGuard { token, inbox: self.inbox.clone() }
     }
 
+    /// The client of a run has come from another daemon: the returned guard ends the run when dropped.
+    #[must_use]
+    pub fn hold_again(&self, token: String) -> StdioGuard {
+        let _shutting_down = self.inbox.send(Input::Reheld(token.clone()));
+        StdioGuard { token, inbox: self.inbox.clone() }
+    }
+
+    /// Answers as [`Handle::run`] for a command that was begun by another daemon.
+    ///
+    /// # Errors
+    /// `bad_request` if there is no such run, else as of [`Handle::run`].
+    pub async fn await_run(&self, token: String) -> Result<RunReport, Problem> {
+        self.ask(|reply| Input::AwaitRun(token, reply)).await?
+    }
+
     /// Runs one command in a scope of its own; answers when that is empty.
     ///
     /// # Errors

@@ -84,6 +84,19 @@ pub(crate) struct RunRecord {
     /// Inodes of the pipes for stdout and stderr.
     #[serde(default)]
     pub(crate) pipes: Option<[u64; 2]>,
+    /// It is a command that a client waits for, and no instance of a service.
+    #[serde(default)]
+    pub(crate) call: Option<CallRecord>,
+}
+
+/// Who waits for a command.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct CallRecord {
+    /// Of its client.
+    pub(crate) token: String,
+    /// When it has run for as long as it may, by [`crate::clock`].
+    #[serde(default)]
+    pub(crate) ends_at: Option<Duration>,
 }
 
 impl RunRecord {

@@ -45,7 +45,10 @@ pub(crate) async fn serve(listener: UnixListener, engine: Handle, connections: C
 /// Takes over one set and holds it until the client closes.
 async fn hold(mut stream: UnixStream, engine: &Handle) -> io::Result<()> {
     let (token, stdio) = tokio::time::timeout(PATIENCE, receive(&stream)).await??;
-    let guard = engine.stdio(token, stdio);
+    let guard = match stdio {
+        Some(stdio) => engine.stdio(token, stdio),
+        None => engine.hold_again(token),
+    };
     stream.write_all(b"k").await?;
     let mut rest = [0; 16];
     // Anything else that comes is ignored; only the end matters.
@@ -54,13 +57,17 @@ async fn hold(mut stream: UnixStream, engine: &Handle) -> io::Result<()> {
     Ok(())
 }
 
-async fn receive(stream: &UnixStream) -> io::Result<(String, [OwnedFd; 3])> {
+/// Without descriptors it is a run that goes on and whose client comes from another daemon.
+async fn receive(stream: &UnixStream) -> io::Result<(String, Option<[OwnedFd; 3]>)> {
     let mut buffer = [0; TOKEN];
     let (count, fds) = stream.async_io(Interest::READABLE, || unix::recv_fds(stream, &mut buffer)).await?;
     let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());
     let token = buffer.get(..count).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let token = token.filter(|token| token.len() == TOKEN && token.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let token = token.ok_or_else(|| invalid("a token is 32 hexadecimal digits"))?;
+    if fds.is_empty() {
+        return Ok((token.to_owned(), None));
+    }
     let stdio = <[OwnedFd; 3]>::try_from(fds).map_err(|_| invalid("three descriptors are needed"))?;
-    Ok((token.to_owned(), stdio))
+    Ok((token.to_owned(), Some(stdio)))
 }

@@ -49,6 +49,7 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/owners/{name}/renew", post(owners::renew))
         .route("/v1/clean", post(owners::clean))
         .route("/v1/run/{token}/signal", post(signal_run))
+        .route("/v1/run/{token}/wait", post(await_run))
         .route("/v1/processes/{pid}/signal", post(signal_process))
         .route("/v1/services", get(services))
         .route("/v1/services/{name}", get(service))
@@ -133,6 +134,10 @@ async fn run(State(engine): State<Handle>, Body(request): Body<RunRequest>) -> A
         return Err(bad_request("no command is given"));
     }
     answer(engine.run(request).await)
+}
+
+async fn await_run(State(engine): State<Handle>, Path(token): Path<String>) -> Answer<RunReport> {
+    answer(engine.await_run(token).await)
 }
 
 #[derive(Deserialize)]

@@ -131,6 +131,7 @@ impl Driver {
                 WaitsFor::Cleared(reply) => drop(reply),
             }
         }
+        self.send_callers_on(problem);
     }
 
     pub(super) fn replace_keeper(&mut self, program: OwnedFd, reply: Reply<Result<(), Problem>>) {

@@ -4,6 +4,7 @@
 
 mod ad_hoc;
 mod adopt;
+mod calls;
 mod clean;
 mod closing;
 mod ending;
@@ -24,6 +25,7 @@ mod signal;
 mod slots;
 mod spawn;
 mod start;
+mod takeover;
 mod view;
 mod waiters;
 
@@ -95,6 +97,9 @@ pub(crate) enum Input {
     Persist(Reply<()>),
     Stdio(String, [OwnedFd; 3]),
     StdioClosed(String),
+    /// The client of a run has come from another daemon.
+    Reheld(String),
+    AwaitRun(String, Reply<Result<RunReport, Problem>>),
     Run(Box<RunRequest>, Reply<Result<RunReport, Problem>>),
     RunDetached(Box<DetachRequest>, Reply<Result<DetachReport, Problem>>),
     Owners(Reply<Vec<OwnerStatus>>),
@@ -147,6 +152,8 @@ enum TimerKey {
     Backoff(String),
     /// A helper command or a one-off has run for as long as it may.
     RunTime(u64),
+    /// The client of a one-off has not come to this daemon.
+    Unheld(u64),
     /// The same of an instance.
     MaxRuntime(u64),
     /// It may have written nothing for as long as it may.
@@ -240,6 +247,10 @@ pub struct Driver {
     /// Whether records may be missing, so that a stray may be somebody's.
     damaged: bool,
     handover: HandOver,
+    /// Commands that clients wait for and that stand in the store.
+    recorded_calls: HashSet<u64>,
+    /// Of commands whose clients have not come back yet, the newest last.
+    call_results: VecDeque<(String, Result<RunReport, Problem>)>,
     /// Waits for the keeper to run another program.
     keeper_change: Option<Reply<Result<(), Problem>>>,
     /// What an earlier keeper left and what has not ended yet.
@@ -336,6 +347,7 @@ impl Driver {
                 self.timers.arm(TimerKey::Backoff(name), Instant::now() + CLEARING)
             }
             TimerKey::Backoff(name) => self.queue.push_back(Work::Slot(name, slot::Event::BackoffElapsed)),
+            TimerKey::Unheld(id) => self.client_of_call_gone(id),
             TimerKey::RunTime(id) => self.run_time_is_over(id),
             TimerKey::MaxRuntime(id) => self.max_runtime_is_over(id),
             TimerKey::Idle(id) => self.may_be_idle(id),

@@ -27,7 +27,8 @@ pub(super) enum Purpose {
     /// Is a stage of this run's stop.
     StopCommand { of: u64 },
     /// Was asked for by a client that handed over its descriptors under this token.
-    OneOff { token: String, reply: Reply<Result<RunReport, Problem>> },
+    /// Nobody waits for an answer while the client is on its way from another daemon.
+    OneOff { token: String, reply: Option<Reply<Result<RunReport, Problem>>> },
 }
 
 impl Purpose {
@@ -118,20 +119,22 @@ impl Driver {
             Err(problem) => return drop(reply.send(Err(problem))),
         };
         let id = self.helper_id();
-        let purpose = Purpose::OneOff { token: request.token, reply };
+        let purpose = Purpose::OneOff { token: request.token, reply: Some(reply) };
         let mut run = self.new_run("run", Kind::Helper(purpose), &service, &request.command);
         run.owner = opened.as_ref().and_then(|opened| opened.owner.clone());
         run.opened = opened;
         run.policy.stop = model::default_stop_sequence();
         if let Some(limit) = request.timeout_ms {
-            self.timers.arm(TimerKey::RunTime(id), Instant::now() + Duration::from_millis(limit));
+            let at = Instant::now() + Duration::from_millis(limit);
+            run.ends_at = Some(at);
+            self.timers.arm(TimerKey::RunTime(id), at);
         }
         let (stdio, leaf) = (Some(stdio), "run".into());
         let launch = Launch { argv: request.command, environment, stdio, leaf, keep: false, note: Vec::new() };
         self.launch(id, run, launch);
     }
 
-    fn one_off(&self, token: &str) -> Option<u64> {
+    pub(super) fn one_off(&self, token: &str) -> Option<u64> {
         self.runs.iter().find_map(|(id, run)| match &run.kind {
             Kind::Helper(Purpose::OneOff { token: own, .. }) if own == token => Some(*id),
             _ => None,
@@ -176,12 +179,16 @@ impl Driver {
             }
             Purpose::OneOff { token, reply } => {
                 self.stdio.remove(&token);
-                drop(reply.send(match end {
+                let result = match end {
                     End::Ran { exit, .. } => Ok(RunReport { exit: wire_exit(exit), receipt }),
                     End::NotSpawned { error, .. } => {
                         Err(Problem::new(refused.map_or(Code::SpawnFailed, problem_code), error))
                     }
-                }));
+                };
+                match reply {
+                    Some(reply) => drop(reply.send(result)),
+                    None => self.keep_result(token, result),
+                }
             }
         }
     }

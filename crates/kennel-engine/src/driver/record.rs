@@ -9,11 +9,12 @@ use std::fmt;
 use kennel_core::instance::State;
 use kennel_store::Change;
 
+use super::oneoff::Purpose;
 use super::runs::{Kind, Run};
 use super::slots::Slot;
 use super::{Driver, Loaded, Reply};
 use crate::clock;
-use crate::records::{self, AdHocRecord, RunRecord, SlotRecord, body};
+use crate::records::{self, AdHocRecord, CallRecord, RunRecord, SlotRecord, body};
 
 /// What has changed since the last commit.
 #[derive(Debug, Default)]
@@ -103,11 +104,15 @@ impl Driver {
             self.events.change(Change::Slot { name, body });
         }
         for id in runs {
-            let run = self.runs.get(&id).filter(|run| matches!(run.kind, Kind::Slot));
+            let run =
+                self.runs.get(&id).filter(|run| matches!(run.kind, Kind::Slot | Kind::Helper(Purpose::OneOff { .. })));
             let run = run.filter(|run| !matches!(run.state, State::Down(_)));
-            // Helpers have never been recorded, and to remove what is not there costs nothing.
             let body = run.map(|run| body(&run_record(run, &self.boot_id)));
-            if body.is_some() || id < super::HELPERS {
+            if body.is_some() && id >= super::HELPERS {
+                self.recorded_calls.insert(id);
+            }
+            // Most helpers have never been recorded.
+            if body.is_some() || id < super::HELPERS || self.recorded_calls.remove(&id) {
                 self.events.change(Change::Run { id, body });
             }
         }
@@ -161,5 +166,11 @@ fn run_record(run: &Run, boot_id: &str) -> RunRecord {
         limit_at: run.limit_at.map(clock::since_boot),
         notify: run.notify.as_ref().map(|notify| notify.address.clone()),
         pipes: run.pipes,
+        call: match &run.kind {
+            Kind::Helper(Purpose::OneOff { token, .. }) => {
+                Some(CallRecord { token: token.clone(), ends_at: run.ends_at.map(clock::since_boot) })
+            }
+            Kind::Slot | Kind::Helper(_) => None,
+        },
     }
 }

@@ -46,6 +46,8 @@ impl Driver {
             }
             Input::Stdio(token, stdio) => drop(self.stdio.insert(token, stdio)),
             Input::StdioClosed(token) => self.stdio_closed(&token),
+            Input::Reheld(token) => self.reheld(&token),
+            Input::AwaitRun(token, reply) => self.await_call(token, reply),
             Input::Run(request, reply) => match self.refuse_while_ending() {
                 Some(problem) => drop(reply.send(Err(problem))),
                 None => self.run_one_off(*request, reply),

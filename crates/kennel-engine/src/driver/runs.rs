@@ -58,6 +58,8 @@ pub(super) struct Run {
     pub(super) cpu_seen: Option<(Instant, u64)>,
     /// How the main process ended, once that was told.
     pub(super) exit: Option<Exit>,
+    /// When a command on request has run for as long as it may.
+    pub(super) ends_at: Option<Instant>,
     /// When a stop with a limit kills.
     pub(super) limit_at: Option<Instant>,
     /// Inodes of the pipes for stdout and stderr.
@@ -354,7 +356,7 @@ impl Driver {
         for index in 0..run.policy.stop.len() {
             self.timers.disarm(&TimerKey::Run(id, Timer::Stage(Stage::Step(index))));
         }
-        for key in [TimerKey::RunTime(id), TimerKey::MaxRuntime(id), TimerKey::Idle(id)] {
+        for key in [TimerKey::RunTime(id), TimerKey::Unheld(id), TimerKey::MaxRuntime(id), TimerKey::Idle(id)] {
             self.timers.disarm(&key);
         }
         self.stop_helpers_of(id, |_| true);

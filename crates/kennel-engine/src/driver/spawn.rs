@@ -174,6 +174,7 @@ impl Driver {
             is_stuck: false,
             cpu_seen: None,
             exit: None,
+            ends_at: None,
             limit_at: None,
             pipes: None,
             activity: None,

@@ -82,7 +82,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
     let mut held: BTreeMap<String, OwnedFd> = welcome.held.into_iter().collect();
     let stage = held.remove(STAGE[0]).zip(held.remove(STAGE[1])).map(<[OwnedFd; 2]>::from);
     let is_new = stage.is_none();
-    let recorder = Recorder::start(home.logs_dir(), stage)?;
+    let recorder = Recorder::start(home.logs_dir(), &home.state_dir.join("logs.stage"), stage)?;
     for (name, fd) in STAGE.iter().zip(recorder.stage().into_iter().flatten()).filter(|_| is_new) {
         link.send(Request::Hold { name: (*name).to_owned(), fd });
     }
@@ -136,6 +136,8 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         is_clearing: welcome.version >= 4 && welcome.follows == Follows::Fresh && !restored.runs.is_empty(),
         damaged: restored.damaged.is_some(),
         handover: HandOver::None,
+        recorded_calls: HashSet::new(),
+        call_results: VecDeque::new(),
         keeper_change: None,
         leftovers: Vec::new(),
         told_orphans: HashSet::new(),

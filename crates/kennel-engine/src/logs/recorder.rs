@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,14 +61,14 @@ impl Recorder {
     ///
     /// # Errors
     /// What the system says when a thread or a descriptor is refused.
-    /// `stage` is what [`Recorder::stage`] gave to an earlier daemon: what that one had not finished is finished first.
-    pub(crate) fn start(dir: PathBuf, stage: Option<[OwnedFd; 2]>) -> io::Result<Self> {
+    /// `mark` is the file of the stage; `stage` is what [`Recorder::stage`] gave to an earlier daemon: what that one had not finished is finished first.
+    pub(crate) fn start(dir: PathBuf, mark: &Path, stage: Option<[OwnedFd; 2]>) -> io::Result<Self> {
         let (commands, inbox) = channel();
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, wake.as_fd(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let (appended, seen) = watch::channel(0);
-        let mut stage = Stage::open(&dir, stage)?;
+        let mut stage = Stage::open(mark, stage)?;
         thread::finish(&dir, &mut stage)?;
         let ends = stage.ends()?;
         let mut thread = Thread::new(dir, stage, poll, Arc::clone(&wake), inbox, appended);

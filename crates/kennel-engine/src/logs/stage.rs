@@ -48,10 +48,8 @@ pub(super) struct Unfinished {
 }
 
 impl Stage {
-    /// Opens it in the directory of the logs. `between` is the pipe of the daemon before this one; the keeper had it.
-    pub(super) fn open(dir: &Path, between: Option<[OwnedFd; 2]>) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
-        let path = dir.join(".stage");
+    /// Opens it with this file as its mark. `between` is the pipe of the daemon before this one; the keeper had it.
+    pub(super) fn open(path: &Path, between: Option<[OwnedFd; 2]>) -> io::Result<Self> {
         let mark = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let null = OpenOptions::new().write(true).open("/dev/null")?;
         let between = match between {
@@ -198,13 +196,13 @@ mod tests {
     }
 
     fn again(dir: &Path, stage: &Stage) -> Stage {
-        Stage::open(dir, Some(stage.ends().unwrap())).unwrap()
+        Stage::open(&dir.join("mark"), Some(stage.ends().unwrap())).unwrap()
     }
 
     #[test]
     fn what_is_looked_at_stays_where_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        let (stage, service) = (Stage::open(dir.path(), None).unwrap(), service());
+        let (stage, service) = (Stage::open(&dir.path().join("mark"), None).unwrap(), service());
         assert_eq!(stage.look(&service[0], &mut [0; 9]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         say(&service, "one\ntwo\n");
         let mut buffer = [0; 64];
@@ -221,7 +219,7 @@ mod tests {
     #[test]
     fn what_was_moved_and_not_written_is_found_by_the_next() {
         let dir = tempfile::tempdir().unwrap();
-        let (stage, service) = (Stage::open(dir.path(), None).unwrap(), service());
+        let (stage, service) = (Stage::open(&dir.path().join("mark"), None).unwrap(), service());
         say(&service, "one\ntwo\nthr");
         stage.taking("web.2", LogStream::Stderr, 17).unwrap();
         let moved = splice(&service[0], None, &stage.between[1], None, 8, SpliceFlags::NONBLOCK).unwrap();
@@ -241,7 +239,7 @@ mod tests {
     #[test]
     fn what_was_written_is_not_found_again() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut stage, service) = (Stage::open(dir.path(), None).unwrap(), service());
+        let (mut stage, service) = (Stage::open(&dir.path().join("mark"), None).unwrap(), service());
         let mut file = LogFile::new(dir.path(), "web");
         say(&service, "one\ntwo\n");
         stage.record(&service[0], 4, (&mut file, LogStream::Stdout), b"[one]\n").unwrap();
