@@ -44,6 +44,7 @@ fn the_command() {
       lease        Keep an owner and all that runs for it alive
       events       Show what happened
       audit        Show who asked for what
+      state        Export what runs for other tools, and import what they have recorded
       daemon       Have another daemon take over while every service runs on
       upgrade      Have a daemon of another kennel binary take over while every service runs on
       doctor       Show what kennel can promise on this machine, and what is wrong on it

@@ -46,6 +46,12 @@ fn ps() {
         "ports": {
           "http": 8080
         },
+        "command": [
+          "npm",
+          "run",
+          "dev"
+        ],
+        "working_dir": "/srv/shop",
         "color": null
       },
       {
@@ -74,6 +80,12 @@ fn ps() {
           "a": 1,
           "b": 2
         },
+        "command": [
+          "npm",
+          "run",
+          "dev"
+        ],
+        "working_dir": "/srv/shop",
         "color": null
       }
     ]
@@ -113,6 +125,12 @@ fn status() {
         "ports": {
           "http": 8080
         },
+        "command": [
+          "npm",
+          "run",
+          "dev"
+        ],
+        "working_dir": "/srv/shop",
         "color": null,
         "tree": [
           {

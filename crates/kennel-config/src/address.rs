@@ -47,7 +47,7 @@ pub(crate) fn ports(report: &Report<'_>, node: &Node) -> Option<IndexMap<String,
     Some(ports)
 }
 
-fn number(report: &Report<'_>, node: &Node, what: &str) -> Option<u16> {
+pub(crate) fn number(report: &Report<'_>, node: &Node, what: &str) -> Option<u16> {
     match node.as_str() {
         Some("auto") => {
             let message = "a port that kennel chooses (`auto`) is not supported yet";

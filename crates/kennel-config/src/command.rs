@@ -118,7 +118,7 @@ fn split(report: &Report<'_>, node: &Node, what: &str, text: &str) -> Option<Vec
 }
 
 /// The first unquoted operator of a shell in `text`.
-fn operator(text: &str) -> Option<String> {
+pub(crate) fn operator(text: &str) -> Option<String> {
     let mut quote = None;
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
@@ -143,7 +143,7 @@ fn operator(text: &str) -> Option<String> {
     None
 }
 
-fn is_assignment(word: &str) -> bool {
+pub(crate) fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty()
             && !name.starts_with(|c: char| c.is_ascii_digit())

@@ -9,6 +9,7 @@ mod find;
 mod load;
 
 mod expand;
+mod json;
 mod toml;
 mod tree;
 mod yaml;
@@ -32,9 +33,11 @@ mod signal;
 mod stop;
 mod who;
 
+mod dashboard;
 mod render;
 mod schema;
 
+pub use dashboard::{RecordedServer, dashboard_config, read_dashboard};
 pub use diagnostic::{Diagnostic, Invalid};
 pub use find::{FILE_NAMES, FindError, find};
 pub use load::{LoadOptions, load};

@@ -37,7 +37,7 @@ pub struct LoadOptions<'a> {
 /// Everything that is wrong with it at once; only a file that cannot be read or parsed at all has one error.
 pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Project, Invalid> {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let source = read(&file)?;
+    let source = read(&file, Some("`kennel init` writes one"))?;
     let is_toml = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
     let report = Report::new(&file, &source);
     let project = parse(&report, &source, is_toml).and_then(|tree| project(&report, tree, &file, options));
@@ -50,8 +50,8 @@ pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Project, Invalid> 
     }
 }
 
-/// The text of the file.
-fn read(file: &Path) -> Result<String, Invalid> {
+/// The text of the file; `missing` is what to do where there is none.
+pub(crate) fn read(file: &Path, missing: Option<&str>) -> Result<String, Invalid> {
     let wrong = |message: String| Invalid {
         file: file.to_owned(),
         diagnostics: vec![nowhere(file, "io", message, None)],
@@ -62,7 +62,7 @@ fn read(file: &Path) -> Result<String, Invalid> {
     if let Err(error) = result {
         let mut invalid = wrong(format!("cannot read `{}`: {error}", file.display()));
         if error.kind() == io::ErrorKind::NotFound {
-            invalid.diagnostics[0].help = Some("`kennel init` writes one".to_owned());
+            invalid.diagnostics[0].help = missing.map(str::to_owned);
         }
         return Err(invalid);
     }

@@ -28,8 +28,13 @@ pub fn render(project: &Project) -> Value {
 /// The same as YAML text that ends with a line break.
 #[must_use]
 pub fn render_yaml(project: &Project) -> String {
+    yaml_of(&render(project))
+}
+
+/// A document in the shape of the file as YAML text.
+pub(crate) fn yaml_of(document: &Value) -> String {
     let mut out = String::new();
-    block(&render(project), 0, &mut out);
+    block(document, 0, &mut out);
     out
 }
 

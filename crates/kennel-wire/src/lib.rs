@@ -7,6 +7,7 @@ mod doctor;
 mod error;
 mod event;
 mod identity;
+mod import;
 mod names;
 mod orphan;
 mod owner;
@@ -22,7 +23,8 @@ pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind
 pub use error::{Code, Diagnostic, Problem};
 pub use event::{Event, EventKind};
 pub use identity::{Identity, SignalReport};
-pub use names::{DashboardEvent, DashboardKind, DashboardStatus};
+pub use import::{ImportReport, ImportedServer, RecordedProcess};
+pub use names::{DashboardEvent, DashboardKind, DashboardServer, DashboardStatus};
 pub use orphan::{Fate, InstanceOrphans, InstanceState, KnownBy, Orphan, OrphanReport, OrphanStopRequest, Sure};
 pub use owner::{
     AdHoc, CleanReport, CleanRequest, DetachReport, DetachRequest, LeaseKind, LeaseNews, LeaseRequest, LeaseStatus,

@@ -104,6 +104,27 @@ pub enum DashboardStatus {
     Unknown,
 }
 
+/// One server in the state of a dashboard, which is an object of these by their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DashboardServer {
+    /// Name in `ps`.
+    pub id: String,
+    /// Main process; null if none lives.
+    pub pid: Option<u32>,
+    /// Quoted so that a shell would split it into program and arguments.
+    pub command: String,
+    /// Absolute.
+    pub cwd: String,
+    /// Begin of the run, milliseconds since 1970; null if none lives.
+    #[serde(rename = "startTime")]
+    pub start_time: Option<i64>,
+    /// Where it stands.
+    pub status: DashboardStatus,
+    /// Declared ports, each once.
+    pub ports: Vec<u16>,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
 fn is_false(value: &bool) -> bool {
     !*value

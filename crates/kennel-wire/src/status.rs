@@ -51,6 +51,12 @@ pub struct ServiceStatus {
     pub last_exit: Option<Exit>,
     /// Declared ports by name.
     pub ports: IndexMap<String, u16>,
+    /// Program and arguments of the current run, else of the next one. Empty from a daemon that does not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Its working directory, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<PathBuf>,
     /// Declared colour.
     pub color: Option<String>,
     /// What it is if the configuration has none of it: a run that was started on request.

@@ -25,6 +25,7 @@ mod run;
 mod about;
 mod config;
 mod doctor;
+mod state;
 mod succession;
 
 use crate::args::{Cli, Command, DaemonCommand, LeaseCommand};
@@ -89,6 +90,7 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Exec(args) => run::exec(context, args).await,
         Command::Events(args) => events::events(context, args).await,
         Command::Audit(args) => audit::audit(context, args).await,
+        Command::State(command) => state::state(context, command).await,
         Command::Daemon(DaemonCommand::Restart) => succession::restart(context).await,
         Command::Upgrade(args) => succession::upgrade(context, &args).await,
         Command::Doctor => doctor::doctor(context).await,

@@ -137,6 +137,8 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         last_exit: None,
         ports: IndexMap::from([("http".to_owned(), 8080)]),
         color: None,
+        command: vec!["npm".into(), "run".into(), "dev".into()],
+        working_dir: Some("/srv/shop".into()),
         ad_hoc: None,
         survivors: Vec::new(),
         tree: Vec::new(),
