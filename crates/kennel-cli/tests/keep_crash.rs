@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crashing::kennel_that_crashes;
+use crashing::{expect_history, kennel_that_crashes, never_twice};
 use kennel_testkit::{Scratch, Seen, Signal, User, try_send};
 use serde_json::Value;
 
@@ -171,61 +171,14 @@ impl Story {
             self.scratch.kennel(&["ps"]);
             self.scratch.expect_nothing(DEADLINE);
         }
-        self.never_twice();
+        never_twice(&self.scratch);
         self.scratch.ok(&["up", "-d"]);
-        self.never_twice();
+        never_twice(&self.scratch);
         let names = ["kept", "twin", "talk", "ends"];
         assert!(states(&names).values().all(|state| state == "ready"), "{:?}", states(&names));
         self.scratch.ok(&["down"]);
         self.scratch.expect_nothing(DEADLINE);
-        self.history();
-    }
-
-    /// Each service has one main process at most.
-    fn never_twice(&self) {
-        let all = self.scratch.in_cells();
-        for cell in 1..=3 {
-            let living: Vec<&Seen> = all.iter().filter(|seen| seen.cell == Some(cell) && seen.living).collect();
-            let mains = living.iter().filter(|seen| !living.iter().any(|other| other.pid == seen.ppid));
-            assert!(mains.count() <= 1, "cell {cell}: {living:?}");
-        }
-    }
-
-    /// What is recorded is a history that can have been.
-    fn history(&self) {
-        let events = self.scratch.recorded();
-        let numbers: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
-        assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
-        let mut runs: BTreeMap<(String, u64), Vec<&Value>> = BTreeMap::new();
-        for event in &events {
-            if let (Some(service), Some(instance)) = (event["service"].as_str(), event["instance"].as_u64()) {
-                runs.entry((service.to_owned(), instance)).or_default().push(event);
-            }
-        }
-        let mut open: BTreeMap<&str, u64> = BTreeMap::new();
-        for event in &events {
-            let (Some(service), Some(instance)) = (event["service"].as_str(), event["instance"].as_u64()) else {
-                continue;
-            };
-            match event["event"].as_str() {
-                Some("instance.started") => {
-                    assert_eq!(open.insert(service, instance), None, "{service} was started beside another run of it");
-                }
-                Some("instance.down") => assert_eq!(open.remove(service), Some(instance), "{service} {instance}"),
-                _ => {}
-            }
-        }
-        assert_eq!(open, BTreeMap::new(), "not recorded as down");
-        for ((service, instance), events) in runs {
-            let count = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
-            let counts = ["instance.started", "instance.exited", "instance.down"].map(count);
-            assert!(counts == [1, 1, 1] || counts == [0, 0, 0], "{service} {instance}: {counts:?}");
-            let exit = events.iter().find(|event| event["event"] == "instance.exited").map(|event| &event["exit"]);
-            if let (Some(exit), "task") = (exit, service.as_str()) {
-                let known = exit["code"] == 7 || exit["kind"] == "unknown" || exit["signal"].is_u64();
-                assert!(known, "task ended with {exit}");
-            }
-        }
+        expect_history(&self.scratch);
     }
 }
 
