@@ -20,6 +20,8 @@ pub(crate) struct AsyncLink {
     /// A duplicate that only serves to be waited on.
     readiness: UnixDatagram,
     queue: VecDeque<Request>,
+    /// What this keeper cannot be asked for.
+    unsent: Vec<(Request, io::Error)>,
     lost: bool,
 }
 
@@ -27,7 +29,7 @@ impl AsyncLink {
     pub(crate) fn new(link: Link) -> io::Result<Self> {
         let duplicate = net::UnixDatagram::from(link.as_fd().try_clone_to_owned()?);
         let readiness = UnixDatagram::from_std(duplicate)?;
-        Ok(Self { link, readiness, queue: VecDeque::new(), lost: false })
+        Ok(Self { link, readiness, queue: VecDeque::new(), unsent: Vec::new(), lost: false })
     }
 
     /// Queues for [`AsyncLink::flush`], which comes after what the request rests on is recorded.
@@ -48,24 +50,41 @@ impl AsyncLink {
                     return;
                 }
                 Ok(()) => drop(self.queue.pop_front()),
-                Err(error) => {
+                Err(error) if is_lost(&error) => {
                     tracing::error!(%error, "cannot send to the keeper");
                     self.queue.pop_front();
                 }
+                Err(error) => self.unsent.extend(self.queue.pop_front().map(|request| (request, error))),
             }
         }
+    }
+
+    /// What could not be sent to a keeper that is there, and why. Nobody else answers whoever waits for it.
+    pub(crate) fn take_unsent(&mut self) -> Vec<(Request, io::Error)> {
+        std::mem::take(&mut self.unsent)
+    }
+
+    /// Version of the protocol that the keeper speaks.
+    pub(crate) fn version(&self) -> u16 {
+        self.link.version()
     }
 
     /// Forgets what is queued for a keeper that is lost, and whatever is sent to it from now on.
     pub(crate) fn lose(&mut self) {
         self.lost = true;
         self.queue.clear();
+        self.unsent.clear();
     }
 
-    /// Waits for events, sending what is queued meanwhile; an error means that the keeper is lost.
+    /// Waits for events, sending what is queued meanwhile; an error means that the keeper is lost. Without any event where
+    /// something could not be sent.
     pub(crate) async fn receive(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        let unsent = self.unsent.len();
         loop {
             self.flush();
+            if self.unsent.len() > unsent {
+                return Ok(());
+            }
             while events.len() < BATCH {
                 match self.readiness.try_io(Interest::READABLE, || self.link.try_recv()) {
                     Ok(Some(event)) => events.push(event),
@@ -96,4 +115,9 @@ impl AsyncLink {
             self.readiness.writable().await?;
         }
     }
+}
+
+/// Whether nobody is there to be asked.
+fn is_lost(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
 }

@@ -26,6 +26,7 @@ mod slots;
 mod spawn;
 mod start;
 mod takeover;
+mod unsent;
 mod view;
 mod waiters;
 
@@ -275,6 +276,9 @@ impl Driver {
         loop {
             self.turn();
             self.commit();
+            if self.answer_unsent() {
+                continue;
+            }
             self.let_go().await;
             if self.handover.has_let_go() {
                 self.await_successor().await;

@@ -74,6 +74,10 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
     kennel_sys::crash_point!("daemon.store-open");
     link.send(Request::Hello { version: proto::VERSION });
     let welcome = welcome(&mut link).await?;
+    if welcome.version < proto::VERSION {
+        let (keeper, daemon) = (welcome.version, proto::VERSION);
+        tracing::warn!(keeper, daemon, "the keeper is of an older version, so nothing outlives this daemon");
+    }
     kennel_sys::crash_point!("daemon.connected");
     let (events, restored) = match opened {
         Some(opened) => opened,

@@ -86,6 +86,8 @@ impl Keeper {
     pub(super) fn leave(&mut self, out: &mut Vec<Event>) {
         self.leaving = Some(Instant::now());
         self.next_start = None;
+        // First of all: no daemon will accept what comes to these sockets, and whoever has come is to hear of it now.
+        self.held.clear();
         self.drop_successor();
         self.contain.kill_all(out);
     }
