@@ -88,7 +88,7 @@ impl Context {
     pub(crate) async fn historian(&self) -> Result<Daemon, Failure> {
         match self.connect().await? {
             Some(daemon) => Ok(daemon),
-            None if self.home()?.logs_dir().is_dir() => self.ensure().await,
+            None if has_history(&self.home()?) => self.ensure().await,
             None => Err(Failure::NoDaemon),
         }
     }
@@ -174,6 +174,11 @@ impl Context {
             }
         }
     }
+}
+
+/// Whether anything ever ran. What wrote nothing has no log, and its events are in the store all the same.
+fn has_history(home: &Home) -> bool {
+    home.logs_dir().is_dir() || home.state_dir.join("store.db").is_file()
 }
 
 fn is_leaving(error: &CallError) -> bool {

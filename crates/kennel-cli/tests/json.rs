@@ -30,7 +30,7 @@ services:
 }
 
 /// What differs from run to run or from machine to machine.
-const VARIES: [&str; 26] = [
+const VARIES: [&str; 27] = [
     "timestamp",
     "pid",
     "ppid",
@@ -57,6 +57,7 @@ const VARIES: [&str; 26] = [
     "cgroups",
     "kernel",
     "runtime_dir",
+    "working_dir",
 ];
 
 /// Replaces what differs by its kind, so that names, nesting and everything stable are left.
@@ -67,7 +68,7 @@ fn shape(value: Value, parent: &str) -> Value {
         let value = match value {
             Value::Number(_) if varies => Value::from("[number]"),
             Value::String(_) if varies => Value::from("[text]"),
-            Value::Array(_) if key == "limits" => Value::from("[texts]"),
+            Value::Array(_) if matches!(&*key, "limits" | "command") => Value::from("[texts]"),
             value => shape(value, &key),
         };
         // Only there where a stronger back end is not, and where the kernel numbers pidfds.
@@ -133,6 +134,8 @@ fn ps() {
         "ports": {
           "http": "[number]"
         },
+        "command": "[texts]",
+        "working_dir": "[text]",
         "color": "cyan"
       }
     ]
@@ -174,6 +177,8 @@ fn status() {
         "ports": {
           "http": "[number]"
         },
+        "command": "[texts]",
+        "working_dir": "[text]",
         "color": "cyan",
         "tree": [
           {
