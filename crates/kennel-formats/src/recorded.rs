@@ -130,3 +130,93 @@ fn status(state: &State, run: Option<&Run>, main_lives: bool) -> DashboardStatus
         (State::Rest(Rest::Failed(_) | Rest::GivenUp(_)) | State::Waiting, None) => DashboardStatus::Crashed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The records of a stack, with a run of this very process.
+    fn restored(run: Value) -> Restored {
+        let service = |command: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("kennel.yaml");
+            std::fs::write(&file, format!("services: {{ a: {{ command: {command}, ports: [80, 81] }} }}")).unwrap();
+            let environment = std::collections::BTreeMap::new();
+            let options = kennel_config::LoadOptions { environment: &environment, profiles: &[] };
+            serde_json::to_value(&kennel_config::load(&file, &options).unwrap().services["a"]).unwrap()
+        };
+        let slot = |service: &str, state: Value, run: Option<u64>| json!({ "service": service, "replica": 1, "wanted": true, "state": state, "run": run, "of_tomorrow": 1 });
+        let active = json!({ "Active": { "then": "Decide" } });
+        let mut run = run;
+        run["definition"] = service("now");
+        run["started_at"] = json!("2026-01-02T03:04:05Z");
+        let project = json!({
+            "name": "p", "directory": "/", "require_containment": "any",
+            "services": { "b": service("later"), "a": service("later") },
+        });
+        let slots = [
+            ("a", slot("a", active, Some(7))),
+            ("b", slot("b", json!({ "Rest": "Stopped" }), None)),
+            ("run-1", slot("run-1", json!({ "Rest": "Completed" }), None)),
+            ("lost", slot("lost", json!({ "Rest": "Stopped" }), None)),
+            ("odd", json!("of another kennel")),
+        ];
+        Restored {
+            project: Some(json!({ "project": project })),
+            services: [("run-1".to_owned(), json!({ "definition": service("asked") }))].into_iter().collect(),
+            slots: slots.into_iter().map(|(name, body)| (name.to_owned(), body)).collect(),
+            runs: [(7, run)].into_iter().collect(),
+            ..Restored::default()
+        }
+    }
+
+    fn own() -> Identity {
+        let pid = std::process::id();
+        Identity::read(pid, kennel_sys::pidfd::open(pid).unwrap()).unwrap()
+    }
+
+    fn run(boot_id: &str, identity: Option<Identity>) -> Value {
+        let of = |field: fn(Identity) -> u64| identity.map(field);
+        json!({
+            "service": "a", "scope": "a.7", "boot_id": boot_id, "pid": identity.map(|it| it.pid),
+            "start_ticks": of(|it| it.start_ticks), "inode": of(|it| it.inode),
+        })
+    }
+
+    /// covers: B3
+    #[test]
+    fn only_the_very_process_of_a_record_runs() {
+        let own = own();
+        let other = Identity { start_ticks: own.start_ticks + 1, ..own };
+        for (body, status) in [
+            (run("now", Some(own)), DashboardStatus::Running),
+            (run("now", Some(other)), DashboardStatus::Crashed),
+            (run("before", Some(own)), DashboardStatus::Crashed),
+            (run("now", None), DashboardStatus::Unknown),
+        ] {
+            let found = read(restored(body.clone()), "now");
+            let server = found.servers.iter().find(|it| it.id == "a").unwrap();
+            let lives = status == DashboardStatus::Running;
+            assert_eq!((server.status, server.main.is_some()), (status, lives), "{body}");
+            assert_eq!((server.command.as_slice(), server.ports.as_slice()), (&["now".to_owned()][..], &[80, 81][..]));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_and_the_rest_is_there_in_its_order() {
+        let found = read(restored(run("now", None)), "now");
+        let ids: Vec<&str> = found.servers.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["b", "a", "run-1"], "as declared, then what was started on request");
+        assert_eq!(found.servers[2].command, ["asked"]);
+        assert_eq!(found.incomplete.len(), 2, "{:?}", found.incomplete);
+        assert!(
+            found.incomplete[0].contains("`lost`") && found.incomplete[1].contains("`odd`"),
+            "{:?}",
+            found.incomplete
+        );
+        let damaged = Restored { damaged: Some("it is damaged".into()), ..Restored::default() };
+        assert_eq!(read(damaged, "now").incomplete, ["it is damaged"]);
+    }
+}
