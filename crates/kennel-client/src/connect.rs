@@ -109,6 +109,11 @@ async fn ask(home: &Home, deadline: Instant) -> Result<Option<DaemonInfo>, Conne
     }
 }
 
+/// Whether nobody runs this kennel instance.
+pub(crate) fn is_free(home: &Home) -> bool {
+    matches!(lock(&home.lock_file()), Ok(Lock::Free))
+}
+
 /// Looks at the lock.
 ///
 /// To look is to take it for a moment, shared, so lookers do not hinder each other. A keeper that wants it in that

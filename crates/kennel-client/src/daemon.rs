@@ -91,7 +91,7 @@ impl Daemon {
     ) -> Result<T, CallError> {
         let begin = Instant::now();
         loop {
-            match http::call(&self.home.api_socket(), method.clone(), target, body.clone()).await {
+            match self.exchange(method.clone(), target, body.clone()).await {
                 // What it had begun goes on in the other one, and what is asked is the same.
                 Err(error) if is_handed_over(&error) && begin.elapsed() < CHANGES_WITHIN => {
                     tokio::time::sleep(AGAIN).await;
@@ -194,8 +194,7 @@ impl Daemon {
     /// # Errors
     /// `unknown_service`, `bad_request`.
     pub async fn logs(&self, query: &LogQuery) -> Result<Lines<LogLine>, CallError> {
-        let answer = http::send(&self.home.api_socket(), Method::GET, &query.target(), Vec::new()).await?;
-        Ok(Lines::new(answer))
+        Ok(Lines::new(self.stream(Method::GET, &query.target(), Vec::new()).await?))
     }
 
     /// Events after number `since`; [`FROM_NOW`] for none from the past.
@@ -204,7 +203,7 @@ impl Daemon {
     /// See [`CallError`].
     pub async fn events(&self, since: u64, follow: bool) -> Result<Lines<Event>, CallError> {
         let target = format!("/v1/events?since={since}&follow={follow}");
-        Ok(Lines::new(http::send(&self.home.api_socket(), Method::GET, &target, Vec::new()).await?))
+        Ok(Lines::new(self.stream(Method::GET, &target, Vec::new()).await?))
     }
 
     /// Processes of the instance that nobody tracks.
@@ -228,7 +227,7 @@ impl Daemon {
     /// # Errors
     /// `shutting_down`.
     pub async fn lease(&self) -> Result<Lease, CallError> {
-        Ok(Lease::new(http::send(&self.home.api_socket(), Method::POST, "/v1/lease", Vec::new()).await?))
+        Ok(Lease::new(self.stream(Method::POST, "/v1/lease", Vec::new()).await?))
     }
 }
 

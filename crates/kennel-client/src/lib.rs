@@ -2,6 +2,7 @@
 //!
 //! Knows not how things are shown: it has no output, no words for people beyond its errors, and no exit codes.
 
+mod attended;
 mod connect;
 mod daemon;
 mod error;

@@ -45,7 +45,7 @@ impl Daemon {
     /// As [`Daemon::open_owner`].
     pub async fn hold_owner(&self, request: &OwnerRequest) -> Result<Lines<LeaseNews>, CallError> {
         let target = format!("/v1/owners/{}/hold", encode(&request.name));
-        let answer = http::send(&self.home().api_socket(), Method::POST, &target, http::json(request)?).await?;
+        let answer = self.stream(Method::POST, &target, http::json(request)?).await?;
         Ok(Lines::new(answer))
     }
 

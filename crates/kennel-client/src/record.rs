@@ -3,7 +3,7 @@
 use hyper::Method;
 use kennel_wire::{AuditEntry, DashboardEvent, Event};
 
-use crate::http::{self, encode};
+use crate::http::encode;
 use crate::{CallError, Daemon, Lines};
 
 /// Which events.
@@ -60,7 +60,7 @@ impl Daemon {
     /// `bad_request` from a daemon that cannot choose.
     pub async fn chosen_events(&self, query: &EventQuery) -> Result<Lines<Event>, CallError> {
         let target = query.target("kennel");
-        Ok(Lines::new(http::send(&self.home().api_socket(), Method::GET, &target, Vec::new()).await?))
+        Ok(Lines::new(self.stream(Method::GET, &target, Vec::new()).await?))
     }
 
     /// The same under the names of the dashboard family.
@@ -69,7 +69,7 @@ impl Daemon {
     /// As for [`Daemon::chosen_events`].
     pub async fn dashboard_events(&self, query: &EventQuery) -> Result<Lines<DashboardEvent>, CallError> {
         let target = query.target("dashboard");
-        Ok(Lines::new(http::send(&self.home().api_socket(), Method::GET, &target, Vec::new()).await?))
+        Ok(Lines::new(self.stream(Method::GET, &target, Vec::new()).await?))
     }
 
     /// Who asked for what, the newest last.

@@ -65,14 +65,13 @@ impl Running {
     /// `Problem` with `not_found`, `not_executable` or `spawn_failed` if it could not be started.
     pub async fn wait(&self, request: RunRequest) -> Result<RunReport, CallError> {
         let request = RunRequest { token: self.token.clone(), ..request };
-        let socket = self.daemon.home().api_socket();
-        let mut answer = http::call(&socket, Method::POST, "/v1/run", http::json(&request)?).await;
+        let mut answer = self.daemon.exchange(Method::POST, "/v1/run", http::json(&request)?).await;
         // The command runs on, and another daemon has the answer.
         while answer.as_ref().is_err_and(is_handed_over) {
             let held = self.hold_again().await?;
             *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
             let target = format!("/v1/run/{}/wait", self.token);
-            answer = http::call(&socket, Method::POST, &target, Vec::new()).await;
+            answer = self.daemon.exchange(Method::POST, &target, Vec::new()).await;
         }
         answer
     }

@@ -1,5 +1,6 @@
 //! A daemon that another one follows: what is asked while they change places is asked again.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,11 +23,14 @@ impl Daemon {
     pub async fn restart_daemon(&self, program: Option<&Path>) -> Result<SuccessionReport, CallError> {
         let before = self.info().await?;
         let request = SuccessionRequest { program: program.map(Path::to_path_buf) };
-        http::call::<()>(&self.home().api_socket(), Method::POST, "/v1/daemon/restart", http::json(&request)?).await?;
+        self.exchange::<()>(Method::POST, "/v1/daemon/restart", http::json(&request)?).await?;
         let begin = Instant::now();
         let (mut asked, mut longest) = (begin, Duration::ZERO);
         loop {
-            let answer = http::call(&self.home().api_socket(), Method::GET, "/v1/info", Vec::new()).await;
+            let left = CHANGES_WITHIN.saturating_sub(begin.elapsed());
+            let answer = self.exchange(Method::GET, "/v1/info", Vec::new());
+            let late = |_| Err(CallError::Lost(io::ErrorKind::TimedOut.into()));
+            let answer = tokio::time::timeout(left, answer).await.unwrap_or_else(late);
             longest = longest.max(asked.elapsed());
             match answer {
                 Ok(after) => {
@@ -38,7 +42,7 @@ impl Daemon {
                     asked = Instant::now();
                 }
                 Err(error) if !is_changing(&error) => return Err(error),
-                Err(error) if begin.elapsed() > CHANGES_WITHIN => return Err(error),
+                Err(error) if begin.elapsed() >= CHANGES_WITHIN => return Err(error),
                 Err(_) => {}
             }
             tokio::time::sleep(LOOK).await;

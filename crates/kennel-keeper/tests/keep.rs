@@ -7,8 +7,9 @@
 mod rig;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Instant;
 
 use kennel_keeper::proto::{Event, Exit, Follows, Request, ScopeId, Spawn};
@@ -186,6 +187,28 @@ fn a_descriptor_is_held_for_the_next_daemon() {
         rustix::io::write(&writer, b"still read").unwrap();
         rig.send(&Request::Release { name: "api".to_owned() });
         wait_until("it is still held", || rustix::io::write(&writer, b"x").is_err(), || rig.log());
+        rig.finish();
+    });
+}
+
+/// Also while the keeper has others to wait for, here a daemon that has said goodbye and does not go.
+#[test]
+fn who_has_come_to_a_held_socket_hears_at_once_that_the_keeper_leaves() {
+    in_each(|mut rig| {
+        let address = rig.root.join("api.sock");
+        let listener = UnixListener::bind(&address).unwrap();
+        let mut client = UnixStream::connect(&address).unwrap();
+        client.set_nonblocking(true).unwrap();
+        rig.send(&Request::Hold { name: "api".to_owned(), fd: listener.into() });
+        // Taken in order, so after this answer it is held.
+        let (scope, _) = rig.run(&["true"]);
+        rig.ended(scope);
+        let mut waits = || client.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        assert!(waits());
+        rig.send(&Request::Bye);
+        wait_until("it still waits", || !waits(), || rig.log());
+        let keeper = proc::stat(rig.keeper.pid).unwrap();
+        assert!(!proc::has_ended(&keeper) && UnixStream::connect(&address).is_err(), "{keeper:?} {}", rig.log());
         rig.finish();
     });
 }
