@@ -8,6 +8,7 @@ mod rig;
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use kennel_keeper::proto::{Event, Exit, Follows, Request, ScopeId, Successor, VERSION};
 use kennel_sys::proc;
@@ -259,6 +260,22 @@ fn a_successor_that_never_settles_is_replaced_without_a_kill() {
         wait_for_end(rig, unsettled);
         rig.meet_next();
         assert_eq!(rig.follows, Follows::HandOver);
+        all_is_well(rig, scope);
+    });
+}
+
+#[test]
+fn an_old_daemon_that_has_let_go_and_does_not_exit_is_ended() {
+    in_each(|rig, scope| {
+        let successor = succeed(rig);
+        greet(rig, &successor);
+        let old = let_go(rig, successor);
+        rig.signal_process(old.pid, 19);
+        rig.send(&Request::Settled);
+        assert!(matches!(old.receive(), Event::Successor(Successor::Done)));
+        let told = Instant::now();
+        wait_for_end(rig, old.pid);
+        assert!(told.elapsed() > Duration::from_secs(8), "it is given its time");
         all_is_well(rig, scope);
     });
 }
