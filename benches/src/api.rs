@@ -26,6 +26,19 @@ pub(crate) fn call(scratch: &Scratch, method: &str, path: &str, body: &str) -> S
     answer
 }
 
+/// As [`call`], where nobody may answer.
+pub(crate) fn try_call(scratch: &Scratch, method: &str, path: &str, body: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(socket(scratch)).ok()?;
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: kennel\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.starts_with("HTTP/1.1 200").then_some(answer)
+}
+
 /// The event stream from now on.
 pub(crate) struct Events(BufReader<UnixStream>);
 
