@@ -142,6 +142,10 @@ impl Story {
     }
 
     fn lose(&self, part: fn(&Scratch) -> Option<Seen>) -> bool {
+        // The one that has handed over may still be on its way out.
+        let daemons =
+            || self.scratch.survivors().iter().filter(|seen| seen.living && seen.verb() == "__daemon").count();
+        self.wait(|| daemons() == 1);
         let Some(lost) = part(&self.scratch) else { return true };
         try_send(&lost, Signal::KILL);
         self.wait(|| self.scratch.kennel(&["ps"]).code() == 0);

@@ -177,6 +177,10 @@ impl Driver {
     }
 
     pub(super) fn main_exited(&mut self, id: u64, exit: proto::Exit) {
+        // A keeper that has adopted it cannot know what was told to the daemon before.
+        if self.tell_known_exit(id) {
+            return;
+        }
         let Some(run) = self.runs.get_mut(&id) else { return };
         let exit = spawn::model_exit(exit);
         // Recorded with the event, so that no other daemon tells it again.

@@ -59,10 +59,12 @@ impl Driver {
         if keeps {
             self.resume_run(id);
         }
-        if !self.tell_known_exit(id)
-            && let Some(exit) = exit
-        {
-            self.main_exited(id, exit);
+        match exit {
+            Some(exit) => self.main_exited(id, exit),
+            // Told by an event whose word to the machine was lost with the daemon.
+            None => {
+                self.tell_known_exit(id);
+            }
         }
         if empty {
             self.queue.push_back(Work::Run(id, instance::Event::ScopeEmptied));
@@ -123,14 +125,12 @@ impl Driver {
         if !keeps {
             self.lose(id, StopReason::KeeperLost);
         }
-        if !self.tell_known_exit(id) {
-            self.main_exited(id, kennel_keeper::proto::Exit::Unknown);
-        }
+        self.main_exited(id, kennel_keeper::proto::Exit::Unknown);
         self.queue.push_back(Work::Run(id, instance::Event::ScopeEmptied));
     }
 
     /// Tells the machine and the receipt of an exit that was told to everybody else before. Answers whether it was.
-    fn tell_known_exit(&mut self, id: u64) -> bool {
+    pub(super) fn tell_known_exit(&mut self, id: u64) -> bool {
         let Some(run) = self.runs.get_mut(&id) else { return false };
         let Some(exit) = run.exit else { return false };
         run.receipt.main_exited(wire_exit(exit));
