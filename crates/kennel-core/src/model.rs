@@ -86,6 +86,45 @@ pub struct Service {
     pub color: Option<String>,
 }
 
+impl Service {
+    /// One that says no more than what is executed where: started by nobody but on request, never again by itself, and ready when it runs.
+    #[must_use]
+    pub fn plain(command: Vec<String>, working_dir: PathBuf) -> Self {
+        Self {
+            command,
+            working_dir,
+            environment: BTreeMap::new(),
+            depends_on: Vec::new(),
+            restart: RestartMode::No,
+            restart_policy: RestartPolicy::default(),
+            readiness: None,
+            start_timeout: Duration::MAX,
+            stop: default_stop_sequence(),
+            success_exit_codes: Vec::new(),
+            ports: IndexMap::new(),
+            replicas: 1,
+            user: None,
+            group: None,
+            umask: None,
+            on_daemon_loss: OnDaemonLoss::default(),
+            on_escape: OnEscape::default(),
+            max_runtime: None,
+            idle_timeout: None,
+            isolation: Isolation::default(),
+            privileges: Privileges::default(),
+            profiles: Vec::new(),
+            labels: BTreeMap::new(),
+            color: None,
+        }
+    }
+
+    /// Whether it runs on when the daemon is lost.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.on_daemon_loss == OnDaemonLoss::Keep
+    }
+}
+
 /// One edge of the dependency graph.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependency {

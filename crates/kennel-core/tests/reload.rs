@@ -2,15 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by it")]
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indexmap::IndexMap;
-use kennel_core::model::{
-    Condition, Dependency, Exit, Isolation, OnDaemonLoss, OnEscape, Privileges, Project, RequireContainment,
-    RestartMode, RestartPolicy, Service, default_stop_sequence,
-};
+use kennel_core::model::{Condition, Dependency, Exit, Project, RequireContainment, RestartMode, Service};
 use kennel_core::reload::{Change, Place, Planned, Selection, Will, changed_keys, place_name, plan};
 use kennel_core::slot::{Failure, Rest, State, Then};
 use proptest::prelude::*;
@@ -18,32 +13,7 @@ use proptest::prelude::*;
 const UP: State = State::Active { then: Then::Decide };
 
 fn service(program: &str) -> Service {
-    Service {
-        command: vec![program.into()],
-        working_dir: PathBuf::from("/"),
-        environment: BTreeMap::new(),
-        depends_on: Vec::new(),
-        restart: RestartMode::No,
-        restart_policy: RestartPolicy::default(),
-        readiness: None,
-        start_timeout: Duration::from_secs(1),
-        stop: default_stop_sequence(),
-        success_exit_codes: Vec::new(),
-        ports: IndexMap::new(),
-        replicas: 1,
-        user: None,
-        group: None,
-        umask: None,
-        on_daemon_loss: OnDaemonLoss::Stop,
-        on_escape: OnEscape::default(),
-        max_runtime: None,
-        idle_timeout: None,
-        isolation: Isolation::default(),
-        privileges: Privileges::default(),
-        profiles: Vec::new(),
-        labels: BTreeMap::new(),
-        color: None,
-    }
+    Service { start_timeout: Duration::from_secs(1), ..Service::plain(vec![program.into()], PathBuf::from("/")) }
 }
 
 fn needs(program: &str, other: &str) -> Service {

@@ -2,48 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use kennel_core::graph::{GraphError, Seen, Verdict, dependants, judge, order, with_dependencies};
 use kennel_core::instance::{End, Reason};
 use kennel_core::model::{
-    Condition, Dependency, Exit, Isolation, OnDaemonLoss, OnEscape, Privileges, Project, RequireContainment,
-    RestartMode, RestartPolicy, Service, default_stop_sequence,
+    Condition, Dependency, Exit, Project, RequireContainment, RestartMode, RestartPolicy, Service,
 };
 use kennel_core::restart::History;
 use kennel_core::slot::{self, Action, Event, Failure, Policy, Rest, State, Then, step};
 use proptest::prelude::*;
 
 fn service(depends_on: Vec<Dependency>) -> Service {
-    Service {
-        command: vec!["true".into()],
-        working_dir: PathBuf::from("/"),
-        environment: BTreeMap::new(),
-        depends_on,
-        restart: RestartMode::No,
-        restart_policy: RestartPolicy::default(),
-        readiness: None,
-        start_timeout: Duration::from_secs(1),
-        stop: default_stop_sequence(),
-        success_exit_codes: Vec::new(),
-        ports: IndexMap::new(),
-        replicas: 1,
-        user: None,
-        group: None,
-        umask: None,
-        on_daemon_loss: OnDaemonLoss::Stop,
-        on_escape: OnEscape::default(),
-        max_runtime: None,
-        idle_timeout: None,
-        isolation: Isolation::default(),
-        privileges: Privileges::default(),
-        profiles: Vec::new(),
-        labels: BTreeMap::new(),
-        color: None,
-    }
+    let plain = Service::plain(vec!["true".into()], PathBuf::from("/"));
+    Service { depends_on, start_timeout: Duration::from_secs(1), ..plain }
 }
 
 fn project(edges: &[(usize, usize)], count: usize) -> Project {

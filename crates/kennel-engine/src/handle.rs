@@ -84,9 +84,7 @@ impl Handle {
 
     fn gone(&self) -> Problem {
         match *self.finished.borrow() {
-            Some(End::HandedOver | End::Orphaned) => {
-                Problem::new(Code::HandedOver, "another daemon goes on; ask again")
-            }
+            Some(End::HandedOver | End::Orphaned) => handed_over(),
             Some(End::Said | End::WithoutKeeper) | None => {
                 Problem::new(Code::ShuttingDown, "the daemon is shutting down")
             }
@@ -424,6 +422,11 @@ impl Handle {
         }
         UpReport { ok: !services.iter().any(failed), services }
     }
+}
+
+/// For whoever waits as another daemon takes this one's place.
+pub(crate) fn handed_over() -> Problem {
+    Problem::new(Code::HandedOver, "another daemon goes on; ask again")
 }
 
 /// Ends a run when dropped, if it has not ended.

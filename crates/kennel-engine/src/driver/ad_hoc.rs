@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kennel_core::model::{OnDaemonLoss, Project, RestartMode, Service, default_stop_sequence};
+use kennel_core::model::{OnDaemonLoss, Project, RestartMode, Service};
 use kennel_core::slot::{Event, State};
 use kennel_wire::{self as wire, Code, DetachReport, DetachRequest, Lifetime, Problem};
 
-use super::oneoff::plain_service;
 use super::owners::{Opened, refused};
 use super::slots::Slot;
 use super::waiters::WaitsFor;
@@ -210,10 +209,9 @@ fn service(request: &DetachRequest, lifetime: Lifetime) -> Service {
             wire::RestartMode::OnFailure => RestartMode::OnFailure,
             wire::RestartMode::Always => RestartMode::Always,
         },
-        stop: default_stop_sequence(),
         on_daemon_loss: keeps,
         max_runtime: request.max_runtime_ms.map(Duration::from_millis),
         idle_timeout: request.idle_timeout_ms.map(Duration::from_millis),
-        ..plain_service(&request.command, &request.directory)
+        ..Service::plain(request.command.clone(), request.directory.clone())
     }
 }

@@ -1,6 +1,7 @@
 //! What is left to do when nothing runs any more: the last words, in the order that the shutdown has for them.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use kennel_keeper::proto::{Backend, Request};
@@ -72,9 +73,7 @@ impl Ended {
     /// Does what the keeper does at its end, so that no empty cgroup stays behind a lost one.
     async fn clear_place(&self) -> io::Result<()> {
         let Backend::Cgroup { root } = &self.backend else { return Ok(()) };
-        // `root` is `…/kennel/<name>`, and we sit in a leaf of it.
-        let outside = root.parent().and_then(|kennel| kennel.parent());
-        let mut left = outside.map_or(Ok(()), cgroup::enter);
+        let mut left = enter_outside(root);
         let mut pause = Duration::from_millis(1);
         if left.is_ok() {
             left = cgroup::remove_tree(root);
@@ -91,6 +90,12 @@ impl Ended {
         }
         left
     }
+}
+
+/// Leaves the cgroup of the keeper: `root` is `…/kennel/<name>`, and we sit in a leaf of it.
+pub(super) fn enter_outside(root: &Path) -> io::Result<()> {
+    let outside = root.parent().and_then(Path::parent);
+    outside.map_or(Ok(()), cgroup::enter)
 }
 
 impl Driver {

@@ -4,14 +4,13 @@ use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use kennel_core::model::OnDaemonLoss;
-use kennel_core::slot::State;
+use kennel_core::model::Service;
 use kennel_keeper::proto::Backend;
 use kennel_store::Change;
-use kennel_sys::cgroup;
 use kennel_sys::home::Home;
 
-use super::runs::{Kind, Run};
+use super::closing::enter_outside;
+use super::runs::Run;
 use super::slots::Slot;
 use super::{Driver, End};
 
@@ -40,15 +39,17 @@ impl Driver {
 
     /// Whether a run goes on without a keeper: it is in a cgroup of its own that nobody empties.
     pub(super) fn outlives_keeper(&self, run: &Run) -> bool {
-        matches!(run.kind, Kind::Slot)
-            && matches!(self.backend, Backend::Cgroup { .. })
-            && run.service.on_daemon_loss == OnDaemonLoss::Keep
-            && !run.service.isolation.pid
+        run.is_kept() && self.can_outlive_keeper(&run.service)
+    }
+
+    /// Whether what is kept of a service is so without a keeper as well.
+    pub(super) fn can_outlive_keeper(&self, service: &Service) -> bool {
+        service.is_kept() && !service.isolation.pid && self.is_held_by_kernel()
     }
 
     /// Whether the next daemon goes on with it.
     fn is_kept(&self, slot: &Slot) -> bool {
-        slot.service.on_daemon_loss == OnDaemonLoss::Keep && !matches!(slot.state, State::Rest(_))
+        slot.service.is_kept() && !slot.is_at_rest()
     }
 
     /// How it ends, after the last turn.
@@ -86,8 +87,7 @@ impl Driver {
     /// Whoever becomes the keeper makes a place of its own, and must not begin in a part of the one before.
     fn leave_place(&self) {
         let Backend::Cgroup { root } = &self.backend else { return };
-        let outside = root.parent().and_then(|kennel| kennel.parent());
-        if let Some(Err(error)) = outside.map(cgroup::enter) {
+        if let Err(error) = enter_outside(root) {
             tracing::warn!(%error, "cannot leave the cgroup of the lost keeper");
         }
     }

@@ -11,6 +11,7 @@ use kennel_wire::{Code, EventKind, Problem};
 
 use super::waiters::WaitsFor;
 use super::{Driver, Reply};
+use crate::handle::handed_over;
 
 /// How far a hand-over is.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ impl Driver {
 
     /// Tells whoever waits to ask the other daemon.
     fn send_on(&mut self) {
-        let problem = || Problem::new(Code::HandedOver, "another daemon goes on; ask again");
+        let problem = handed_over;
         for waiter in std::mem::take(&mut self.waiters) {
             match waiter.waits_for {
                 WaitsFor::Up { reply, .. } => drop(reply.send(Err(problem()))),

@@ -3,13 +3,11 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indexmap::IndexMap;
 use kennel_core::instance::{End, Event, Reason};
-use kennel_core::model::{self, Exit, Isolation, OnDaemonLoss, OnEscape, Privileges, RestartMode, Service};
+use kennel_core::model::{self, Exit, Service};
 use kennel_keeper::proto::{Request, ScopeId, SpawnErrorKind};
 use kennel_wire::{Code, Problem, Receipt, RunReport, RunRequest};
 use tokio::sync::oneshot;
@@ -99,7 +97,7 @@ impl Driver {
             return drop(reply.send(Err(problem)));
         };
         let (service, environment) = match &request.service {
-            None => (Arc::new(plain_service(&request.command, &request.directory)), request.environment),
+            None => (Arc::new(Service::plain(request.command.clone(), request.directory.clone())), request.environment),
             Some(name) => {
                 let Some(slot) = self.slots.values().find(|slot| slot.service_name == *name) else {
                     return drop(reply.send(Err(self.unknown_service(name))));
@@ -197,34 +195,4 @@ impl Driver {
 fn nowhere() -> std::io::Result<[OwnedFd; 3]> {
     let open = || OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     Ok([open()?, open()?, open()?])
-}
-
-/// A `run` without a service: the caller's directory and environment, kennel's defaults for the rest.
-pub(super) fn plain_service(command: &[String], directory: &Path) -> Service {
-    Service {
-        command: command.to_vec(),
-        working_dir: directory.to_owned(),
-        environment: std::collections::BTreeMap::new(),
-        depends_on: Vec::new(),
-        restart: RestartMode::No,
-        restart_policy: model::RestartPolicy::default(),
-        readiness: None,
-        start_timeout: Duration::MAX,
-        stop: model::default_stop_sequence(),
-        success_exit_codes: Vec::new(),
-        ports: IndexMap::new(),
-        replicas: 1,
-        user: None,
-        group: None,
-        umask: None,
-        on_daemon_loss: OnDaemonLoss::Stop,
-        on_escape: OnEscape::default(),
-        max_runtime: None,
-        idle_timeout: None,
-        isolation: Isolation::default(),
-        privileges: Privileges::default(),
-        profiles: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        color: None,
-    }
 }

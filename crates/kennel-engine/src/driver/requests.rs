@@ -356,7 +356,7 @@ impl Driver {
         (!is_met).then(|| self.weaker_than_required("the command"))
     }
 
-    fn is_held_by_kernel(&self) -> bool {
+    pub(super) fn is_held_by_kernel(&self) -> bool {
         matches!(self.backend, Backend::Cgroup { .. })
     }
 

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kennel_core::model::OnDaemonLoss;
 use kennel_core::slot::{self, State, Then};
 use kennel_keeper::proto::{Follows, Known, Request};
 use kennel_store::Restored;
@@ -130,7 +129,7 @@ impl Driver {
                 };
                 self.dirty.slot(&name);
             }
-            let outlives = follows == Follows::HandOver || slot.service.on_daemon_loss == OnDaemonLoss::Keep;
+            let outlives = follows == Follows::HandOver || slot.service.is_kept();
             if !outlives && matches!(slot.state, State::Pending | State::Waiting) {
                 self.queue.push_back(Work::Slot(name, slot::Event::DaemonLost));
             } else if slot.state == State::Waiting {

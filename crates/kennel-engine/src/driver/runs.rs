@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kennel_core::instance::{self, Action, End, Event, Reason, Stage, State, Timer};
-use kennel_core::model::{Exit, OnDaemonLoss, ProbeKind, Service, StopStep, Target};
+use kennel_core::model::{Exit, ProbeKind, Service, StopStep, Target};
 use kennel_core::probe::Counter;
 use kennel_core::slot;
 use kennel_keeper::proto::{self, Backend, Place, Request, ScopeId};
@@ -93,6 +93,11 @@ impl Run {
         self.owner.as_ref().is_some_and(|owner| owners.contains(owner))
     }
 
+    /// Whether it is an instance of a service that outlives the daemon.
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(self.kind, Kind::Slot) && self.service.is_kept()
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.state, State::Running { health: instance::Health::Ready })
     }
@@ -153,7 +158,7 @@ impl Driver {
         let inbox = self.inbox_sender.clone();
         let found = move || drop(inbox.send(Input::SaidReady(id)));
         let pattern = pattern.map(|pattern| (pattern, Box::new(found) as crate::logs::Found));
-        let kept = run.service.on_daemon_loss == OnDaemonLoss::Keep && matches!(run.kind, Kind::Slot);
+        let kept = run.is_kept();
         let activity = run.activity.clone();
         self.recorder.attach(Output { name: run.name.clone(), pipes, pattern, kept, activity });
     }
@@ -417,8 +422,7 @@ impl Driver {
         kennel_sys::crash_point!("daemon.keeper-lost");
         let limit = Some(std::time::Duration::ZERO);
         // What is kept is taken over by the next keeper, and nothing is begun until then.
-        let kept = |slot: &super::slots::Slot| slot.service.on_daemon_loss == OnDaemonLoss::Keep;
-        for (name, _) in self.slots.iter().filter(|(_, slot)| slot.run.is_none() && !kept(slot)) {
+        for (name, _) in self.slots.iter().filter(|(_, slot)| slot.run.is_none() && !slot.service.is_kept()) {
             let stop = slot::Event::Stop { reason: Reason::KeeperLost, limit };
             self.queue.push_back(Work::Slot(name.clone(), stop));
         }
@@ -427,7 +431,7 @@ impl Driver {
         let outlive: HashSet<u64> =
             self.runs.iter().filter(|(_, run)| self.outlives_keeper(run)).map(|(id, _)| *id).collect();
         for (id, run) in self.runs.iter_mut().filter(|(id, _)| !outlive.contains(id)) {
-            let is_kept = matches!(run.kind, Kind::Slot) && run.service.on_daemon_loss == OnDaemonLoss::Keep;
+            let is_kept = run.is_kept();
             // What is kept and ends all the same has ended like any other: its restart policy decides.
             if !is_kept {
                 self.queue.push_back(Work::Run(*id, Event::StopRequested { reason: Reason::KeeperLost, limit }));

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kennel_core::instance::{self, State};
-use kennel_core::model::{Exit, OnDaemonLoss, OnEscape, ProbeKind, Service};
+use kennel_core::model::{Exit, OnEscape, ProbeKind, Service};
 use kennel_core::probe::Counter;
 use kennel_keeper::proto::{self, Ids, Request, ScopeId, Spawn, SpawnErrorKind, Stdio};
 use kennel_sys::{proc, user};
@@ -70,7 +70,7 @@ impl Driver {
             return self.queue.push_back(Work::Run(id, failed));
         }
         let argv = service.command.clone();
-        let keep = service.on_daemon_loss == OnDaemonLoss::Keep;
+        let keep = service.is_kept();
         let note = self.note_of(&run);
         self.launch(id, run, Launch { argv, environment, stdio: None, leaf: name.to_owned(), keep, note });
     }

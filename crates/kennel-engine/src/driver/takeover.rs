@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kennel_core::instance::{self, Health, State as RunState};
-use kennel_core::model::{OnDaemonLoss, OnEscape, ProbeKind, RestartMode, Service};
+use kennel_core::model::{OnEscape, ProbeKind, RestartMode, Service};
 use kennel_core::probe::Counter;
 use kennel_core::slot::{self, State, Then};
-use kennel_keeper::proto::{Adopt, Backend, Follows, Known, Request, ScopeId, Started};
+use kennel_keeper::proto::{Adopt, Follows, Known, Request, ScopeId, Started};
 use kennel_wire::{EventKind, StopReason};
 
 use super::oneoff::Purpose;
@@ -76,15 +76,12 @@ impl Driver {
         if record.call.is_some() {
             return self.forget_call(id);
         }
-        let survives = follows == Follows::Fresh
-            && record.boot_id == self.boot_id
-            && record.definition.on_daemon_loss == OnDaemonLoss::Keep
-            && !record.definition.isolation.pid
-            && matches!(self.backend, Backend::Cgroup { .. });
+        let survives =
+            follows == Follows::Fresh && record.boot_id == self.boot_id && self.can_outlive_keeper(&record.definition);
         let identity = record.identity();
         let (name, scope) = (record.service.clone(), record.scope.clone());
         let pipes = record.pipes;
-        let keeps = record.definition.on_daemon_loss == OnDaemonLoss::Keep;
+        let keeps = record.definition.is_kept();
         self.insert_run(id, record, &scope);
         match identity {
             Some(process) if survives => {
