@@ -11,5 +11,6 @@ pub mod lease;
 pub mod probe;
 pub mod reload;
 pub mod restart;
+pub mod sample;
 pub mod shutdown;
 pub mod slot;

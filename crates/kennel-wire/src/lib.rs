@@ -17,6 +17,7 @@ mod request;
 mod shutdown;
 mod status;
 mod succession;
+mod usage;
 
 pub use audit::AuditEntry;
 pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind, Works, ZombieParent};
@@ -39,3 +40,6 @@ pub use request::{
 pub use shutdown::{CleanupOutcome, CleanupPhase, CleanupReport, ShutdownReport, ShutdownState};
 pub use status::{Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};
 pub use succession::{SuccessionReport, SuccessionRequest};
+pub use usage::{
+    MachineUsage, OwnUsage, ProcessUsage, ServiceUsage, Usage, UsageHistory, UsagePoint, UsageReport, UsageSeries,
+};
