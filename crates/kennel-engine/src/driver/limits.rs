@@ -1,7 +1,6 @@
 //! How long an instance may run, and how long it may be silent.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kennel_core::instance::{Event as RunEvent, Reason, State};
@@ -10,7 +9,6 @@ use kennel_core::slot::Event;
 use super::runs::Kind;
 use super::{Driver, TimerKey, Work};
 use crate::clock;
-use crate::receipt::millis;
 
 impl Driver {
     /// Begins to count, for an instance that has just begun or was taken over. The time of its run goes on; when it last wrote
@@ -21,8 +19,7 @@ impl Driver {
             self.timers.arm(TimerKey::MaxRuntime(id), at);
         }
         if let Some(limit) = run.service.idle_timeout {
-            let activity = run.activity.get_or_insert_with(|| Arc::new(AtomicU64::new(0)));
-            activity.store(millis(clock::now()), Ordering::Relaxed);
+            run.activity.touch();
             self.timers.arm(TimerKey::Idle(id), Instant::now() + limit);
         }
     }
@@ -38,8 +35,8 @@ impl Driver {
     /// The timer is as old as the last look: what was written since moves it on.
     pub(super) fn may_be_idle(&mut self, id: u64) {
         let Some(run) = self.runs.get(&id).filter(|run| matches!(run.state, State::Running { .. })) else { return };
-        let (Some(limit), Some(activity)) = (run.service.idle_timeout, &run.activity) else { return };
-        let last = Duration::from_millis(activity.load(Ordering::Relaxed));
+        let Some(limit) = run.service.idle_timeout else { return };
+        let last = Duration::from_millis(run.activity.last_ms.load(Ordering::Relaxed));
         let at = last.saturating_add(limit);
         if at > clock::now() {
             return self.timers.arm(TimerKey::Idle(id), clock::instant(at));

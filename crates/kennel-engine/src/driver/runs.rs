@@ -18,7 +18,7 @@ use super::owners::Opened;
 use super::view::wire_exit;
 use super::{Driver, Input, TimerKey, Work, spawn, view};
 use crate::clock;
-use crate::logs::{Activity, Output};
+use crate::logs::{self, Output};
 use crate::lost::{self, Reaper};
 use crate::notify::Notify;
 use crate::probe::{self, Told};
@@ -64,8 +64,8 @@ pub(super) struct Run {
     pub(super) limit_at: Option<Instant>,
     /// Inodes of the pipes for stdout and stderr.
     pub(super) pipes: Option<[u64; 2]>,
-    /// When it last wrote something, where that counts.
-    pub(super) activity: Option<Activity>,
+    /// How much it has written, and when it last did.
+    pub(super) activity: Arc<logs::Counter>,
     /// For whom it runs, if it is a command on request that ends with its request.
     pub(super) owner: Option<String>,
     /// The same until it has begun.
@@ -159,7 +159,7 @@ impl Driver {
         let found = move || drop(inbox.send(Input::SaidReady(id)));
         let pattern = pattern.map(|pattern| (pattern, Box::new(found) as crate::logs::Found));
         let kept = run.is_kept();
-        let activity = run.activity.clone();
+        let activity = Arc::clone(&run.activity);
         self.recorder.attach(Output { name: run.name.clone(), pipes, pattern, kept, activity });
     }
 

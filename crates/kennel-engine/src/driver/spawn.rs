@@ -177,7 +177,7 @@ impl Driver {
             ends_at: None,
             limit_at: None,
             pipes: None,
-            activity: None,
+            activity: Arc::default(),
             owner: None,
             opened: None,
         }

@@ -227,7 +227,7 @@ impl Driver {
         let name = name.rsplit_once('.').map_or(name.as_str(), |(name, _)| name).to_owned();
         let started = started.map(|started| {
             if let Some(pipes) = started.pipes {
-                let output = Output { name: name.clone(), pipes, pattern: None, kept: keep, activity: None };
+                let output = Output { name: name.clone(), pipes, pattern: None, kept: keep, activity: Arc::default() };
                 self.recorder.attach(output);
             }
             let exit = started.exit.map(|exit| wire_exit(model_exit(exit)));

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +10,7 @@ use regex::bytes::Regex;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use tokio::sync::{oneshot, watch};
 
+use super::counter::Counter;
 use super::stage::Stage;
 use super::thread::{self, Thread, WAKE};
 
@@ -31,9 +31,6 @@ struct Inner {
     stage: Mutex<Option<[OwnedFd; 2]>>,
 }
 
-/// When somebody last wrote something, milliseconds by [`crate::clock`].
-pub(crate) type Activity = Arc<AtomicU64>;
-
 /// What is to be recorded.
 pub(crate) struct Output {
     /// Name in `ps`.
@@ -44,8 +41,8 @@ pub(crate) struct Output {
     pub(crate) pattern: Option<(Regex, Found)>,
     /// Its writer outlives this process, so nothing may be lost with us: see [`Stage`].
     pub(crate) kept: bool,
-    /// Set to the time at which something was read.
-    pub(crate) activity: Option<Activity>,
+    /// Counts what is read.
+    pub(crate) activity: Arc<Counter>,
 }
 
 pub(super) enum Command {

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,8 +17,9 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use tokio::sync::watch;
 
+use super::counter::Counter;
 use super::file::{self, LogFile, MAX_LINE};
-use super::recorder::{Activity, Command, Found, Output};
+use super::recorder::{Command, Found, Output};
 use super::stage::{Stage, Unfinished};
 
 pub(super) const WAKE: u64 = 0;
@@ -47,15 +47,7 @@ struct Pipe {
     lines: Lines,
     /// Goes by way of the stage.
     kept: bool,
-    activity: Option<Activity>,
-}
-
-impl Pipe {
-    fn is_active(&self) {
-        if let Some(activity) = &self.activity {
-            activity.store(crate::receipt::millis(crate::clock::now()), Ordering::Relaxed);
-        }
-    }
+    activity: Arc<Counter>,
 }
 
 /// Makes records of bytes.
@@ -199,10 +191,10 @@ impl Thread {
             match rustix::io::read(&pipe.fd, &mut self.buffer[..]) {
                 Ok(0) => return self.close(id),
                 Ok(count) => {
-                    pipe.is_active();
+                    pipe.activity.wrote(count);
                     let records = pipe.lines.take(&self.buffer[..count]);
                     let full = count == self.buffer.len();
-                    self.append(id, &records);
+                    self.append(id, count, &records);
                     if !full {
                         return;
                     }
@@ -230,7 +222,6 @@ impl Thread {
                     return self.close(id);
                 }
             };
-            pipe.is_active();
             let seen = &self.buffer[..count];
             let full = count == self.buffer.len();
             let whole = memchr::memrchr(b'\n', seen).map_or(0, |at| at + 1);
@@ -238,9 +229,11 @@ impl Thread {
             if take == 0 {
                 return;
             }
+            pipe.activity.wrote(take);
             let records = pipe.lines.take_all(&seen[..take]);
             let Some((file, _)) = self.files.get_mut(&pipe.name) else { return };
             if let Err(error) = self.stage.record(&pipe.fd, take, (file, pipe.lines.stream), &records) {
+                pipe.activity.lose(take);
                 tracing::error!(%error, bytes = records.len(), "cannot write the log file; output is lost");
             }
             self.appended.send_modify(|count| *count += 1);
@@ -251,9 +244,12 @@ impl Thread {
         self.again.push(id);
     }
 
-    fn append(&mut self, id: u64, records: &[u8]) {
-        let Some((file, _)) = self.pipes.get(&id).and_then(|pipe| self.files.get_mut(&pipe.name)) else { return };
+    /// Writes what was made of so many bytes.
+    fn append(&mut self, id: u64, count: usize, records: &[u8]) {
+        let Some(pipe) = self.pipes.get(&id) else { return };
+        let Some((file, _)) = self.files.get_mut(&pipe.name) else { return };
         if let Err(error) = file.append(records) {
+            pipe.activity.lose(count);
             tracing::error!(%error, bytes = records.len(), "cannot write the log file; output is lost");
         }
         self.appended.send_modify(|count| *count += 1);
@@ -262,7 +258,7 @@ impl Thread {
     fn close(&mut self, id: u64) {
         let rest = self.pipes.get_mut(&id).map(|pipe| pipe.lines.end()).unwrap_or_default();
         if !rest.is_empty() {
-            self.append(id, &rest);
+            self.append(id, rest.len(), &rest);
         }
         let Some(pipe) = self.pipes.remove(&id) else { return };
         // The keeper holds a duplicate, so closing ours would not take it out of the set.
