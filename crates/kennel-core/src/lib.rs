@@ -5,12 +5,14 @@
 pub mod capability;
 pub mod model;
 
+pub mod brake;
 pub mod graph;
 pub mod instance;
 pub mod lease;
 pub mod probe;
 pub mod reload;
 pub mod restart;
+pub mod rules;
 pub mod sample;
 pub mod shutdown;
 pub mod slot;
