@@ -8,7 +8,8 @@ use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, InstanceOrphans, LogLine,
-    OrphanStopRequest, ReloadReport, ReloadRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
+    OrphanStopRequest, ReloadReport, ReloadRequest, ServiceStatus, SignalReport, UpReport, UpRequest, UsageReport,
+    UsageRequest,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -187,6 +188,16 @@ impl Daemon {
     /// `unknown_service`.
     pub async fn service(&self, name: &str) -> Result<Vec<ServiceStatus>, CallError> {
         self.call(Method::GET, &format!("/v1/services/{}", encode(name)), Vec::new()).await
+    }
+
+    /// What services use now.
+    ///
+    /// # Errors
+    /// `unknown_service`.
+    pub async fn usage(&self, request: &UsageRequest) -> Result<UsageReport, CallError> {
+        let mut parts: Vec<String> = request.services.iter().map(|name| format!("service={}", encode(name))).collect();
+        parts.push(format!("processes={}&pss={}", request.processes, request.pss));
+        self.call(Method::GET, &format!("/v1/usage?{}", parts.join("&")), Vec::new()).await
     }
 
     /// Log lines in the order they were read.

@@ -14,7 +14,7 @@ use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Code, DaemonInfo, DetachReport, DetachRequest, DownReport,
     DownRequest, EventKind, Outcome, OutcomeKind, OwnerRequest, OwnerStatus, Problem, ReloadReport, RunReport,
-    RunRequest, ServiceStatus, SignalReport, UpReport,
+    RunRequest, ServiceStatus, SignalReport, UpReport, UsageReport, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -314,6 +314,15 @@ impl Handle {
     /// `unknown_service`, `shutting_down`.
     pub async fn service(&self, name: String) -> Result<Vec<ServiceStatus>, Problem> {
         self.ask(|reply| Input::Service(name, reply)).await?
+    }
+
+    /// What services use now. A first question takes a quarter of a second, for a share of the CPU is one of a time.
+    ///
+    /// # Errors
+    /// `unknown_service`, `shutting_down`.
+    pub async fn usage(&self, request: UsageRequest) -> Result<UsageReport, Problem> {
+        let looked = self.ask(|reply| Input::Usage(request, reply)).await??;
+        looked.report().await.ok_or_else(|| self.gone())
     }
 
     /// Who answers.

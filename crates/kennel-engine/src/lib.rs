@@ -16,6 +16,7 @@ pub mod panics;
 mod probe;
 mod receipt;
 mod records;
+mod sampling;
 pub mod shutdown;
 mod timers;
 

@@ -19,5 +19,6 @@ mod routes;
 mod sockets;
 mod streams;
 mod succession;
+mod usage;
 
 pub use daemon::daemon_main;

@@ -303,6 +303,15 @@ pub fn members(directory: &Path) -> Vec<u32> {
     pids
 }
 
+/// The same of an open one.
+pub(crate) fn members_below(group: &OwnedFd) -> Vec<u32> {
+    let mut pids = Vec::new();
+    if let Ok(top) = group.try_clone() {
+        tree::each(top, |group| pids.extend(members_of(group)));
+    }
+    pids
+}
+
 /// Living members of a group alone. None in a threaded one: those are members of the group above that is not.
 fn members_of(group: &OwnedFd) -> Vec<u32> {
     let open = rustix::fs::openat(group, "cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());

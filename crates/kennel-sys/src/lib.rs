@@ -38,6 +38,7 @@ pub mod zombie;
 
 pub mod cgroup;
 pub mod proc;
+pub mod sample;
 
 pub mod lock;
 pub mod packet;

@@ -17,6 +17,8 @@ pub struct Stat {
     pub comm: String,
     /// User plus system CPU time, clock ticks.
     pub cpu_ticks: u64,
+    /// The same of the children that it has waited for, and of those that they had waited for.
+    pub waited_ticks: u64,
     /// Threads that are not reaped, the main thread included; 0 once the process is reaped itself.
     pub threads: u32,
     /// Begin, clock ticks since boot.
@@ -79,8 +81,9 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         state,
         ppid: u32::try_from(number(0)?).ok()?,
         cpu_ticks: number(9)? + number(0)?,
+        waited_ticks: number(0)? + number(0)?,
         // Priorities may be negative, so what is skipped is not read as a number.
-        threads: u32::try_from(number(4)?).ok()?,
+        threads: u32::try_from(number(2)?).ok()?,
         start_ticks: number(1)?,
         rss_bytes: number(1)? * rustix::param::page_size() as u64,
     })
@@ -281,10 +284,11 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let line = b"42 (a) b (c) S 7 42 42 0 -1 0 0 0 0 0 3 4 0 0 20 -5 6 0 99 0 2 0";
+        let line = b"42 (a) b (c) S 7 42 42 0 -1 0 0 0 0 0 3 4 8 9 20 -5 6 0 99 0 2 0";
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.ppid, stat.state, stat.comm.as_str()), (7, 'S', "a) b (c"));
         assert_eq!((stat.cpu_ticks, stat.threads, stat.start_ticks), (7, 6, 99));
+        assert_eq!(stat.waited_ticks, 17);
         assert!(parse_stat(b"garbage").is_none());
     }
 

@@ -41,5 +41,6 @@ pub use shutdown::{CleanupOutcome, CleanupPhase, CleanupReport, ShutdownReport, 
 pub use status::{Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};
 pub use succession::{SuccessionReport, SuccessionRequest};
 pub use usage::{
-    MachineUsage, OwnUsage, ProcessUsage, ServiceUsage, Usage, UsageHistory, UsagePoint, UsageReport, UsageSeries,
+    MachineUsage, OwnUsage, ProcessUsage, ServiceUsage, Usage, UsageHistory, UsagePoint, UsageReport, UsageRequest,
+    UsageSeries,
 };

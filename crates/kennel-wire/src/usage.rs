@@ -5,6 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Health, State};
 
+/// Which usage is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UsageRequest {
+    /// Names of services or replicas; empty: all.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Also each process by itself.
+    #[serde(default)]
+    pub processes: bool,
+    /// Also the proportional share of memory of each process, which is expensive to read.
+    #[serde(default)]
+    pub pss: bool,
+}
+
 /// What everything uses now. Figures that could not be read are absent, never 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageReport {

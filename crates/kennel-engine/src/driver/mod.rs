@@ -21,6 +21,7 @@ mod reload;
 mod requests;
 mod restore;
 mod runs;
+mod sampling;
 mod signal;
 mod slots;
 mod spawn;
@@ -40,6 +41,7 @@ use jiff::Timestamp;
 use kennel_core::instance::Reason;
 use kennel_core::lease::Loss;
 use kennel_core::reload::Selection;
+use kennel_core::sample::Sample;
 use kennel_core::{instance, model, slot};
 use kennel_keeper::proto::{self, Backend, KillStage};
 use kennel_orphans::Tracking;
@@ -48,7 +50,7 @@ use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport, DetachRequest,
     DownReport, DownRequest, EndedProcess, EventKind, Orphan, Outcome, OwnerRequest, OwnerStatus, Problem,
-    ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
+    ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -65,6 +67,8 @@ use link::AsyncLink;
 use owners::Owners;
 use record::{Answer, Dirty};
 use runs::Run;
+use sampling::Sampling;
+pub(crate) use sampling::Looked;
 use slots::{Held, Slot};
 use waiters::Waiter;
 
@@ -126,6 +130,10 @@ pub(crate) enum Input {
         found: Vec<Orphan>,
         ended: Vec<EndedProcess>,
     },
+    /// What services use.
+    Usage(UsageRequest, Reply<Result<Looked, Problem>>),
+    /// Of runs that are being read, by number.
+    Samples(Vec<(u64, Sample)>),
     Probe(u64, Told),
     /// A log line or a notification said that the run is ready.
     SaidReady(u64),
@@ -160,6 +168,8 @@ enum TimerKey {
     /// It may have written nothing for as long as it may.
     Idle(u64),
     Owner(kennel_core::lease::Timer),
+    /// Nobody has asked for a while what services use.
+    LookedAway,
 }
 
 #[derive(Debug)]
@@ -218,6 +228,8 @@ pub struct Driver {
     leaving: HashSet<String>,
     waiters: Vec<Waiter>,
     stdio: HashMap<String, [OwnedFd; 3]>,
+
+    sampling: Sampling,
 
     /// Signals to single processes that the keeper has not answered.
     signals: Vec<signal::Asked>,
@@ -356,6 +368,7 @@ impl Driver {
             TimerKey::MaxRuntime(id) => self.max_runtime_is_over(id),
             TimerKey::Idle(id) => self.may_be_idle(id),
             TimerKey::Owner(timer) => self.owner_timer(&timer),
+            TimerKey::LookedAway => self.may_look_away(),
         }
     }
 

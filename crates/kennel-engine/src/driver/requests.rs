@@ -73,6 +73,8 @@ impl Driver {
             }
             Input::Tracking(reply) => drop(reply.send(self.tracking())),
             Input::Orphans { found, ended } => self.tell_orphans(found, ended),
+            Input::Usage(request, reply) => self.usage(&request, reply),
+            Input::Samples(samples) => self.samples(samples),
             Input::Probe(id, told) => self.probe_told(id, told),
             Input::SaidReady(id) => self.said_ready(id),
             Input::Emptied(id) => self.emptied(id),
@@ -385,7 +387,7 @@ impl Driver {
         }
     }
 
-    fn named(&self, names: &[String]) -> Result<Vec<String>, Problem> {
+    pub(super) fn named(&self, names: &[String]) -> Result<Vec<String>, Problem> {
         let mut found = Vec::new();
         for name in names {
             let slots = self.slots.iter().filter(|(slot_name, slot)| *slot_name == name || slot.service_name == *name);

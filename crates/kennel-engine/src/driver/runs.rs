@@ -131,6 +131,7 @@ impl Driver {
         let opened = run.opened.take();
         opened.into_iter().for_each(|opened| self.settle(opened));
         self.arm_limits(id);
+        self.pace_samples(id);
         if let Some(pipes) = pipes {
             self.attach_output(id, pipes);
         }
@@ -359,6 +360,7 @@ impl Driver {
         // It has never begun.
         run.opened.take().into_iter().for_each(|opened| self.undo(opened));
         self.dirty.run(id);
+        self.end_samples(id);
         for timer in [Timer::Start, Timer::Limit, Timer::Stage(Stage::Settle), Timer::Stage(Stage::Kill)] {
             self.timers.disarm(&TimerKey::Run(id, timer));
         }

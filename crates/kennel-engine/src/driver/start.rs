@@ -20,6 +20,7 @@ use super::link::AsyncLink;
 use super::owners::Owners;
 use super::record::Dirty;
 use super::restore::Found;
+use super::sampling::Sampling;
 use super::{Driver, HELPERS, view};
 use crate::events::Events;
 use crate::handle::Handle;
@@ -123,6 +124,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         leaving: HashSet::new(),
         waiters: Vec::new(),
         stdio: HashMap::new(),
+        sampling: Sampling::default(),
         signals: Vec::new(),
         boot_id,
         keeper_pid: welcome.pid,

@@ -51,6 +51,7 @@ impl Driver {
             place => {
                 run.reaper = place.as_ref().and_then(|place| crate::lost::Reaper::of(place, self.keeper_pid));
                 run.place = place;
+                self.pace_samples(id);
                 if let Some(pipes) = pipes {
                     self.attach_output(id, pipes);
                 }

@@ -165,7 +165,7 @@ pub(super) fn wire_survivor(one: proto::Survivor) -> Survivor {
     }
 }
 
-fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
+pub(super) fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
     match &slot.state {
         State::Rest(Rest::Stopped) => (Shown::Stopped, why_stopped(slot)),
         State::Rest(Rest::Completed) => (Shown::Completed, None),
@@ -206,7 +206,7 @@ fn why_stopped(slot: &Slot) -> Option<String> {
     }
 }
 
-fn health(slot: &Slot, run: Option<&Run>) -> Health {
+pub(super) fn health(slot: &Slot, run: Option<&Run>) -> Health {
     match run.map(|run| &run.state) {
         Some(RunState::Running { health }) if slot.service.readiness.is_some() => match health {
             RunHealth::Starting => Health::Starting,

@@ -1,0 +1,133 @@
+//! Sums over processes, where no controller keeps a total.
+
+use std::io::Write as _;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::kept::{number, value};
+
+/// What was read of each of several processes, together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Slow {
+    pub(super) threads: Option<u32>,
+    pub(super) open_files: Option<u32>,
+    pub(super) read_bytes: Option<u64>,
+    pub(super) written_bytes: Option<u64>,
+}
+
+/// Resident memory of these processes together, bytes; none if none can be read. Pages that several share count for each.
+///
+/// Source: `proc_pid_statm(5)`: the second number, pages.
+pub(super) fn resident(pids: &[u32]) -> Option<u64> {
+    let page = rustix::param::page_size() as u64;
+    let mut sum = None;
+    for pid in pids {
+        let mut buffer = [0; 128];
+        let pages = read(*pid, "statm", &mut buffer).and_then(|text| number(text.split(|byte| *byte == b' ').nth(1)?));
+        if let Some(pages) = pages {
+            sum = Some(sum.unwrap_or(0) + pages * page);
+        }
+    }
+    sum
+}
+
+/// Threads, descriptors and disk traffic of these processes.
+pub(super) fn slow(pids: &[u32]) -> Slow {
+    let mut slow = Slow::default();
+    for pid in pids {
+        if let Some(threads) = threads(*pid) {
+            slow.threads = Some(slow.threads.unwrap_or(0) + threads);
+        }
+        slow.open_files = slow.open_files.max(open_files(*pid));
+        if let Some((read, written)) = disk(*pid) {
+            slow.read_bytes = Some(slow.read_bytes.unwrap_or(0) + read);
+            slow.written_bytes = Some(slow.written_bytes.unwrap_or(0) + written);
+        }
+    }
+    slow
+}
+
+/// Threads of a process: the links of its directory of threads, beside the two that every directory has.
+///
+/// Source: `proc_task_getattr` of Linux `fs/proc/base.c`.
+fn threads(pid: u32) -> Option<u32> {
+    let mut path = [0; 40];
+    let stat = rustix::fs::stat(path_of(pid, "task", &mut path)?).ok()?;
+    u32::try_from(stat.st_nlink).ok()?.checked_sub(2)
+}
+
+/// Open descriptors of a process; none if they may not be looked at.
+///
+/// Source: `proc_pid_fd(5)`: since Linux 6.2 the size of the directory; before, it is read.
+#[must_use]
+pub fn open_files(pid: u32) -> Option<u32> {
+    let mut path = [0; 40];
+    let path = path_of(pid, "fd", &mut path)?;
+    let size = rustix::fs::stat(path).ok()?.st_size;
+    if size > 0 {
+        return u32::try_from(size).ok();
+    }
+    let count = std::fs::read_dir(std::str::from_utf8(path).ok()?).ok()?.count();
+    u32::try_from(count).ok()
+}
+
+/// Bytes that a process and the children it has waited for have read from disks and written to them; none if that may not be
+/// looked at.
+///
+/// Source: `proc_pid_io(5)`; `wait_task_zombie` of Linux `kernel/exit.c` adds those of the child.
+#[must_use]
+pub fn disk(pid: u32) -> Option<(u64, u64)> {
+    let mut buffer = [0; 512];
+    let text = read(pid, "io", &mut buffer)?;
+    Some((value(text, b"read_bytes:")?, value(text, b"write_bytes:")?))
+}
+
+/// Memory of a process with its share of what it has in common with others, bytes; none if that may not be looked at. Expensive:
+/// the kernel walks all of its pages.
+///
+/// Source: `proc_pid_smaps_rollup(5)`.
+#[must_use]
+pub fn proportional(pid: u32) -> Option<u64> {
+    let mut buffer = [0; 2048];
+    let text = read(pid, "smaps_rollup", &mut buffer)?;
+    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Pss:"))?;
+    Some(number(line.trim_ascii_start())? * 1024)
+}
+
+/// Begin of a file of a process.
+fn read<'a>(pid: u32, name: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut path = [0; 40];
+    let path = path_of(pid, name, &mut path)?;
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let length = rustix::io::read(&file, &mut *buffer).ok()?;
+    buffer.get(..length)
+}
+
+/// `/proc/PID/NAME`, without a `String` for each.
+fn path_of<'a>(pid: u32, name: &str, path: &'a mut [u8; 40]) -> Option<&'a [u8]> {
+    let mut rest: &mut [u8] = path;
+    write!(rest, "/proc/{pid}/{name}").ok()?;
+    let left = rest.len();
+    path.get(..40 - left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_counted() {
+        let own = std::process::id();
+        let before = open_files(own).unwrap();
+        let more: Vec<_> = (0..40).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        // Other tests open and close files beside this one.
+        assert!(open_files(own).unwrap() >= before + 20, "{before}");
+        drop(more);
+        assert!(threads(own).unwrap() >= 1);
+        assert!(disk(own).is_some());
+        let resident = resident(&[own]).unwrap();
+        let told = crate::proc::stat(own).unwrap().rss_bytes;
+        assert!(resident.abs_diff(told) < 64 << 20, "{resident} {told}");
+        assert_eq!(super::resident(&[]), None);
+    }
+}
