@@ -73,10 +73,10 @@ impl Contain {
     }
 
     /// Signals the main process or every member; a scope that is gone is no error.
-    pub(crate) fn signal(&mut self, scope: ScopeId, signal: i32, everyone: bool) {
+    pub(crate) fn signal(&mut self, scope: ScopeId, signal: i32, everyone: bool, out: &mut Vec<Event>) {
         match self.cgroups_of(scope) {
             Some(cgroups) => cgroups.signal(scope, signal, everyone),
-            None => self.reapers.signal(scope, signal, everyone),
+            None => self.reapers.signal(scope, signal, everyone, out),
         }
     }
 
@@ -87,6 +87,14 @@ impl Contain {
             None => signal_one(process, signal, |_| self.reapers.holds(scope, process.pid)),
         };
         out.push(Event::Signalled { scope, process, refused: result.err() });
+    }
+
+    /// Has every member stand still, or go on. Told once it is so.
+    pub(crate) fn freeze(&mut self, scope: ScopeId, frozen: bool, out: &mut Vec<Event>) {
+        match self.cgroups_of(scope) {
+            Some(cgroups) => cgroups.freeze(scope, frozen, out),
+            None => self.reapers.freeze(scope, frozen, out),
+        }
     }
 
     /// Begins to empty a scope, or goes on with it.

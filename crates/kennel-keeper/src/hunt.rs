@@ -6,6 +6,7 @@
 mod absence;
 mod members;
 mod patience;
+mod still;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use self::absence::Absence;
 pub(crate) use self::members::{Chosen, Quarry};
 use self::members::{Members, Rest};
 use self::patience::Patience;
+pub(crate) use self::still::Still;
 
 /// Pause between passes while they are likely to help.
 const QUICK: Duration = Duration::from_millis(1);

@@ -39,6 +39,7 @@ mod saved;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -55,7 +56,7 @@ pub use self::link::Link;
 use self::place::{Place, Refused};
 pub use self::probe::{Probe, probe, probe_main};
 use self::proto::Reason;
-use self::saved::FORMAT;
+use self::saved::{FORMAT, READS};
 use self::start::{Options, Setup, Start, note};
 pub use self::whose::{Whose, whose};
 
@@ -76,7 +77,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
     match words.as_slice() {
         [keeper::CHECK, format, daemon] => check_resume(format, daemon),
-        [_, _, keeper::RESUME, number] => resume(number, FORMAT),
+        [_, _, keeper::RESUME, number] => resume(number, &READS),
         _ => begin(args),
     }
 }
@@ -85,7 +86,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 #[doc(hidden)]
 pub fn main_of_another_format(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let number = args.into_iter().last().unwrap_or_default();
-    resume(&number.to_string_lossy(), FORMAT.wrapping_add(1))
+    let other = FORMAT.wrapping_add(1);
+    resume(&number.to_string_lossy(), &(other..=other))
 }
 
 fn check_resume(format: &str, daemon: &str) -> ExitCode {
@@ -94,7 +96,7 @@ fn check_resume(format: &str, daemon: &str) -> ExitCode {
 }
 
 /// Another program was this keeper until now.
-fn resume(number: &str, reads: u16) -> ExitCode {
+fn resume(number: &str, reads: &RangeInclusive<u16>) -> ExitCode {
     let _unnamed = rustix::thread::set_name(c"kennel-keeper");
     let number = number.parse().map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput));
     match number.and_then(|number| keeper::resume(number, reads)) {

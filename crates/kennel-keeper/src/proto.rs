@@ -17,7 +17,7 @@ pub use self::spawn::{Ids, Isolation, Limit, Privileges, Setting, Spawn, SpawnEr
 
 /// Version of this protocol. A keeper of an older one, from [`OLDEST`] on, is served: a [`Link`](crate::Link) speaks
 /// as it does and refuses what it does not know.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 /// The oldest keeper that a daemon can work with.
 pub const OLDEST: u16 = 3;
 
@@ -59,6 +59,14 @@ pub enum Request {
         process: Identity,
         /// Linux signal number.
         signal: i32,
+    },
+    /// Stop every member where it is, newborns included, or let all of them go on. Answered by [`Event::Frozen`] once it
+    /// is so; a scope that is gone is no error. A signal that does not stop, and a kill, let a frozen scope go on.
+    Freeze {
+        /// The scope.
+        scope: ScopeId,
+        /// Stop, or let go on.
+        frozen: bool,
     },
     /// The daemon has recorded the end of this scope; the keeper drops its record and its pipe ends.
     Forget {

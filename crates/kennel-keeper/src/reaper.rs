@@ -22,7 +22,7 @@ use crate::channel::{Channel, Incoming};
 use crate::codec;
 use crate::contain::{reported, usage};
 use crate::dedicated::Dedicated;
-use crate::hunt::{self, Hunt, Pass};
+use crate::hunt::{self, Hunt, Pass, Still};
 use crate::init;
 use crate::launch::{Launch, Pipes, stdio};
 use crate::proto::{Event, KillStage, Place, Request, ScopeId, Spawn};
@@ -128,7 +128,18 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
     let outside = init.as_ref().map_or(channel.as_fd(), AsFd::as_fd);
     process::close_all_but(&[channel.as_fd(), errand.keeper.as_fd(), signals.as_fd(), main.pidfd.as_fd(), outside])?;
     let dedicated = Dedicated::user_of(errand.spawn, errand.tag);
-    Reaper { scope, main, main_lives: true, channel, signals, keeper: errand.keeper, init, dedicated }.watch()
+    Reaper {
+        scope,
+        main,
+        main_lives: true,
+        channel,
+        signals,
+        keeper: errand.keeper,
+        init,
+        dedicated,
+        frozen: Frozen::No,
+    }
+    .watch()
 }
 
 fn tell(channel: &mut Channel, event: &Event) {
@@ -146,6 +157,15 @@ struct Reaper<'a> {
     keeper: &'a OwnedFd,
     init: Option<Init>,
     dedicated: Option<Dedicated>,
+    frozen: Frozen,
+}
+
+/// Whether the scope stands still.
+enum Frozen {
+    No,
+    /// It is to, and some may still move.
+    Freezing(Still),
+    Yes,
 }
 
 impl Reaper<'_> {
@@ -154,7 +174,7 @@ impl Reaper<'_> {
         loop {
             let limit = match self.reap()? {
                 Children::None => break,
-                Children::Left => None,
+                Children::Left => self.go_on_freezing(),
                 Children::More => Some(Duration::ZERO),
             };
             // It is gone, then the loop below notices.
@@ -202,6 +222,8 @@ impl Reaper<'_> {
             match self.channel.receive() {
                 Ok(Incoming::Message(bytes, fds)) => match codec::decode_request(&bytes, fds) {
                     Ok(Request::Signal { signal, everyone, .. }) => self.signal(signal, everyone),
+                    Ok(Request::Freeze { frozen: true, .. }) => self.freeze(),
+                    Ok(Request::Freeze { frozen: false, .. }) => self.thaw(),
                     Ok(Request::Kill { .. }) => orders = Orders::Kill,
                     // Nothing else is ever sent here.
                     Ok(_) | Err(_) => {}
@@ -212,7 +234,7 @@ impl Reaper<'_> {
         }
     }
 
-    fn signal(&self, number: i32, everyone: bool) {
+    fn signal(&mut self, number: i32, everyone: bool) {
         let send = |number: i32| {
             if everyone {
                 match &self.init {
@@ -227,8 +249,60 @@ impl Reaper<'_> {
         };
         send(number);
         if number != Signal::KILL.as_raw() && !signal::stops(number) {
-            send(Signal::CONT.as_raw());
+            if matches!(self.frozen, Frozen::No) {
+                send(Signal::CONT.as_raw());
+            } else {
+                self.thaw();
+            }
         }
+    }
+
+    /// Has every member stand still. Those of a namespace get the one signal at the same moment, whoever is just being born
+    /// included; others are stopped until none is seen to move.
+    fn freeze(&mut self) {
+        if !matches!(self.frozen, Frozen::No) {
+            return self.tell_frozen();
+        }
+        match &self.init {
+            Some(init) => {
+                // Fails only where there is nobody.
+                let _nobody = init.signal_all(Signal::STOP.as_raw());
+                self.frozen = Frozen::Yes;
+                self.tell_frozen();
+            }
+            None => self.frozen = Frozen::Freezing(Still::new(Instant::now())),
+        }
+    }
+
+    fn thaw(&mut self) {
+        match &self.init {
+            Some(init) => drop(init.signal_all(Signal::CONT.as_raw())),
+            None => drop(hunt::signal_all(Signal::CONT.as_raw())),
+        }
+        self.frozen = Frozen::No;
+        self.tell_frozen();
+    }
+
+    /// Stops who still moves; answers with the time until that is due again.
+    fn go_on_freezing(&mut self) -> Option<Duration> {
+        let Frozen::Freezing(still) = &mut self.frozen else { return None };
+        if still.due() <= Instant::now() && still.pass() {
+            self.frozen = Frozen::Yes;
+            self.tell_frozen();
+            return None;
+        }
+        Some(still.due().saturating_duration_since(Instant::now()))
+    }
+
+    /// Not yet while it is being frozen.
+    fn tell_frozen(&mut self) {
+        let frozen = match self.frozen {
+            Frozen::No => false,
+            Frozen::Freezing(_) => return,
+            Frozen::Yes => true,
+        };
+        let scope = self.scope;
+        tell(&mut self.channel, &Event::Frozen { scope, frozen });
     }
 
     /// Reaps some of what has ended.

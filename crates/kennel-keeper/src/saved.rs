@@ -10,6 +10,7 @@ mod parts;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
@@ -21,8 +22,10 @@ pub(crate) use self::parts::{
 };
 use crate::codec::Writer;
 
-/// Layout of what follows the header. A program takes over from one that writes this format alone.
-pub(crate) const FORMAT: u16 = 1;
+/// Layout of what follows the header, as it is written.
+pub(crate) const FORMAT: u16 = 2;
+/// Layouts that can be read. What a keeper of protocol 4 writes, format 1, lacks what came with protocol 5.
+pub(crate) const READS: RangeInclusive<u16> = 1..=FORMAT;
 
 const MAGIC: [u8; 8] = *b"kennel-k";
 /// Magic, format, given back, program, count.

@@ -70,7 +70,7 @@ fn a_keeper_of_the_oldest_version_is_served_as_far_as_it_goes() {
     let (keeper, link) = Fake::new();
     assert_eq!((OLDEST, link.version()), (3, VERSION));
     link.try_send(&Request::Hello { version: VERSION }).unwrap();
-    assert_eq!(keeper.heard(), [1, 4, 0]);
+    assert_eq!(keeper.heard(), [1, 5, 0]);
     keeper.welcome_of_3();
     let welcome = link.try_recv().unwrap().unwrap();
     assert!(
@@ -98,6 +98,7 @@ fn a_keeper_of_the_oldest_version_is_served_as_far_as_it_goes() {
     let null = || std::fs::File::open("/dev/null").unwrap().into();
     assert!(unsupported(&link, &Request::Hold { name: "api".to_owned(), fd: null() }).contains("held descriptors"));
     assert!(unsupported(&link, &Request::Exec { program: null() }).contains("upgrade of the keeper"));
+    assert!(unsupported(&link, &Request::Freeze { scope: ScopeId(1), frozen: true }).contains("freezing"));
     link.try_send(&Request::Bye).unwrap();
     assert_eq!(keeper.heard(), [6]);
 }

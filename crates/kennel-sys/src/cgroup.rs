@@ -107,6 +107,15 @@ fn own_line(text: &[u8]) -> Option<PathBuf> {
     Some(std::ffi::OsString::from_vec(line.to_vec()).into())
 }
 
+/// What is told of a group by its `cgroup.events`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Condition {
+    /// A living process is in it or below; zombies do not count, frozen ones do.
+    pub populated: bool,
+    /// Every process in it and below stands still.
+    pub frozen: bool,
+}
+
 /// One cgroup directory: a leaf of ours, with whatever its members made below it.
 #[derive(Debug)]
 pub struct Group {
@@ -175,9 +184,22 @@ impl Group {
     /// # Errors
     /// What the system says; a directory that is gone is empty.
     pub fn populated(&self) -> io::Result<bool> {
+        self.condition().map(|condition| condition.populated)
+    }
+
+    /// What its `cgroup.events` says.
+    ///
+    /// # Errors
+    /// What the system says; a directory that is gone is empty, and not frozen.
+    ///
+    /// Source: kernel documentation, cgroup v2, `cgroup.events`; `frozen` since Linux 5.2.
+    pub fn condition(&self) -> io::Result<Condition> {
         match self.read("cgroup.events") {
-            Ok(text) => Ok(text.split(|byte| *byte == b'\n').any(|line| line == b"populated 1")),
-            Err(error) if is_gone(&error) => Ok(false),
+            Ok(text) => {
+                let says = |what: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line == what);
+                Ok(Condition { populated: says(b"populated 1"), frozen: says(b"frozen 1") })
+            }
+            Err(error) if is_gone(&error) => Ok(Condition::default()),
             Err(error) => Err(error),
         }
     }

@@ -30,6 +30,8 @@ const STRAYS: u8 = 15;
 const STRAY_ENDED: u8 = 16;
 const SUCCESSOR: u8 = 17;
 const EXECUTED: u8 = 18;
+// Since version 5.
+const FROZEN: u8 = 19;
 
 const CODE: u8 = 1;
 const SIGNAL: u8 = 2;
@@ -120,6 +122,11 @@ pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
             writer.scope(*scope);
             write_survivor(&mut writer, process);
             writer.bytes(path.as_bytes());
+        }
+        Event::Frozen { scope, frozen } => {
+            writer.u8(FROZEN);
+            writer.scope(*scope);
+            writer.bool(*frozen);
         }
         Event::Leftovers { survivors } => {
             writer.u8(LEFTOVERS);
@@ -212,6 +219,7 @@ pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>, version: u16) -> Result<Eve
         ESCAPED => {
             Event::Escaped { scope: reader.scope()?, process: read_survivor(&mut reader)?, path: reader.text()? }
         }
+        FROZEN => Event::Frozen { scope: reader.scope()?, frozen: reader.bool()? },
         LEFTOVERS => Event::Leftovers { survivors: reader.list(read_survivor)? },
         SIGNALLED => Event::Signalled {
             scope: reader.scope()?,

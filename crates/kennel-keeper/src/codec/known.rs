@@ -40,6 +40,7 @@ pub(super) fn write_known<'a>(writer: &mut Writer<'a>, known: &'a Known) {
         writer.option(started.exit.as_ref(), write_exit);
         writer.bool(started.ending);
         writer.bool(started.empty);
+        writer.bool(started.frozen);
     });
 }
 
@@ -60,6 +61,7 @@ pub(super) fn read_known(reader: &mut Reader<'_>) -> Result<Known, Malformed> {
                 exit: reader.option(read_exit)?,
                 ending: reader.bool()?,
                 empty: reader.bool()?,
+                frozen: reader.version >= 5 && reader.bool()?,
             })
         })?,
     })
@@ -71,6 +73,6 @@ fn read_known_3(reader: &mut Reader<'_>) -> Result<Known, Malformed> {
     let (exit, empty) = (reader.option(read_exit)?, reader.bool()?);
     let pipes = reader.option(Reader::fds)?;
     let identity = Identity { pid, start_ticks: 0, inode: 0 };
-    let started = Started { identity, place: None, pipes, exit, ending: true, empty };
+    let started = Started { identity, place: None, pipes, exit, ending: true, empty, frozen: false };
     Ok(Known { scope, name, keep: false, note: Vec::new(), started: Some(started) })
 }

@@ -22,15 +22,16 @@ const KILL_STRAY: u8 = 12;
 const SUCCEED: u8 = 13;
 const HAND_OVER: u8 = 14;
 const EXEC: u8 = 15;
+// Since version 5.
+const FREEZE: u8 = 16;
 
 /// The bytes of a request to a keeper of this version, and the descriptors that go with them.
 ///
 /// # Errors
 /// [`Unsupported`] for what that version cannot be asked for.
 pub fn encode_request(request: &Request, version: u16) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>), Unsupported> {
-    if let (4.., what) = since(request)
-        && version < 4
-    {
+    let (known_since, what) = since(request);
+    if version < known_since {
         return Err(Unsupported { what, version });
     }
     let mut writer = Writer::new(version);
@@ -58,6 +59,11 @@ pub fn encode_request(request: &Request, version: u16) -> Result<(Vec<u8>, Vec<B
             writer.scope(*scope);
             write_identity(&mut writer, process);
             writer.i32(*signal);
+        }
+        Request::Freeze { scope, frozen } => {
+            writer.u8(FREEZE);
+            writer.scope(*scope);
+            writer.bool(*frozen);
         }
         Request::Forget { scope } => {
             writer.u8(FORGET);
@@ -110,6 +116,7 @@ fn since(request: &Request) -> (u16, &'static str) {
         Request::Adopt(_) | Request::Settled | Request::KillStray { .. } => (4, "adoption"),
         Request::Succeed { .. } | Request::HandOver => (4, "hand-over between daemons"),
         Request::Exec { .. } => (4, "upgrade of the keeper"),
+        Request::Freeze { .. } => (5, "freezing"),
     }
 }
 
@@ -124,6 +131,7 @@ pub fn decode_request(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, Malfor
         SPAWN => Request::Spawn(Box::new(read_spawn(&mut reader)?)),
         SIGNAL => Request::Signal { scope: reader.scope()?, signal: reader.i32()?, everyone: reader.bool()? },
         KILL => Request::Kill { scope: reader.scope()? },
+        FREEZE => Request::Freeze { scope: reader.scope()?, frozen: reader.bool()? },
         FORGET => Request::Forget { scope: reader.scope()? },
         BYE => Request::Bye,
         SIGNAL_PROCESS => Request::SignalProcess {

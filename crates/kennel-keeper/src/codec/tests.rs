@@ -98,6 +98,7 @@ fn request() -> impl Strategy<Value = Request> {
         (scope(), any::<i32>(), any::<bool>())
             .prop_map(|(scope, signal, everyone)| { Request::Signal { scope, signal, everyone } }),
         scope().prop_map(|scope| Request::Kill { scope }),
+        (scope(), any::<bool>()).prop_map(|(scope, frozen)| Request::Freeze { scope, frozen }),
         scope().prop_map(|scope| Request::Forget { scope }),
         (scope(), identity(), any::<i32>()).prop_map(|(scope, process, signal)| Request::SignalProcess {
             scope,
@@ -141,14 +142,15 @@ fn place() -> impl Strategy<Value = Place> {
 
 fn known() -> impl Strategy<Value = Known> {
     let started =
-        (identity(), proptest::option::of(place()), pipes(), proptest::option::of(exit()), any::<[bool; 2]>())
-            .prop_map(|(identity, place, pipes, exit, [ending, empty])| Started {
+        (identity(), proptest::option::of(place()), pipes(), proptest::option::of(exit()), any::<[bool; 3]>())
+            .prop_map(|(identity, place, pipes, exit, [ending, empty, frozen])| Started {
                 identity,
                 place,
                 pipes,
                 exit,
                 ending,
                 empty,
+                frozen,
             });
     (scope(), ".{0,9}", any::<bool>(), vec(any::<u8>(), 0..20), proptest::option::of(started))
         .prop_map(|(scope, name, keep, note, started)| Known { scope, name, keep, note, started })
@@ -223,6 +225,7 @@ fn event() -> impl Strategy<Value = Event> {
             scope,
             stage: if stuck { KillStage::Stuck } else { KillStage::Sweep },
         }),
+        (scope(), any::<bool>()).prop_map(|(scope, frozen)| Event::Frozen { scope, frozen }),
         (scope(), survivor(), ".{0,9}").prop_map(|(scope, process, path)| Event::Escaped { scope, process, path }),
         vec(survivor(), 0..4).prop_map(|survivors| Event::Leftovers { survivors }),
         (scope(), identity(), proptest::option::of(refused())).prop_map(|(scope, process, refused)| Event::Signalled {
@@ -347,7 +350,7 @@ fn a_keeper_of_version_3_is_understood() {
 #[test]
 fn a_keeper_of_version_3_is_asked_for_nothing_else() {
     let (bytes, _) = encode_request(&Request::Hello { version: VERSION }, 3).unwrap();
-    assert_eq!(bytes, [1, 4, 0]);
+    assert_eq!(bytes, [1, 5, 0]);
     let refused = encode_request(&Request::Settled, 3).unwrap_err();
     assert_eq!(refused.to_string(), "the keeper that runs speaks version 3 of the protocol, which has no adoption");
 }

@@ -71,6 +71,8 @@ struct Live {
     adopted: bool,
     watch: Watch,
     kill_escaped: bool,
+    /// Whether it was told to stand still.
+    frozen: bool,
     escapes: Escapes,
     killer: Option<Killer>,
     /// Set once nobody lives in it and its directory is removed; then only zombies keep it, and this is when to
@@ -215,6 +217,7 @@ impl Cgroups {
             adopted: false,
             watch,
             kill_escaped: spawn.kill_escaped,
+            frozen: false,
             escapes: Escapes::default(),
             killer: None,
             removed: None,
@@ -297,6 +300,27 @@ impl Cgroups {
         if then_continue && live.killer.is_none() {
             // Somebody may have frozen it; the signal waits until it thaws.
             live.group.thaw();
+        }
+    }
+
+    /// Those outside of the leaf are stopped one by one, and may start others meanwhile.
+    pub(crate) fn freeze(&mut self, scope: ScopeId, frozen: bool, out: &mut Vec<Event>) {
+        let Some(live) = self.live.get(&scope).filter(|live| live.killer.is_none()) else { return };
+        if frozen {
+            if let Err(error) = live.group.freeze(true) {
+                note!("cannot freeze {}: {error}", live.group.directory().display());
+            }
+            self.signal_escaped(scope, Signal::STOP.as_raw());
+        } else {
+            live.group.thaw();
+            self.signal_escaped(scope, Signal::CONT.as_raw());
+        }
+        // It may be so already, and then there is no notice.
+        if let Some(live) = self.live.get_mut(&scope)
+            && live.group.condition().is_ok_and(|now| now.populated && now.frozen == frozen)
+        {
+            live.frozen = frozen;
+            out.push(Event::Frozen { scope, frozen });
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 use kennel_sys::cgroup::{Group, Killer, Step};
 use kennel_sys::namespace::{Born, fork_init};
 use kennel_sys::process::{self, Side, fork};
-use kennel_sys::{packet, pidfd, proc, wait};
+use kennel_sys::{packet, pidfd, proc, signal, wait};
 use rustix::event::epoll::EventFlags;
 use rustix::process::Signal;
 
@@ -120,6 +120,7 @@ impl Reapers {
             main_pidfd: None,
             main_exited: false,
             silent: None,
+            freezing: None,
             last: None,
         };
         self.live.insert(spawn.scope, live);
@@ -162,10 +163,19 @@ impl Reapers {
         })
     }
 
-    pub(crate) fn signal(&mut self, scope: ScopeId, signal: i32, everyone: bool) {
-        if let Some(live) = self.live.get(&scope) {
-            // Not taken: it is ending, or stopped and about to be continued. A signal promises nothing.
-            let _lost = live.ask(&Request::Signal { scope, signal, everyone });
+    pub(crate) fn signal(&mut self, scope: ScopeId, number: i32, everyone: bool, out: &mut Vec<Event>) {
+        let Some(live) = self.live.get_mut(&scope) else { return };
+        // Not taken: it is ending, or stopped and about to be continued. A signal promises nothing.
+        let _lost = live.ask(&Request::Signal { scope, signal: number, everyone });
+        let then_continue = number != Signal::KILL.as_raw() && !signal::stops(number);
+        if then_continue && live.group.as_ref().is_some_and(|group| group.condition().is_ok_and(|now| now.frozen)) {
+            live.freeze(scope, false, Instant::now(), out);
+        }
+    }
+
+    pub(crate) fn freeze(&mut self, scope: ScopeId, frozen: bool, out: &mut Vec<Event>) {
+        if let Some(live) = self.live.get_mut(&scope) {
+            live.freeze(scope, frozen, Instant::now(), out);
         }
     }
 
@@ -275,6 +285,9 @@ impl Reapers {
             if live.silent.is_some_and(|silent| silent <= now) {
                 live.hasten(*scope, now, out);
             }
+            if live.freezing.as_ref().is_some_and(|freezing| freezing.due <= now) {
+                live.look_at_freezing(*scope, now, out);
+            }
         }
         for mut closing in std::mem::take(&mut self.closing) {
             match closing.killer.step(&closing.group, now) {
@@ -348,7 +361,8 @@ impl Reapers {
         let hunt = self.hunt.as_ref().map(Hunt::due);
         let silent = self.live.values().filter_map(|live| live.silent);
         let closing = self.closing.iter().map(|closing| closing.killer.due());
-        silent.chain(closing).chain(hunt).min()
+        let freezing = self.live.values().filter_map(|live| live.freezing.as_ref().map(|freezing| freezing.due));
+        silent.chain(freezing).chain(closing).chain(hunt).min()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

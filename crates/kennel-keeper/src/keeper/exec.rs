@@ -7,6 +7,7 @@
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use super::losses::described;
 use super::{HandOver, Keeper};
 use crate::daemon::{environment, path_of};
 use crate::proto::{Event, VERSION};
-use crate::saved::{self, FORMAT, Table};
+use crate::saved::{self, FORMAT, READS, Table};
 use crate::start::{Options, note};
 
 /// Arguments of a program that is asked whether it can take over, before the format and the version of the daemon.
@@ -169,19 +170,23 @@ fn arguments(options: &Options, table: &File) -> io::Result<Vec<CString>> {
     words.into_iter().map(|word| Ok(CString::new(word.as_bytes())?)).collect()
 }
 
-/// Goes on with the table that another program left, or lets that program go on with it. `reads`: the format that this
+/// Goes on with the table that another program left, or lets that program go on with it. `reads`: the formats that this
 /// program reads.
 ///
 /// # Errors
 /// If neither can be; the keeper is lost then, as if it had been killed.
-pub(crate) fn resume(number: i32, reads: u16) -> io::Result<Keeper> {
+pub(crate) fn resume(number: i32, reads: &RangeInclusive<u16>) -> io::Result<Keeper> {
     kennel_sys::crash_point!("exec.replaced");
     let table = Table::read(number)?;
     let spared = table.open();
     process::close_all_but(&spared)?;
     let loaded = match table.format {
-        format if format == reads => table.descriptors().and_then(|fds| Keeper::load(&table.body, fds)),
-        format => Err(io::Error::other(format!("its format is {format}, and this program reads {reads}"))),
+        format if reads.contains(&format) => table.descriptors().and_then(|fds| Keeper::load(&table.body, fds)),
+        format => Err(io::Error::other(format!(
+            "its format is {format}, and this program reads {} to {}",
+            reads.start(),
+            reads.end()
+        ))),
     };
     match loaded {
         Ok(mut keeper) => {
@@ -202,7 +207,7 @@ pub(crate) fn resume(number: i32, reads: u16) -> io::Result<Keeper> {
 /// Whether this program can take over: what follows [`CHECK`].
 pub(crate) fn can_resume(format: &str, daemon: &str) -> Option<&'static [u8]> {
     let speaks = daemon.parse().is_ok_and(|daemon: u16| VERSION <= daemon);
-    (format.parse() == Ok(FORMAT) && speaks).then_some(YES)
+    (format.parse().is_ok_and(|format| READS.contains(&format)) && speaks).then_some(YES)
 }
 
 #[cfg(test)]
@@ -213,9 +218,10 @@ mod tests {
     fn only_what_can_be_read_and_spoken_is_taken_over() {
         let (format, daemon) = (FORMAT.to_string(), VERSION.to_string());
         assert!(can_resume(&format, &daemon).is_some());
-        assert!(can_resume(&format, "5").is_some());
-        assert!(can_resume(&format, "3").is_none());
-        assert!(can_resume("2", &daemon).is_none());
+        assert!(can_resume(&format, "6").is_some());
+        assert!(can_resume(&format, "4").is_none());
+        assert!(can_resume("1", &daemon).is_some());
+        assert!(can_resume("3", &daemon).is_none());
         assert!(can_resume("x", "").is_none());
     }
 }

@@ -40,6 +40,7 @@ struct Run {
     pipes: Option<[OwnedFd; 2]>,
     exit: Option<Exit>,
     empty: bool,
+    frozen: bool,
 }
 
 impl Records {
@@ -97,7 +98,7 @@ impl Records {
         match event {
             Event::Spawned { scope, identity, place, pipes, .. } => {
                 if let Some(record) = self.0.get_mut(&scope) {
-                    record.stage = Stage::Running(Run { identity, place, pipes, exit: None, empty: false });
+                    record.stage = Stage::Running(Run::new(identity, place, pipes));
                 }
                 kennel_sys::crash_point!("spawn.recorded");
             }
@@ -111,7 +112,7 @@ impl Records {
                 if let Some(record) = self.0.get_mut(&scope)
                     && let Stage::Adopting(identity) = record.stage
                 {
-                    record.stage = Stage::Running(Run { identity, place, pipes, exit: None, empty: false });
+                    record.stage = Stage::Running(Run::new(identity, place, pipes));
                 }
             }
             Event::AdoptRefused { scope, .. } => {
@@ -129,6 +130,11 @@ impl Records {
                     run.empty = true;
                 }
                 kennel_sys::crash_point!("stop.emptied");
+            }
+            Event::Frozen { scope, frozen } => {
+                if let Some(run) = self.run_mut(scope) {
+                    run.frozen = frozen;
+                }
             }
             Event::Welcome { .. }
             | Event::Held { .. }
@@ -179,6 +185,12 @@ impl Records {
     }
 }
 
+impl Run {
+    fn new(identity: Identity, place: Place, pipes: Option<[OwnedFd; 2]>) -> Self {
+        Self { identity, place, pipes, exit: None, empty: false, frozen: false }
+    }
+}
+
 impl Stage {
     fn save<'a>(&'a self, writer: &mut Writer<'a>) {
         match self {
@@ -187,13 +199,14 @@ impl Stage {
                 writer.u8(2);
                 write_identity(writer, identity);
             }
-            Self::Running(Run { identity, place, pipes, exit, empty }) => {
+            Self::Running(Run { identity, place, pipes, exit, empty, frozen }) => {
                 writer.u8(3);
                 write_identity(writer, identity);
                 write_place(writer, place);
                 writer.option(pipes.as_ref(), |writer, pipes| writer.fds(pipes));
                 writer.option(exit.as_ref(), write_exit);
                 writer.bool(*empty);
+                writer.bool(*frozen);
             }
         }
     }
@@ -208,6 +221,7 @@ impl Stage {
                 pipes: reader.option(Reader::fds)?,
                 exit: reader.option(read_exit)?,
                 empty: reader.bool()?,
+                frozen: reader.version >= 5 && reader.bool()?,
             })),
             other => Err(Malformed::Unknown("stage of a scope", other)),
         }
@@ -230,6 +244,7 @@ impl Record {
             exit: run.exit,
             ending: self.ending && !run.empty,
             empty: run.empty,
+            frozen: run.frozen && !run.empty,
         });
         Known { scope, name: self.name.clone(), keep: self.keep, note: self.note.clone(), started }
     }

@@ -97,12 +97,13 @@ impl Keeper {
                 self.contain.spawn(spawn, out);
             }
             Request::Signal { scope, signal, everyone } => {
-                self.contain.signal(scope, signal, everyone);
+                self.contain.signal(scope, signal, everyone, out);
                 kennel_sys::crash_point!("stop.signalled");
             }
             Request::SignalProcess { scope, process, signal } => {
                 self.contain.signal_process(scope, process, signal, out);
             }
+            Request::Freeze { scope, frozen } => self.contain.freeze(scope, frozen, out),
             Request::Kill { scope } => {
                 self.records.ending(scope);
                 self.contain.kill(scope, out);

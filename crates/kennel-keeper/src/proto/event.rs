@@ -91,6 +91,13 @@ pub enum Event {
         /// The cgroup it is in, as `/proc/PID/cgroup` shows it.
         path: String,
     },
+    /// Every member of the scope stands still, or all of them go on. Told whenever that has changed, whoever has done it.
+    Frozen {
+        /// The scope.
+        scope: ScopeId,
+        /// Whether it stands still.
+        frozen: bool,
+    },
     /// What an earlier keeper left and what has not ended yet, although it was killed. Follows the welcome if there is
     /// any, and is told anew whenever it has changed; in the end nobody.
     Leftovers {
@@ -193,6 +200,8 @@ pub struct Started {
     pub ending: bool,
     /// Whether it is empty.
     pub empty: bool,
+    /// Whether it stands still, see [`Event::Frozen`]; false from a keeper before version 5.
+    pub frozen: bool,
 }
 
 /// Stages of a kill, all of them after the first write of `cgroup.kill` or the first pass of SIGKILL.

@@ -279,6 +279,9 @@ impl Rig {
             if let Some(exit) = started.exit {
                 self.seen.exited.insert(known.scope, exit);
             }
+            if started.frozen {
+                self.seen.frozen.insert(known.scope, true);
+            }
             if started.empty {
                 self.seen.emptied.insert(known.scope);
             }

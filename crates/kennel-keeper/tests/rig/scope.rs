@@ -29,6 +29,8 @@ pub struct Seen {
     pub reaped: HashMap<ScopeId, Vec<(u32, Exit)>>,
     pub emptied: HashSet<ScopeId>,
     pub stuck: HashMap<ScopeId, Vec<Survivor>>,
+    /// What was told last of each.
+    pub frozen: HashMap<ScopeId, bool>,
     pub stages: Vec<(ScopeId, KillStage)>,
     pub signalled: Vec<(Identity, Option<SignalRefused>)>,
     /// Process ids and cgroups.
@@ -72,6 +74,9 @@ impl Rig {
                     self.seen.stuck.insert(scope, survivors);
                 }
                 Event::Leftovers { survivors } => self.seen.leftovers = Some(survivors),
+                Event::Frozen { scope, frozen } => {
+                    self.seen.frozen.insert(scope, frozen);
+                }
                 Event::Stage { scope, stage } => self.seen.stages.push((scope, stage)),
                 Event::Signalled { process, refused, .. } => self.seen.signalled.push((process, refused)),
                 Event::Held { name, fd } => {

@@ -117,6 +117,8 @@ impl Cgroups {
             adopted: true,
             watch,
             kill_escaped: adopt.kill_escaped,
+            // Told at the first look if it is.
+            frozen: false,
             escapes: Escapes::default(),
             killer: None,
             removed: None,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kennel_sys::cgroup::{Killer, Step};
+use kennel_sys::cgroup::{Condition, Killer, Step};
 use kennel_sys::wait;
 
 use super::escapes::Children;
@@ -107,7 +107,12 @@ impl Cgroups {
             return Leaf::Removed;
         }
         if live.killer.is_none() {
-            if live.group.populated().unwrap_or(true) {
+            let condition = live.group.condition().unwrap_or(Condition { populated: true, frozen: live.frozen });
+            if condition.populated {
+                if condition.frozen != live.frozen {
+                    live.frozen = condition.frozen;
+                    out.push(Event::Frozen { scope, frozen: condition.frozen });
+                }
                 return Leaf::Lives;
             }
             if live.main_has_left() {

@@ -146,6 +146,8 @@ impl Live {
             adopted,
             watch: Watch::Removed,
             kill_escaped,
+            // Told once more if it is.
+            frozen: false,
             escapes: Escapes { told: told.into_iter().collect(), hunt: None },
             killer,
             removed: is_removed.then(|| now + PATIENCE),

@@ -17,6 +17,10 @@ use crate::start::note;
 /// A first process that has neither ended its namespace nor said that it cannot after this time is held up itself.
 pub(super) const SILENCE: Duration = Duration::from_secs(8);
 
+/// Pauses between looks at a group that is to freeze or to thaw, which takes a fraction of a millisecond mostly.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// A scope whose reaper runs.
 pub(super) struct Live {
     pub(super) reaper: u32,
@@ -35,11 +39,56 @@ pub(super) struct Live {
     pub(super) main_exited: bool,
     /// When a first process that was asked to end its namespace is no longer waited for.
     pub(super) silent: Option<Instant>,
+    /// The group is to stand still or to go on, and has not been seen to: which, when to look, and the pause after that.
+    pub(super) freezing: Option<Freezing>,
     /// The last word of a reaper that ends as it should; told when the reaper itself is gone.
     pub(super) last: Option<Event>,
 }
 
+/// A group that takes its time to freeze or to thaw.
+pub(super) struct Freezing {
+    frozen: bool,
+    pub(super) due: Instant,
+    pause: Duration,
+}
+
 impl Live {
+    /// Has every member stand still, or go on.
+    pub(super) fn freeze(&mut self, scope: ScopeId, frozen: bool, now: Instant, out: &mut Vec<Event>) {
+        if let Some(group) = &self.group {
+            // Its reaper is not in it.
+            if frozen {
+                if let Err(error) = group.freeze(true) {
+                    note!("cannot freeze {}: {error}", group.directory().display());
+                }
+            } else {
+                group.thaw();
+            }
+            self.freezing = Some(Freezing { frozen, due: now, pause: FIRST_LOOK });
+            return self.look_at_freezing(scope, now, out);
+        }
+        if let Err(error) = self.ask(&Request::Freeze { scope, frozen }) {
+            // A copy of a program that could not do that, or one that does not listen.
+            note!("cannot freeze {}: {error}", self.name);
+            out.push(Event::Frozen { scope, frozen: false });
+        }
+    }
+
+    /// Tells once the group has done what it was told to do.
+    pub(super) fn look_at_freezing(&mut self, scope: ScopeId, now: Instant, out: &mut Vec<Event>) {
+        let (Some(freezing), Some(group)) = (&mut self.freezing, &self.group) else { return };
+        let condition = group.condition().unwrap_or_default();
+        if condition.frozen == freezing.frozen {
+            out.push(Event::Frozen { scope, frozen: freezing.frozen });
+            self.freezing = None;
+        } else if !condition.populated {
+            self.freezing = None;
+        } else {
+            freezing.due = now + freezing.pause;
+            freezing.pause = (freezing.pause * 2).min(LAST_LOOK);
+        }
+    }
+
     pub(super) fn ask(&self, request: &Request) -> io::Result<()> {
         let (bytes, fds) = codec::encode_request(request, self.version)?;
         send_now(self.channel.socket(), &bytes, &fds)
@@ -127,6 +176,7 @@ impl Live {
             | Event::Stuck { .. }
             | Event::Stage { .. }
             | Event::Escaped { .. }
+            | Event::Frozen { .. }
             | Event::Signalled { .. } => out.push(event),
             Event::Welcome { .. }
             | Event::Leftovers { .. }

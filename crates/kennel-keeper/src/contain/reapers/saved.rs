@@ -87,7 +87,21 @@ impl Live {
         let (is_init, main_exited, is_silent) = (reader.bool()?, reader.bool()?, reader.bool()?);
         let silent = is_silent.then(|| Instant::now() + SILENCE);
         let last = reader.option(read_event)?;
-        Ok(Self { reaper, channel, version, name, pipes, group, is_init, main, main_pidfd, main_exited, silent, last })
+        Ok(Self {
+            reaper,
+            channel,
+            version,
+            name,
+            pipes,
+            group,
+            is_init,
+            main,
+            main_pidfd,
+            main_exited,
+            silent,
+            freezing: None,
+            last,
+        })
     }
 }
 
