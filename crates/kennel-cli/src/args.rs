@@ -125,6 +125,10 @@ pub(crate) enum Command {
     Reload(Reload),
     /// Kill services or a process of theirs at once, or send a signal
     Kill(Kill),
+    /// Have services stand still, so that they can be looked at
+    Freeze(FreezeTargets),
+    /// Let services go on that were frozen
+    Thaw(FreezeTargets),
     /// List services
     #[command(visible_aliases = ["list", "ls"])]
     Ps(Ps),
@@ -226,6 +230,20 @@ pub(crate) struct StopTargets {
     /// Longest time before the kill, for example 5s [default: as configured]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub(crate) timeout: Option<Duration>,
+}
+
+/// `kennel freeze` and `kennel thaw`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A frozen service uses no processor time and keeps its memory, files and ports. `kennel stop` ends it as any other."
+)]
+pub(crate) struct FreezeTargets {
+    /// Services, or single replicas such as worker.2
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+    /// All services
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
 }
 
 /// `kennel reload`

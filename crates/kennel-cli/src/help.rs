@@ -35,6 +35,8 @@ fn the_command() {
       restart      Stop services and start them again
       reload       Load the configuration again, and start, restart and stop what has changed
       kill         Kill services or a process of theirs at once, or send a signal
+      freeze       Have services stand still, so that they can be looked at
+      thaw         Let services go on that were frozen
       ps           List services [aliases: list, ls]
       status       Show one service with its processes and the receipt of its last stop
       logs         Show what services wrote

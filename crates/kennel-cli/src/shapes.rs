@@ -402,6 +402,8 @@ fn logs_and_events() {
     {"seq":36,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"owner.held","owner":"job-1"}
     {"seq":37,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"owner.ended","owner":"job-1.a","reason":"parent_ended","ancestor":"job-1"}
     {"seq":38,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0,"report":{"timestamp":"2026-01-02T03:04:05.678Z","reason":"SIGTERM","ok":false,"left":0,"duration_ms":1320,"cleanups":[{"name":"state","phase":"persist","outcome":"ok","duration_ms":2},{"name":"services","phase":"cleanup","outcome":"ok","duration_ms":310},{"name":"logs","phase":"drain","outcome":"timed_out","duration_ms":1000},{"name":"keeper","phase":"end","outcome":"failed","error":"broken pipe","duration_ms":1}]}}
+    {"seq":39,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.frozen","by":"request"}
+    {"seq":40,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.thawed","by":"stop"}
     "#);
 }
 

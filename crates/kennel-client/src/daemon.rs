@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, InstanceOrphans, LogLine,
+    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, InstanceOrphans, LogLine,
     OrphanStopRequest, ReloadReport, ReloadRequest, ServiceStatus, SignalReport, UpReport, UpRequest, UsageReport,
     UsageRequest,
 };
@@ -148,6 +148,22 @@ impl Daemon {
     /// `unknown_service`.
     pub async fn kill(&self, request: &ActionRequest) -> Result<ActionReport, CallError> {
         self.call(Method::POST, "/v1/kill", http::json(request)?).await
+    }
+
+    /// Has all of these services stand still, until they are thawed; answered once they do.
+    ///
+    /// # Errors
+    /// `unknown_service`.
+    pub async fn freeze(&self, request: &ActionRequest) -> Result<FreezeReport, CallError> {
+        self.call(Method::POST, "/v1/freeze", http::json(request)?).await
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// `unknown_service`.
+    pub async fn thaw(&self, request: &ActionRequest) -> Result<FreezeReport, CallError> {
+        self.call(Method::POST, "/v1/thaw", http::json(request)?).await
     }
 
     /// Signals one process of a service: nothing is sent to any other.

@@ -13,8 +13,8 @@ use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Code, DaemonInfo, DetachReport, DetachRequest, DownReport,
-    DownRequest, EventKind, Outcome, OutcomeKind, OwnerRequest, OwnerStatus, Problem, ReloadReport, RunReport,
-    RunRequest, ServiceStatus, SignalReport, UpReport, UsageReport, UsageRequest,
+    DownRequest, EventKind, FreezeReport, Outcome, OutcomeKind, OwnerRequest, OwnerStatus, Problem, ReloadReport,
+    RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UsageReport, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -125,6 +125,22 @@ impl Handle {
     /// `unknown_service`, `bad_request`, `shutting_down`.
     pub async fn kill(&self, request: ActionRequest) -> Result<ActionReport, Problem> {
         self.ask(|reply| Input::Kill(request, reply)).await?
+    }
+
+    /// Has all of these services stand still; answers once they do.
+    ///
+    /// # Errors
+    /// `unknown_service`, `bad_request`, `shutting_down`.
+    pub async fn freeze(&self, request: ActionRequest) -> Result<FreezeReport, Problem> {
+        self.ask(|reply| Input::Freeze(request, true, reply)).await?
+    }
+
+    /// Lets them go on; answers once they do.
+    ///
+    /// # Errors
+    /// As [`Handle::freeze`].
+    pub async fn thaw(&self, request: ActionRequest) -> Result<FreezeReport, Problem> {
+        self.ask(|reply| Input::Freeze(request, false, reply)).await?
     }
 
     /// Stops services and starts them again.

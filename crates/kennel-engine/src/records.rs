@@ -84,6 +84,9 @@ pub(crate) struct RunRecord {
     /// Inodes of the pipes for stdout and stderr.
     #[serde(default)]
     pub(crate) pipes: Option<[u64; 2]>,
+    /// Set while all of it stands still: on whose behalf.
+    #[serde(default)]
+    pub(crate) frozen: Option<String>,
     /// It is a command that a client waits for, and no instance of a service.
     #[serde(default)]
     pub(crate) call: Option<CallRecord>,

@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kennel_engine::Handle;
 use kennel_wire::{
-    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, InstanceOrphans, OrphanStopRequest,
-    Problem, ReloadReport, ReloadRequest, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
+    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, FreezeReport, InstanceOrphans,
+    OrphanStopRequest, Problem, ReloadReport, ReloadRequest, RunReport, RunRequest, ServiceStatus, SignalReport,
+    UpReport, UpRequest,
 };
 use serde::Deserialize;
 
@@ -40,6 +41,8 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/stop", post(stop))
         .route("/v1/restart", post(restart))
         .route("/v1/kill", post(kill))
+        .route("/v1/freeze", post(freeze))
+        .route("/v1/thaw", post(thaw))
         .route("/v1/down", post(down))
         .route("/v1/reload", post(reload))
         .route("/v1/run", post(run))
@@ -120,6 +123,14 @@ async fn restart(State(engine): State<Handle>, Body(request): Body<ActionRequest
 
 async fn kill(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<ActionReport> {
     answer(engine.kill(request).await)
+}
+
+async fn freeze(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<FreezeReport> {
+    answer(engine.freeze(request).await)
+}
+
+async fn thaw(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<FreezeReport> {
+    answer(engine.thaw(request).await)
 }
 
 async fn down(State(ending): State<Ending>, Body(request): Body<DownRequest>) -> Answer<DownReport> {

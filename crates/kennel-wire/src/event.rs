@@ -60,6 +60,18 @@ pub enum EventKind {
         /// How it ended.
         exit: Exit,
     },
+    /// All of it stands still, until it is thawed, signalled or stopped.
+    #[serde(rename = "instance.frozen")]
+    Frozen {
+        /// On whose behalf: `request`, `somebody else` (not by kennel), or a rule.
+        by: String,
+    },
+    /// It goes on.
+    #[serde(rename = "instance.thawed")]
+    Thawed {
+        /// On whose behalf: `request`, `signal`, `stop`, or a rule.
+        by: String,
+    },
     /// A stop began.
     #[serde(rename = "instance.stopping")]
     Stopping {
@@ -286,6 +298,8 @@ impl EventKind {
             Self::Ready { .. } => "instance.ready",
             Self::Unhealthy { .. } => "instance.unhealthy",
             Self::Exited { .. } => "instance.exited",
+            Self::Frozen { .. } => "instance.frozen",
+            Self::Thawed { .. } => "instance.thawed",
             Self::Stopping { .. } => "instance.stopping",
             Self::Stage { .. } => "stop.stage",
             Self::Escaped { .. } => "instance.escaped",

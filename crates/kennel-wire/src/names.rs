@@ -191,6 +191,8 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         EventKind::DaemonStarted { pid } => vec![To::Initialized { pid: *pid }],
         EventKind::OrphanKilled { process } => vec![To::OrphanKilled { pid: process.pid }],
         EventKind::Pending { .. }
+        | EventKind::Frozen { .. }
+        | EventKind::Thawed { .. }
         | EventKind::Stopping { .. }
         | EventKind::Stage { .. }
         | EventKind::Escaped { .. }

@@ -21,6 +21,9 @@ pub struct ServiceStatus {
     pub health: Health,
     /// Why it is in this state, where that needs words.
     pub reason: Option<String>,
+    /// All of it stands still, see `POST /v1/freeze`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub frozen: bool,
     /// Number of the current or last run.
     pub instance: Option<u64>,
     /// Main process of the current run.
@@ -71,6 +74,11 @@ pub struct ServiceStatus {
     /// Receipt of the last stop, in state `stuck` of the one that goes on; only in the answer to a question about one service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_receipt: Option<Receipt>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Observed state of a service.

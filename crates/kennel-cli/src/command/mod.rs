@@ -5,6 +5,7 @@ mod progress;
 mod stopping;
 
 mod foreground;
+mod freeze;
 mod lost;
 mod up;
 
@@ -76,6 +77,8 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Restart(args) => action::restart(context, args).await,
         Command::Reload(args) => reload::reload(context, &args).await,
         Command::Kill(args) => action::kill(context, args).await,
+        Command::Freeze(args) => freeze::freeze(context, args).await,
+        Command::Thaw(args) => freeze::thaw(context, args).await,
         Command::Ps(args) if args.orphans => orphans::ps(context).await,
         Command::Ps(args) => ps::ps(context, &args).await,
         Command::Sweep(args) => orphans::sweep(context, &args).await,

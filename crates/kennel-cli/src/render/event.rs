@@ -72,6 +72,8 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
         EventKind::Escaped { pid, command, cgroup } => {
             Some(format!("process {pid} left its cgroup for {cgroup}: {}", cut(command, COMMAND)))
         }
+        EventKind::Frozen { by } => Some(format!("frozen by {by}")),
+        EventKind::Thawed { by } => Some(format!("thawed by {by}")),
         EventKind::OrphanFound { orphan } => {
             let Orphan { pid, command, why, .. } = &**orphan;
             Some(format!("orphan found, pid {pid} ({}): {why}", cut(command, COMMAND)))
@@ -185,6 +187,8 @@ mod tests {
         36  2026-01-02T03:04:05.678Z  kennel  owner `job-1` has a lease again
         37  2026-01-02T03:04:05.678Z  kennel  owner `job-1.a` ended: `job-1` ended
         38  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0; cleanup `logs` was given up after 1.0 s; cleanup `keeper` failed: broken pipe
+        39  2026-01-02T03:04:05.678Z  web  frozen by request
+        40  2026-01-02T03:04:05.678Z  web  thawed by stop
         ");
     }
 

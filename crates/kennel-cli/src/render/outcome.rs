@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use kennel_wire::{Exit, Outcome, OutcomeKind, SignalReport};
+use kennel_wire::{Exit, FreezeReport, Outcome, OutcomeKind, SignalReport};
 
 use super::paint::{BOLD, DIM, GREEN, Paint, RED};
 use super::table::cut;
@@ -41,6 +41,25 @@ pub(crate) fn signalled(report: &SignalReport, paint: Paint) -> String {
     let command = cut(&report.command, COMMAND);
     let (mark, service) = (paint.paint(GREEN, "✓"), paint.paint(BOLD, &report.service));
     format!("{mark} {service}  {signal} sent to {}{main}  {command}\n", report.process.pid)
+}
+
+/// `✓ web  frozen`
+pub(crate) fn frozen(report: &FreezeReport, paint: Paint) -> String {
+    let width = report.services.iter().map(|one| one.service.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for one in &report.services {
+        let is = match (one.instance, one.frozen) {
+            (None, _) => "not frozen",
+            (Some(_), true) => "frozen",
+            (Some(_), false) => "runs",
+        };
+        let name = paint.paint(BOLD, &format!("{:<width$}", one.service));
+        let _infallible = match &one.reason {
+            None => writeln!(text, "{} {name}  {is}", paint.paint(GREEN, "✓")),
+            Some(reason) => writeln!(text, "{} {name}  {is}: {reason}", paint.paint(RED, "✗")),
+        };
+    }
+    text
 }
 
 fn words(kind: &OutcomeKind) -> String {

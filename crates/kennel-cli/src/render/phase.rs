@@ -52,6 +52,8 @@ impl Phase {
             EventKind::Stopped {} => Self::Stopped,
             // Of one process, and not of where the service stands.
             EventKind::Escaped { .. }
+            | EventKind::Frozen { .. }
+            | EventKind::Thawed { .. }
             | EventKind::Adopted { .. }
             | EventKind::OrphanFound { .. }
             | EventKind::OrphanKilled { .. }

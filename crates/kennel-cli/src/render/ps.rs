@@ -21,6 +21,9 @@ const COLUMNS: [Column; 11] = [
     Column { title: "NOTE", right: false, spare: 0 },
 ];
 
+/// In place of the state of what stands still.
+const FROZEN: &str = "frozen";
+
 /// One line for each service or replica.
 pub(crate) fn table(services: &[ServiceStatus], width: Option<usize>, paint: Paint) -> String {
     let rows: Vec<Vec<Cell>> = services.iter().map(row).collect();
@@ -40,7 +43,7 @@ fn row(one: &ServiceStatus) -> Vec<Cell> {
     let note = note(one).unwrap_or_default();
     vec![
         Cell::styled(&one.name, of_service(&one.service, one.color.as_deref())),
-        Cell::styled(state(one.state), state_style(one.state)),
+        if one.frozen { Cell::styled(FROZEN, YELLOW) } else { Cell::styled(state(one.state), state_style(one.state)) },
         Cell::styled(health, if one.health == Health::Unhealthy { YELLOW } else { Style::new() }),
         optional(one.pid.map(|pid| pid.to_string())),
         optional(one.processes.filter(|_| live).map(|count| count.to_string())),

@@ -122,6 +122,7 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         state: State::Ready,
         health: Health::Healthy,
         reason: None,
+        frozen: false,
         instance: Some(1),
         pid: Some(4242),
         identity: Some(identity(4242)),
@@ -425,6 +426,8 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::OwnerHeld { owner: "job-1".into() },
         EventKind::OwnerEnded { owner: "job-1.a".into(), why: OwnerEnd::ParentEnded { ancestor: "job-1".into() } },
         EventKind::ShutdownCompleted { left: 0, report: Some(Box::new(shutdown_report())) },
+        EventKind::Frozen { by: "request".into() },
+        EventKind::Thawed { by: "stop".into() },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(

@@ -127,6 +127,7 @@ impl Driver {
                 WaitsFor::Reload { reply, .. } => drop(reply.send(Err(problem()))),
                 WaitsFor::Begun { reply, .. } => drop(reply.send(Err(problem()))),
                 WaitsFor::Cleaned { reply, .. } => drop(reply.send(Err(problem()))),
+                WaitsFor::Frozen { reply, .. } => drop(reply.send(Err(problem()))),
                 // Its answer has no room for a problem; the channel's end says the same.
                 WaitsFor::Down { reply, .. } => drop(reply),
                 WaitsFor::Cleared(reply) => drop(reply),

@@ -36,6 +36,10 @@ impl Driver {
     pub(super) fn may_be_idle(&mut self, id: u64) {
         let Some(run) = self.runs.get(&id).filter(|run| matches!(run.state, State::Running { .. })) else { return };
         let Some(limit) = run.service.idle_timeout else { return };
+        // What stands still is silent because somebody wants to look at it.
+        if run.frozen.is_some() {
+            return self.timers.arm(TimerKey::Idle(id), Instant::now() + limit);
+        }
         let last = Duration::from_millis(run.activity.last_ms.load(Ordering::Relaxed));
         let at = last.saturating_add(limit);
         if at > clock::now() {

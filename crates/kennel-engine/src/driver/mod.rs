@@ -8,6 +8,7 @@ mod calls;
 mod clean;
 mod closing;
 mod ending;
+mod freeze;
 mod handover;
 mod lease;
 mod limits;
@@ -49,8 +50,8 @@ use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport, DetachRequest,
-    DownReport, DownRequest, EndedProcess, EventKind, Orphan, Outcome, OwnerRequest, OwnerStatus, Problem,
-    ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor, UsageRequest,
+    DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, Orphan, Outcome, OwnerRequest, OwnerStatus,
+    Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -67,8 +68,8 @@ use link::AsyncLink;
 use owners::Owners;
 use record::{Answer, Dirty};
 use runs::Run;
-use sampling::Sampling;
 pub(crate) use sampling::Looked;
+use sampling::Sampling;
 use slots::{Held, Slot};
 use waiters::Waiter;
 
@@ -89,6 +90,8 @@ pub(crate) enum Input {
     Stop(ActionRequest, Reply<Result<ActionReport, Problem>>),
     Restart(ActionRequest, Reply<Result<(ActionReport, Started), Problem>>),
     Kill(ActionRequest, Reply<Result<ActionReport, Problem>>),
+    /// Have services stand still, or go on.
+    Freeze(ActionRequest, bool, Reply<Result<FreezeReport, Problem>>),
     LoadedFrom(Reply<Result<LoadedFrom, Problem>>),
     Reload(Box<Reload>, Reply<Result<(ReloadReport, Started), Problem>>),
     Down(DownRequest, Reason, Reply<DownReport>),
@@ -167,6 +170,8 @@ enum TimerKey {
     MaxRuntime(u64),
     /// It may have written nothing for as long as it may.
     Idle(u64),
+    /// It takes too long to stand still, or to go on.
+    Freeze(u64),
     Owner(kennel_core::lease::Timer),
     /// Nobody has asked for a while what services use.
     LookedAway,
@@ -367,6 +372,7 @@ impl Driver {
             TimerKey::RunTime(id) => self.run_time_is_over(id),
             TimerKey::MaxRuntime(id) => self.max_runtime_is_over(id),
             TimerKey::Idle(id) => self.may_be_idle(id),
+            TimerKey::Freeze(id) => self.freeze_is_late(id),
             TimerKey::Owner(timer) => self.owner_timer(&timer),
             TimerKey::LookedAway => self.may_look_away(),
         }
@@ -392,6 +398,7 @@ impl Driver {
                 // Comes with the report of who is left.
                 KillStage::Stuck => {}
             },
+            proto::Event::Frozen { scope, frozen } => self.is_frozen_now(scope.0, frozen),
             proto::Event::Leftovers { survivors } => self.leftovers(survivors),
             proto::Event::Signalled { scope, process, refused } => self.signalled(scope.0, process, refused),
             proto::Event::Escaped { scope, process, path } => self.escaped(scope.0, process, path),

@@ -166,6 +166,7 @@ fn run_record(run: &Run, boot_id: &str) -> RunRecord {
         limit_at: run.limit_at.map(clock::since_boot),
         notify: run.notify.as_ref().map(|notify| notify.address.clone()),
         pipes: run.pipes,
+        frozen: run.frozen.clone(),
         call: match &run.kind {
             Kind::Helper(Purpose::OneOff { token, .. }) => {
                 Some(CallRecord { token: token.clone(), ends_at: run.ends_at.map(clock::since_boot) })

@@ -30,6 +30,7 @@ impl Driver {
             Input::Stop(request, reply) => self.stop_services(&request, reply),
             Input::Restart(request, reply) => self.restart_services(&request, reply),
             Input::Kill(request, reply) => self.kill_services(request, reply),
+            Input::Freeze(request, frozen, reply) => self.freeze_services(&request, frozen, reply),
             Input::LoadedFrom(reply) => drop(reply.send(self.loaded_from())),
             Input::Reload(reload, reply) => self.reload(*reload, reply),
             Input::Down(request, reason, reply) => {
@@ -378,7 +379,7 @@ impl Driver {
     }
 
     /// Slots that a request means, in the file's order.
-    fn meant(&self, request: &ActionRequest) -> Result<Vec<String>, Problem> {
+    pub(super) fn meant(&self, request: &ActionRequest) -> Result<Vec<String>, Problem> {
         match (request.all, request.services.is_empty()) {
             (true, true) => Ok(self.slots.keys().cloned().collect()),
             (false, false) => self.named(&request.services),

@@ -16,7 +16,7 @@ use kennel_wire::{Code, EventKind, Receipt, StopReason};
 use super::oneoff::Purpose;
 use super::owners::Opened;
 use super::view::wire_exit;
-use super::{Driver, Input, TimerKey, Work, spawn, view};
+use super::{Driver, Input, TimerKey, Work, freeze, spawn, view};
 use crate::clock;
 use crate::logs::{self, Output};
 use crate::lost::{self, Reaper};
@@ -54,6 +54,10 @@ pub(super) struct Run {
     /// Why the keeper did not start it.
     pub(super) refused: Option<proto::SpawnErrorKind>,
     pub(super) is_stuck: bool,
+    /// Set while all of it stands still: on whose behalf.
+    pub(super) frozen: Option<String>,
+    /// What was asked for of that and is not so yet.
+    pub(super) freezing: Option<freeze::Asked>,
     /// CPU time at the last look, microseconds, for the share since then.
     pub(super) cpu_seen: Option<(Instant, u64)>,
     /// How the main process ended, once that was told.
@@ -293,6 +297,7 @@ impl Driver {
                 if matches!(run.kind, Kind::Slot) {
                     self.events.publish(Some(&run.name), Some(id), EventKind::Stopping { reason });
                 }
+                self.thaw_to_stop(id);
             }
             Action::Step(index) => self.stop_step(id, index),
             Action::Kill => {
@@ -313,6 +318,8 @@ impl Driver {
     pub(super) fn probe_told(&mut self, id: u64, told: Told) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         match told {
+            // What stands still cannot answer, and is not to be ended for that.
+            Told::Answer(_) if run.frozen.is_some() => {}
             Told::Answer(answer) => {
                 let verdict = run.counter.answer(answer.is_ok());
                 run.probe_said = answer.err();
@@ -367,7 +374,13 @@ impl Driver {
         for index in 0..run.policy.stop.len() {
             self.timers.disarm(&TimerKey::Run(id, Timer::Stage(Stage::Step(index))));
         }
-        for key in [TimerKey::RunTime(id), TimerKey::Unheld(id), TimerKey::MaxRuntime(id), TimerKey::Idle(id)] {
+        for key in [
+            TimerKey::RunTime(id),
+            TimerKey::Unheld(id),
+            TimerKey::MaxRuntime(id),
+            TimerKey::Idle(id),
+            TimerKey::Freeze(id),
+        ] {
             self.timers.disarm(&key);
         }
         self.stop_helpers_of(id, |_| true);

@@ -172,6 +172,8 @@ impl Driver {
             refused: None,
             probe_said: None,
             is_stuck: false,
+            frozen: None,
+            freezing: None,
             cpu_seen: None,
             exit: None,
             ends_at: None,

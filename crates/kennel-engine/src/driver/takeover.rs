@@ -43,7 +43,7 @@ impl Driver {
     }
 
     fn take_over_started(&mut self, id: u64, started: Started, keeps: bool) {
-        let Started { identity, place, pipes, exit, ending: _, empty } = started;
+        let Started { identity, place, pipes, exit, ending: _, empty, frozen } = started;
         let Some(run) = self.runs.get_mut(&id) else { return };
         match place {
             // The word that it runs was lost.
@@ -57,6 +57,8 @@ impl Driver {
                 }
             }
         }
+        // Told by the keeper, for nobody heard of it while there was no daemon.
+        self.is_frozen_now(id, frozen);
         if keeps {
             self.resume_run(id);
         }
@@ -271,6 +273,7 @@ impl Driver {
         run.exit = record.exit;
         run.limit_at = record.limit_at.map(clock::instant);
         run.pipes = record.pipes;
+        run.frozen = record.frozen;
         if let Some(identity) = run.identity {
             run.receipt.spawned(&identity);
         }

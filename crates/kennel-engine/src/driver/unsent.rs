@@ -32,6 +32,7 @@ impl Driver {
             Request::SignalProcess { scope, process, .. } => {
                 self.signalled(scope.0, process, Some(SignalRefused::Os(Errno::NOTSUP.raw_os_error())));
             }
+            Request::Freeze { scope, .. } => self.not_frozen(scope.0, &in_words(error)),
             Request::Adopt(adopt) => {
                 let refused = AdoptError::Os(error.raw_os_error().unwrap_or(Errno::NOTSUP.raw_os_error()));
                 self.not_adopted(adopt.scope.0, &refused);

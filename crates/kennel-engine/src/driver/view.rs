@@ -37,13 +37,15 @@ impl Driver {
         let stuck = slot.run.zip(run).filter(|(_, run)| run.is_stuck);
         let stuck = stuck.map(|(id, run)| run.receipt_now(id, &self.boot_id, false));
         let running = run.filter(|run| run.pid.is_some());
+        let frozen = running.and_then(|run| run.frozen.as_ref()).map(|by| format!("frozen by {by}"));
         Some(ServiceStatus {
             name: name.to_owned(),
             service: slot.service_name.clone(),
             wanted: slot.wanted,
             state,
             health: health(slot, run),
-            reason: stuck.as_ref().map(|receipt| who_is_left(&receipt.survivors)).or(reason),
+            reason: stuck.as_ref().map(|receipt| who_is_left(&receipt.survivors)).or(reason).or(frozen),
+            frozen: running.is_some_and(|run| run.frozen.is_some()),
             instance: slot.last_run,
             pid: running.and_then(|run| run.pid),
             identity: running.and_then(|run| Some(wire_identity(run.identity.as_ref()?, &self.boot_id, &run.scope))),
@@ -93,6 +95,7 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         state: Shown::Failed,
         health: Health::None,
         reason: Some("stopped because the daemon was lost; `kennel up` starts it again".into()),
+        frozen: false,
         instance: Some(id),
         pid: None,
         identity: None,

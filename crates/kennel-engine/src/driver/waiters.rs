@@ -6,7 +6,8 @@ use std::time::Instant;
 use kennel_core::instance::{Health, Reason, State as RunState};
 use kennel_core::slot::{Rest, State, Then};
 use kennel_wire::{
-    ActionReport, CleanReport, DetachReport, DownReport, Outcome, OutcomeKind, Problem, Receipt, ReloadReport,
+    ActionReport, CleanReport, DetachReport, DownReport, FreezeReport, Outcome, OutcomeKind, Problem, Receipt,
+    ReloadReport,
 };
 
 use super::ad_hoc::gone_meanwhile;
@@ -45,6 +46,8 @@ pub(super) enum WaitsFor {
     Begun { opened: Opened, reply: Reply<Result<DetachReport, Problem>> },
     /// Each slot and every helper of these owners rests, or is stuck.
     Cleaned { owners: Vec<String>, reply: Reply<Result<CleanReport, Problem>> },
+    /// Each scope stands still or goes on, or is not waited for any more.
+    Frozen { frozen: bool, reply: Reply<Result<FreezeReport, Problem>> },
     /// Nothing is left of an earlier daemon or keeper.
     Cleared(Reply<()>),
 }
@@ -91,6 +94,7 @@ impl Driver {
                 slots.all(|slot| slot.is_at_rest() || self.is_stuck(slot))
                     && self.runs.values().all(|run| run.is_stuck || !run.is_of(owners))
             }
+            WaitsFor::Frozen { .. } => waiter.slots.iter().all(|name| self.is_freeze_over(name)),
             WaitsFor::Cleared(_) => self.is_cleared(),
         }
     }
@@ -116,7 +120,10 @@ impl Driver {
 
     fn answer(&mut self, waiter: Waiter) {
         let Waiter { slots, mut receipts, waits_for } = waiter;
-        if !matches!(waits_for, WaitsFor::Up { .. } | WaitsFor::Begun { .. } | WaitsFor::Cleared(_)) {
+        let is_no_end = |it: &WaitsFor| {
+            matches!(it, WaitsFor::Up { .. } | WaitsFor::Begun { .. } | WaitsFor::Frozen { .. } | WaitsFor::Cleared(_))
+        };
+        if !is_no_end(&waits_for) {
             receipts.extend(self.still_stuck(&slots, &receipts, matches!(waits_for, WaitsFor::Down { .. })));
         }
         receipts.sort_by(|a, b| a.service.cmp(&b.service));
@@ -156,6 +163,10 @@ impl Driver {
             }
             WaitsFor::Cleaned { owners, reply } => {
                 let report = self.cleaned(&slots, &owners, receipts);
+                self.answer_when_durable(reply, Ok(report));
+            }
+            WaitsFor::Frozen { frozen, reply } => {
+                let report = self.freeze_report(&slots, frozen);
                 self.answer_when_durable(reply, Ok(report));
             }
             WaitsFor::Cleared(reply) => drop(reply.send(())),

@@ -30,6 +30,8 @@ fn recorded() -> Vec<Value> {
         json!({ "event": "instance.stopping", "reason": "requested" }),
         json!({ "event": "stop.stage", "stage": "TERM" }),
         json!({ "event": "instance.escaped", "pid": 7, "command": "x", "cgroup": "/" }),
+        json!({ "event": "instance.frozen", "by": "request" }),
+        json!({ "event": "instance.thawed", "by": "stop" }),
         json!({ "event": "instance.stuck", "receipt": receipt("requested", 2) }),
         json!({ "event": "restart.scheduled", "in_ms": 1, "attempt": 1 }),
         json!({ "event": "service.completed" }),
