@@ -404,6 +404,9 @@ fn logs_and_events() {
     {"seq":38,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0,"report":{"timestamp":"2026-01-02T03:04:05.678Z","reason":"SIGTERM","ok":false,"left":0,"duration_ms":1320,"cleanups":[{"name":"state","phase":"persist","outcome":"ok","duration_ms":2},{"name":"services","phase":"cleanup","outcome":"ok","duration_ms":310},{"name":"logs","phase":"drain","outcome":"timed_out","duration_ms":1000},{"name":"keeper","phase":"end","outcome":"failed","error":"broken pipe","duration_ms":1}]}}
     {"seq":39,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.frozen","by":"request"}
     {"seq":40,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.thawed","by":"stop"}
+    {"seq":41,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.armed","next_at":"2026-01-02T03:04:05.678Z"}
+    {"seq":42,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.fired","next_at":"2026-01-02T03:04:05.678Z"}
+    {"seq":43,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.skipped","why":"the run before has not ended"}
     "#);
 }
 

@@ -4,7 +4,6 @@ use crate::reader::Unknown;
 
 const LATER: &[&str] = &[
     "hooks",
-    "idle_timeout",
     "lease",
     "limits",
     "listen",
@@ -12,11 +11,9 @@ const LATER: &[&str] = &[
     "liveness_probe",
     "logging",
     "logs",
-    "max_runtime",
     "namespace",
     "notify",
     "owner",
-    "schedule",
     "secrets",
     "startup",
     "startup_probe",

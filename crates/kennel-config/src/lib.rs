@@ -28,6 +28,7 @@ mod privileges;
 mod probe;
 mod reader;
 mod restart;
+mod schedule;
 mod service;
 mod signal;
 mod stop;

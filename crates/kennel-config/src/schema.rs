@@ -11,7 +11,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
-use crate::{address, command, depends, environment, load, privileges, probe, restart, service, stop};
+use crate::{address, command, depends, environment, load, privileges, probe, restart, schedule, service, stop};
 
 /// The JSON Schema of a configuration file.
 #[must_use]
@@ -33,13 +33,14 @@ pub fn schema() -> Value {
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 11] {
+fn tables() -> [(&'static str, &'static [Key]); 12] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
         ("EnvFile", environment::ENV_FILE),
         ("Dependency", depends::DEPENDENCY),
         ("RestartPolicy", restart::POLICY),
+        ("Schedule", schedule::KEYS),
         ("Readiness", probe::READINESS),
         ("HttpGet", address::HTTP_GET),
         ("Tcp", address::TCP),

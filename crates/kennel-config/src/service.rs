@@ -16,7 +16,7 @@ use crate::diagnostic::{Report, Span};
 use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
 use crate::tree::Entry;
-use crate::{address, duration, environment, hints, isolation, path, privileges, probe, restart, stop, who};
+use crate::{address, duration, environment, hints, isolation, path, privileges, probe, restart, schedule, stop, who};
 
 /// Keys of a service.
 pub(crate) const KEYS: &[Key] = &[
@@ -55,6 +55,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("on_escape", &[]),
     key("max_runtime", &["max_runtime_seconds"]),
     key("idle_timeout", &["idle_timeout_seconds"]),
+    key("schedule", &[]),
     key("dedicated_user", &[]),
     key("profiles", &[]),
     key("labels", &[]),
@@ -101,6 +102,8 @@ impl Draft {
 
     /// The service of the model. `is_task`: somebody waits for its end, so ending is what it is for.
     pub(crate) fn finish(self, is_task: bool) -> (String, Service) {
+        // What the clock starts has its next time.
+        let is_task = is_task || self.service.is_timed();
         let usual = if is_task { RestartMode::No } else { RestartMode::OnFailure };
         let depends_on = self.edges.into_iter();
         let service = Service {
@@ -150,6 +153,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         on_escape: on_escape(&fields).unwrap_or_default(),
         max_runtime: limit(&fields, "max_runtime"),
         idle_timeout: limit(&fields, "idle_timeout"),
+        schedule: fields.read("schedule", |report, entry| schedule::read(report, &entry.value)),
         isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),
         profiles: who::profiles(&fields).unwrap_or_default(),

@@ -14,5 +14,6 @@ pub mod reload;
 pub mod restart;
 pub mod rules;
 pub mod sample;
+pub mod schedule;
 pub mod shutdown;
 pub mod slot;

@@ -74,6 +74,9 @@ pub struct Service {
     /// How long it may write nothing; then it is stopped.
     #[serde(default)]
     pub idle_timeout: Option<Duration>,
+    /// When the clock starts it; none: it is started with the others.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
     /// Which parts of the system it has for itself.
     pub isolation: Isolation,
     /// Rights, limits and priorities of its processes.
@@ -110,12 +113,19 @@ impl Service {
             on_escape: OnEscape::default(),
             max_runtime: None,
             idle_timeout: None,
+            schedule: None,
             isolation: Isolation::default(),
             privileges: Privileges::default(),
             profiles: Vec::new(),
             labels: BTreeMap::new(),
             color: None,
         }
+    }
+
+    /// Whether it is the clock that starts it, and not `up`.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.schedule.as_ref().is_some_and(|schedule| schedule.action == ScheduledAction::Run)
     }
 
     /// Whether it runs on when the daemon is lost.
@@ -298,6 +308,66 @@ pub enum OnEscape {
     Kill,
     /// It is reported; it ends with its scope all the same.
     Report,
+}
+
+/// When the clock starts a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// At which times.
+    pub when: When,
+    /// Name of the time zone that a cron expression is meant in; none: that of the machine.
+    pub timezone: Option<String>,
+    /// What a time does that finds the run before under way.
+    pub overlap: Overlap,
+    /// What becomes of times that passed while nobody was there to see them.
+    pub missed: Missed,
+    /// What it does to the service.
+    pub action: ScheduledAction,
+}
+
+/// At which times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// A cron expression, checked.
+    Cron(String),
+    /// Every so often, at least a second; of the time that the machine is awake.
+    Every(Duration),
+}
+
+/// What a time does that finds the run before under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// Nothing.
+    #[default]
+    Skip,
+    /// Another run follows when that one has ended; one at most.
+    Queue,
+    /// That one is stopped, and another follows.
+    Replace,
+}
+
+/// What becomes of times that passed while nobody was there to see them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// They are gone.
+    #[default]
+    Skip,
+    /// One run makes up for all of them.
+    Run,
+}
+
+/// What the clock does to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduledAction {
+    /// It starts it. Nobody else does unless it is named.
+    #[default]
+    Run,
+    /// It starts it anew. It runs all the time.
+    Restart,
 }
 
 /// Which parts of the system a service has for itself. All false: none.

@@ -190,7 +190,8 @@ fn stay(place: &Place<'_>, change: &Change) -> Will {
 
 /// Whether a key is of no concern to a run that has begun, so that the new value holds at once.
 fn takes_effect(key: &str) -> bool {
-    const HERE: [&str; 6] = ["depends_on", "restart", "restart_policy", "success_exit_codes", "profiles", "color"];
+    const HERE: [&str; 7] =
+        ["depends_on", "restart", "restart_policy", "success_exit_codes", "schedule", "profiles", "color"];
     HERE.contains(&key) || key.starts_with("labels.")
 }
 
@@ -230,6 +231,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
         on_escape,
         max_runtime,
         idle_timeout,
+        schedule,
         isolation,
         privileges,
         profiles,
@@ -255,6 +257,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
     note("on_escape", *on_escape != new.on_escape);
     note("max_runtime", *max_runtime != new.max_runtime);
     note("idle_timeout", *idle_timeout != new.idle_timeout);
+    note("schedule", *schedule != new.schedule);
     note("isolation", *isolation != new.isolation);
     changed_privileges(privileges, &new.privileges, &mut note);
     note("profiles", *profiles != new.profiles);

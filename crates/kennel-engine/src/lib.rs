@@ -3,6 +3,7 @@
 //! Knows no HTTP server and no terminal. Speaks `kennel-wire`, so that what is recorded and what is published are
 //! one and the same form.
 
+mod alarm;
 mod clock;
 mod driver;
 mod events;

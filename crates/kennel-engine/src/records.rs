@@ -47,6 +47,9 @@ pub(crate) struct SlotRecord {
     /// It goes when it is down: the configuration has it no more.
     #[serde(default)]
     pub(crate) leaving: bool,
+    /// Where its schedule stands, if that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plan: Option<kennel_core::schedule::Plan>,
 }
 
 /// One run of a service, from the moment it is meant to be until it is down.

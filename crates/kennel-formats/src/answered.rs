@@ -33,7 +33,7 @@ fn main(one: &ServiceStatus, boot_id: &str) -> Option<Main> {
 /// The word for a state that a daemon has told.
 fn status(state: State, main_lives: bool) -> DashboardStatus {
     match state {
-        State::Stopped | State::Completed | State::Pending => DashboardStatus::Stopped,
+        State::Stopped | State::Completed | State::Pending | State::Scheduled => DashboardStatus::Stopped,
         State::Failed | State::GivenUp | State::Waiting => DashboardStatus::Crashed,
         State::Up | State::Ready | State::Unhealthy if main_lives => DashboardStatus::Running,
         // It runs by the daemon's word, and its main process is gone: on the way to somewhere else.
@@ -54,6 +54,7 @@ mod tests {
         let words = |lives| {
             [
                 State::Stopped,
+                State::Scheduled,
                 State::Pending,
                 State::Starting,
                 State::Up,
@@ -69,12 +70,12 @@ mod tests {
             .map(|state| status(state, lives))
         };
         use DashboardStatus::{Crashed, Running, Stopped, Unknown};
-        let begin = [Stopped, Stopped];
+        let begin = [Stopped; 3];
         let end = [Running, Running, Crashed, Stopped, Crashed, Crashed];
-        assert_eq!(words(true)[..2], begin);
-        assert_eq!(words(true)[2..6], [Running; 4]);
-        assert_eq!(words(true)[6..], end);
-        assert_eq!(words(false)[2..6], [Unknown; 4], "nobody is told of a process that is gone");
-        assert_eq!(words(false)[6..], end);
+        assert_eq!(words(true)[..3], begin);
+        assert_eq!(words(true)[3..7], [Running; 4]);
+        assert_eq!(words(true)[7..], end);
+        assert_eq!(words(false)[3..7], [Unknown; 4], "nobody is told of a process that is gone");
+        assert_eq!(words(false)[7..], end);
     }
 }

@@ -115,6 +115,29 @@ pub enum EventKind {
         /// Restarts so far within the window, with this one.
         attempt: u32,
     },
+    /// The clock starts it from now on.
+    #[serde(rename = "schedule.armed")]
+    ScheduleArmed {
+        /// Its first time; absent if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_at: Option<Timestamp>,
+    },
+    /// Its time has come, and it is started or started anew.
+    #[serde(rename = "schedule.fired")]
+    ScheduleFired {
+        /// The time after this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_at: Option<Timestamp>,
+    },
+    /// Its time has come, or had passed, and nothing is started.
+    #[serde(rename = "schedule.skipped")]
+    ScheduleSkipped {
+        /// Why.
+        why: String,
+        /// The time after this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_at: Option<Timestamp>,
+    },
     /// It ended with success and stays down.
     #[serde(rename = "service.completed")]
     Completed {},
@@ -306,6 +329,9 @@ impl EventKind {
             Self::Stuck { .. } => "instance.stuck",
             Self::Down { .. } => "instance.down",
             Self::RestartScheduled { .. } => "restart.scheduled",
+            Self::ScheduleArmed { .. } => "schedule.armed",
+            Self::ScheduleFired { .. } => "schedule.fired",
+            Self::ScheduleSkipped { .. } => "schedule.skipped",
             Self::Completed {} => "service.completed",
             Self::Failed { .. } => "service.failed",
             Self::GivenUp { .. } => "service.given_up",

@@ -196,6 +196,9 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         | EventKind::Stopping { .. }
         | EventKind::Stage { .. }
         | EventKind::Escaped { .. }
+        | EventKind::ScheduleArmed { .. }
+        | EventKind::ScheduleFired { .. }
+        | EventKind::ScheduleSkipped { .. }
         | EventKind::DaemonRecovered { .. }
         | EventKind::DaemonTerminated { .. }
         | EventKind::DaemonPanicked { .. }

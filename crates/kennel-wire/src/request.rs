@@ -61,6 +61,12 @@ pub enum OutcomeKind {
     },
     /// Stopped by somebody meanwhile.
     Stopped,
+    /// Is started by the clock.
+    Scheduled {
+        /// When for the first time; absent if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_at: Option<Timestamp>,
+    },
 }
 
 /// `POST /v1/start`, `/v1/stop`, `/v1/restart`, `/v1/kill`.

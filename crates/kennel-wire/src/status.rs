@@ -48,6 +48,12 @@ pub struct ServiceStatus {
     pub ready_after_ms: Option<u64>,
     /// Restarts nobody asked for since the last start or stop by hand.
     pub restarts: u32,
+    /// When the clock starts it next, or starts it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+    /// Until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_in_ms: Option<u64>,
     /// Until the next restart, in state `waiting`.
     pub retry_in_ms: Option<u64>,
     /// End of the run before.
@@ -87,6 +93,8 @@ fn is_false(value: &bool) -> bool {
 pub enum State {
     /// Never started, or stopped on request.
     Stopped,
+    /// Nothing runs; the clock starts it when its time comes.
+    Scheduled,
     /// Waits for its dependencies.
     Pending,
     /// Being executed.

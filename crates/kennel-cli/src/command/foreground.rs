@@ -370,6 +370,7 @@ fn news(phase: &Phase) -> bool {
             false
         }
         Phase::Ready { .. }
+        | Phase::Scheduled(_)
         | Phase::Unhealthy(_)
         | Phase::Waiting { .. }
         | Phase::Stuck(_)

@@ -3,7 +3,7 @@
 use kennel_wire::{DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Orphan};
 
 use super::owners;
-use super::paint::{BOLD, DIM, Paint, RED};
+use super::paint::{BOLD, CYAN, DIM, Paint, RED};
 use super::phase::Phase;
 use super::receipt;
 use super::shutdown;
@@ -16,7 +16,10 @@ const COMMAND: usize = 60;
 /// `12  2026-01-02T03:04:05.678Z  web  ready in 1.2 s`
 pub(crate) fn line(event: &Event, paint: Paint) -> String {
     let (words, style) = match Phase::of(event, None) {
-        None if let Some(remark) = remark(&event.kind) => (remark, RED),
+        None if let Some(remark) = remark(&event.kind) => {
+            let usual = matches!(event.kind, EventKind::ScheduleFired { .. });
+            (remark, if usual { CYAN } else { RED })
+        }
         Some(Phase::Down(receipt)) => (receipt::one_line(&receipt), DIM),
         Some(phase) => (phase.text(), phase.mark().1),
         None if matches!(event.kind, EventKind::StoreRecovered { .. }) => (daemon(&event.kind), RED),
@@ -74,6 +77,10 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
         }
         EventKind::Frozen { by } => Some(format!("frozen by {by}")),
         EventKind::Thawed { by } => Some(format!("thawed by {by}")),
+        EventKind::ScheduleFired { next_at } => Some(format!("its time has come; {}", units::next_time(*next_at))),
+        EventKind::ScheduleSkipped { why, next_at } => {
+            Some(format!("its time has come and is left out, {why}; {}", units::next_time(*next_at)))
+        }
         EventKind::OrphanFound { orphan } => {
             let Orphan { pid, command, why, .. } = &**orphan;
             Some(format!("orphan found, pid {pid} ({}): {why}", cut(command, COMMAND)))
@@ -189,6 +196,9 @@ mod tests {
         38  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0; cleanup `logs` was given up after 1.0 s; cleanup `keeper` failed: broken pipe
         39  2026-01-02T03:04:05.678Z  web  frozen by request
         40  2026-01-02T03:04:05.678Z  web  thawed by stop
+        41  2026-01-02T03:04:05.678Z  web  next at 2026-01-02T03:04:05Z
+        42  2026-01-02T03:04:05.678Z  web  its time has come; next at 2026-01-02T03:04:05Z
+        43  2026-01-02T03:04:05.678Z  web  its time has come and is left out, the run before has not ended; no time is left
         ");
     }
 

@@ -20,6 +20,7 @@ pub(crate) fn table(outcomes: &[Outcome], paint: Paint) -> String {
             OutcomeKind::Ready { .. } | OutcomeKind::Completed => ("✓", GREEN),
             OutcomeKind::Failed { .. } => ("✗", RED),
             OutcomeKind::Stopped => ("-", DIM),
+            OutcomeKind::Scheduled { .. } => ("○", DIM),
         };
         let name = format!("{:<width$}", one.service);
         let words = words(&one.kind);
@@ -69,6 +70,7 @@ fn words(kind: &OutcomeKind) -> String {
         OutcomeKind::Completed => "completed".to_owned(),
         OutcomeKind::Failed { reason, .. } => format!("failed: {reason}"),
         OutcomeKind::Stopped => "stopped meanwhile".to_owned(),
+        OutcomeKind::Scheduled { next_at } => units::next_time(*next_at),
     }
 }
 
@@ -95,6 +97,8 @@ mod tests {
             outcome("migrate", OutcomeKind::Completed),
             outcome("cache", OutcomeKind::Ready { after_ms: None }),
             outcome("gone", OutcomeKind::Stopped),
+            outcome("backup", OutcomeKind::Scheduled { next_at: Some(samples::time()) }),
+            outcome("once", OutcomeKind::Scheduled { next_at: None }),
         ];
         insta::assert_snapshot!(table(&outcomes, Paint::PLAIN), @r"
         ✓ database  ready in 1.2 s
@@ -103,6 +107,8 @@ mod tests {
         ✓ migrate   completed
         ✓ cache     ready, ran already
         - gone      stopped meanwhile
+        ○ backup    next at 2026-01-02T03:04:05Z
+        ○ once      no time is left
         ");
     }
 }

@@ -1,6 +1,7 @@
 //! Where a service stands on its way up or down, told by events.
 
 use anstyle::Style;
+use jiff::Timestamp;
 use kennel_wire::{Event, EventKind, Exit, Receipt};
 
 use super::paint::{CYAN, DIM, GREEN, RED, YELLOW};
@@ -10,6 +11,7 @@ use super::units;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Phase {
     Pending(Vec<String>),
+    Scheduled(Option<Timestamp>),
     Starting { pid: u32 },
     Ready { after_ms: u64 },
     Unhealthy(String),
@@ -29,6 +31,7 @@ impl Phase {
     pub(crate) fn of(event: &Event, before: Option<&Self>) -> Option<Self> {
         Some(match &event.kind {
             EventKind::Pending { waiting_for } => Self::Pending(waiting_for.clone()),
+            EventKind::ScheduleArmed { next_at } => Self::Scheduled(*next_at),
             EventKind::Started { pid, .. } => Self::Starting { pid: *pid },
             EventKind::Ready { after_ms } => Self::Ready { after_ms: *after_ms },
             EventKind::Unhealthy { reason } => Self::Unhealthy(reason.clone()),
@@ -54,6 +57,8 @@ impl Phase {
             EventKind::Escaped { .. }
             | EventKind::Frozen { .. }
             | EventKind::Thawed { .. }
+            | EventKind::ScheduleFired { .. }
+            | EventKind::ScheduleSkipped { .. }
             | EventKind::Adopted { .. }
             | EventKind::OrphanFound { .. }
             | EventKind::OrphanKilled { .. }
@@ -79,7 +84,7 @@ impl Phase {
 
     /// Whether nothing more is to come of a start.
     pub(crate) fn started(&self) -> bool {
-        matches!(self, Self::Ready { .. } | Self::Completed | Self::Failed(_) | Self::GivenUp(_))
+        matches!(self, Self::Ready { .. } | Self::Scheduled(_) | Self::Completed | Self::Failed(_) | Self::GivenUp(_))
     }
 
     /// Whether nothing more is to come of a stop.
@@ -101,7 +106,7 @@ impl Phase {
             Self::Exited(Exit::Code { code: 0 }) => ("●", CYAN),
             Self::Unhealthy(_) | Self::Exited(_) | Self::Waiting { .. } => ("!", YELLOW),
             Self::Starting { .. } | Self::Stopping { .. } => ("●", CYAN),
-            Self::Pending(_) => ("○", DIM),
+            Self::Pending(_) | Self::Scheduled(_) => ("○", DIM),
         }
     }
 
@@ -110,6 +115,7 @@ impl Phase {
         match self {
             Self::Pending(waiting_for) if waiting_for.is_empty() => "pending".to_owned(),
             Self::Pending(waiting_for) => format!("waiting for {}", waiting_for.join(", ")),
+            Self::Scheduled(next_at) => units::next_time(*next_at),
             Self::Starting { pid } => format!("starting, pid {pid}"),
             Self::Ready { after_ms } => format!("ready in {}", units::duration(*after_ms)),
             Self::Unhealthy(reason) => format!("unhealthy: {reason}"),

@@ -70,10 +70,14 @@ pub(crate) fn note(one: &ServiceStatus) -> Option<String> {
         one.retry_in_ms.filter(|_| one.state == State::Waiting).map(|ms| format!("retry in {}", units::duration(ms)));
     let exit =
         one.last_exit.filter(|_| one.state == State::Waiting && one.reason.is_none()).map(|exit| exit.to_string());
+    let next = one.next_in_ms.map(|ms| match one.state {
+        State::Scheduled => format!("next run in {}", units::duration(ms)),
+        _ => format!("next start in {}", units::duration(ms)),
+    });
     // Why it is down says more than for whom it ran.
     let owner = one.ad_hoc.as_ref().and_then(|ad_hoc| ad_hoc.owner.as_ref()).filter(|_| one.reason.is_none());
     let owner = owner.map(|owner| format!("for {owner}"));
-    let parts: Vec<String> = [one.reason.clone(), exit, retry, owner].into_iter().flatten().collect();
+    let parts: Vec<String> = [one.reason.clone(), exit, retry, next, owner].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -81,6 +85,7 @@ pub(crate) fn note(one: &ServiceStatus) -> Option<String> {
 pub(crate) fn state(state: State) -> &'static str {
     match state {
         State::Stopped => "stopped",
+        State::Scheduled => "scheduled",
         State::Pending => "pending",
         State::Starting => "starting",
         State::Up => "up",
@@ -102,7 +107,7 @@ pub(crate) fn state_style(state: State) -> Style {
         State::Pending | State::Starting | State::Up | State::Stopping => CYAN,
         State::Unhealthy | State::Waiting => YELLOW,
         State::Stuck | State::Failed | State::GivenUp => RED,
-        State::Stopped => DIM,
+        State::Stopped | State::Scheduled => DIM,
     }
 }
 

@@ -135,6 +135,8 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         ready_after_ms: Some(1234),
         restarts: 0,
         retry_in_ms: None,
+        next_at: None,
+        next_in_ms: None,
         last_exit: None,
         ports: IndexMap::from([("http".to_owned(), 8080)]),
         color: None,
@@ -159,6 +161,8 @@ pub(crate) fn waiting(name: &str) -> ServiceStatus {
         uptime_ms: None,
         restarts: 3,
         retry_in_ms: Some(3_000),
+        next_at: None,
+        next_in_ms: None,
         last_exit: Some(Exit::Code { code: 1 }),
         ports: IndexMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]),
         ..ready(name)
@@ -171,6 +175,8 @@ pub(crate) fn failed(name: &str) -> ServiceStatus {
         reason: Some("cannot execute `./dbd`: no such file".into()),
         restarts: 0,
         retry_in_ms: None,
+        next_at: None,
+        next_in_ms: None,
         ports: IndexMap::new(),
         ..waiting(name)
     }
@@ -428,6 +434,9 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::ShutdownCompleted { left: 0, report: Some(Box::new(shutdown_report())) },
         EventKind::Frozen { by: "request".into() },
         EventKind::Thawed { by: "stop".into() },
+        EventKind::ScheduleArmed { next_at: Some(time()) },
+        EventKind::ScheduleFired { next_at: Some(time()) },
+        EventKind::ScheduleSkipped { why: "the run before has not ended".into(), next_at: None },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(

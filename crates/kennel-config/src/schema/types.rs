@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 
 use super::values::{
     Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
-    Identity, IoPriority, Isolation, KillMode, MaxRestarts, Nice, OnDaemonLoss, OnEscape, OomScore, Pairs, PortOrName,
-    Ports, Replicas, RequireContainment, Restart, Share, Shell, Signal, Strings, Target, Test, Texts, Umask,
+    Identity, IoPriority, Isolation, KillMode, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OomScore, Overlap,
+    Pairs, PortOrName, Ports, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal, Strings,
+    Target, Test, Texts, Umask,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -109,6 +110,8 @@ pub(super) struct Service {
     max_runtime: Duration,
     /// How long it may write nothing to its output; then it is stopped, and stays so. Default: no limit.
     idle_timeout: Duration,
+    /// When the clock starts it, and not `up`: a cron expression, or its parts.
+    schedule: ScheduleOrCron,
     /// `true`: nothing but this service runs as its `user`, so all processes of that user may be killed at once. Default false.
     dedicated_user: Boolean,
     /// It is started only if one of these is chosen, or if it is named.
@@ -117,6 +120,33 @@ pub(super) struct Service {
     labels: Pairs,
     /// Colour of its prefix in merged logs: a name such as `cyan` or `bright-red`, or `#rrggbb`.
     color: Color,
+}
+
+/// A cron expression, or a schedule spelled out.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum ScheduleOrCron {
+    Cron(String),
+    Schedule(Schedule),
+}
+
+/// When the clock starts a service: `cron` or `every`.
+#[derive(JsonSchema)]
+pub(super) struct Schedule {
+    /// Five fields: minute, hour, day of month, month, day of week; or six, with seconds before them. `@daily` and the like.
+    cron: String,
+    /// Every so often, counted from `up`, for example `15m`; at least 1s.
+    every: Duration,
+    /// Time zone of `cron`, for example `Europe/Berlin`. Default: that of the machine.
+    timezone: String,
+    /// What a time does that finds the run before under way. `skip`: nothing (the default). `queue`: another follows it, one at most.
+    /// `replace`: it is stopped, and another follows.
+    overlap: Overlap,
+    /// What becomes of times that passed while kennel or the machine was away. `skip`: they are gone (the default). `run`: one run makes
+    /// up for all of them.
+    missed: Missed,
+    /// `run`: the clock starts it (the default). `restart`: it runs all the time, and the clock starts it anew.
+    action: ScheduledAction,
 }
 
 /// Resource limits by name.

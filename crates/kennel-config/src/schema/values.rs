@@ -125,6 +125,9 @@ value! {
         { "type": "null" },
     ] });
     RequireContainment: json!({ "anyOf": [{ "enum": ["any", "kernel"] }, variable()] });
+    Overlap: json!({ "anyOf": [{ "enum": ["skip", "queue", "replace"] }, variable()] });
+    Missed: json!({ "anyOf": [{ "enum": ["skip", "run"] }, variable()] });
+    ScheduledAction: json!({ "anyOf": [{ "enum": ["run", "restart"] }, variable()] });
     OnDaemonLoss: json!({ "anyOf": [{ "enum": ["stop", "keep"] }, variable()] });
     OnEscape: json!({ "anyOf": [{ "enum": ["kill", "report"] }, variable()] });
     Test: json!({ "anyOf": [

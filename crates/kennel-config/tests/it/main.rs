@@ -17,6 +17,7 @@ mod isolation;
 mod meaning;
 mod privileges;
 mod properties;
+mod schedule;
 mod schema;
 
 /// The environment that every test loads with.

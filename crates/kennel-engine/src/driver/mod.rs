@@ -23,6 +23,7 @@ mod requests;
 mod restore;
 mod runs;
 mod sampling;
+mod schedule;
 mod signal;
 mod slots;
 mod spawn;
@@ -55,6 +56,7 @@ use kennel_wire::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::alarm::Alarm;
 use crate::events::Events;
 use crate::handle::{LoadedFrom, Reload, Up};
 use crate::logs::Recorder;
@@ -175,6 +177,8 @@ enum TimerKey {
     Owner(kennel_core::lease::Timer),
     /// Nobody has asked for a while what services use.
     LookedAway,
+    /// The interval of a schedule is over.
+    Schedule(String),
 }
 
 #[derive(Debug)]
@@ -217,6 +221,8 @@ pub struct Driver {
     recorder: Recorder,
     finished: watch::Sender<Option<End>>,
     timers: Timers<TimerKey>,
+    /// For what the calendar starts.
+    alarm: Alarm,
     queue: VecDeque<Work>,
     /// What the store does not know yet.
     dirty: Dirty,
@@ -320,6 +326,7 @@ impl Driver {
                     Err(error) => self.lose_keeper(&error),
                 },
                 Some(input) = self.inbox.recv() => self.input(input),
+                () = self.alarm.wait() => self.look_at_calendar(),
                 () = timer => {}
             }
             // Requests come in bursts; one turn for all of them. Also after something else: a service that makes
@@ -375,6 +382,7 @@ impl Driver {
             TimerKey::Freeze(id) => self.freeze_is_late(id),
             TimerKey::Owner(timer) => self.owner_timer(&timer),
             TimerKey::LookedAway => self.may_look_away(),
+            TimerKey::Schedule(name) => self.look_at_schedule(&name),
         }
     }
 

@@ -146,6 +146,7 @@ fn slot_record(slot: &Slot, leaving: bool) -> SlotRecord {
         retry_at: slot.retry_at.map(clock::since_boot),
         last_exit: slot.last_exit,
         leaving,
+        plan: slot.armed.as_ref().map(|armed| armed.plan()),
     }
 }
 

@@ -106,8 +106,14 @@ impl Driver {
             let list = if *will == Will::Stop { &mut stops } else { &mut starts };
             list.push(name.clone());
             self.held.shift_remove(name);
+            if *will == Will::Start && self.slots.get(name).is_some_and(|slot| slot.service.is_timed()) {
+                starts.pop();
+                self.arm(name);
+                continue;
+            }
             self.queue.push_back(Work::Slot(name.clone(), event));
         }
+        self.sync_schedules();
         let is_gone = |(name, slot): &(&String, &Slot)| slot.ad_hoc.is_none() && !declared.contains(*name);
         self.leaving.extend(self.slots.iter().filter(is_gone).map(|(name, _)| name.clone()));
         for name in self.slots.keys() {

@@ -127,7 +127,8 @@ impl Driver {
         selection.add(up.services.is_empty(), &up.profiles);
         let names = self.load(up.project, up.config, up.environment, &chosen, selection);
         kennel_sys::crash_point!("daemon.accepted");
-        self.start_slots(names, reply);
+        let timed = self.timed(&names);
+        self.start_slots(names, timed, reply);
     }
 
     /// Takes over a configuration: new services get slots, changed ones are redefined, and restarted if they run,
@@ -182,10 +183,18 @@ impl Driver {
         }
         self.loaded = Some(Loaded { project, config, environment, selection });
         self.dirty.loaded();
+        self.sync_schedules();
         names
     }
 
-    fn start_slots(&mut self, names: Vec<String>, reply: Reply<Result<Started, Problem>>) {
+    /// Those that the clock starts.
+    pub(super) fn timed(&self, names: &[String]) -> HashSet<String> {
+        let is_timed = |name: &&String| self.slots.get(*name).is_some_and(|slot| slot.service.is_timed());
+        names.iter().filter(is_timed).cloned().collect()
+    }
+
+    /// Starts these, but those of them that are `timed` when their time comes.
+    fn start_slots(&mut self, names: Vec<String>, timed: HashSet<String>, reply: Reply<Result<Started, Problem>>) {
         let ready = |name: &String| {
             let run = self.slots.get(name).and_then(|slot| slot.run).and_then(|id| self.runs.get(&id));
             run.is_some_and(super::runs::Run::is_ready)
@@ -193,14 +202,18 @@ impl Driver {
         let already = names.iter().filter(|name| ready(name)).cloned().collect();
         for name in &names {
             self.held.shift_remove(name);
-            self.queue.push_back(Work::Slot(name.clone(), Event::Start));
+            match timed.contains(name) {
+                true => self.arm(name),
+                false => self.queue.push_back(Work::Slot(name.clone(), Event::Start)),
+            }
         }
-        self.wait(names, WaitsFor::Up { already, reply });
+        self.wait(names, WaitsFor::Up { already, timed, reply });
     }
 
     fn start_services(&mut self, request: &ActionRequest, reply: Reply<Result<Started, Problem>>) {
         match self.chosen_to_start(request) {
-            Ok(names) => self.start_slots(names, reply),
+            // What is named is wanted now, whatever the clock says.
+            Ok(names) => self.start_slots(names, HashSet::new(), reply),
             Err(problem) => drop(reply.send(Err(problem))),
         }
     }

@@ -11,6 +11,7 @@ use kennel_keeper::proto::{Follows, Known, Request};
 use kennel_store::Restored;
 use kennel_wire::EventKind;
 
+use super::schedule::Armed;
 use super::slots::Slot;
 use super::{Driver, HELPERS, Loaded, TimerKey, Work};
 use crate::clock;
@@ -103,6 +104,7 @@ impl Driver {
             slot.last_run = record.last_run;
             slot.retry_at = record.retry_at.map(clock::instant);
             slot.last_exit = record.last_exit;
+            slot.armed = slot.service.schedule.as_ref().zip(record.plan).map(|it| Box::new(Armed::resume(it.0, it.1)));
             self.slots.insert(name, slot);
         }
         self.sort_slots();
@@ -130,12 +132,18 @@ impl Driver {
                 self.dirty.slot(&name);
             }
             let outlives = follows == Follows::HandOver || slot.service.is_kept();
+            // With nobody there for a while, perhaps since a boot, only what is kept goes on by itself; and nothing starts again
+            // by a schedule what was to be restarted by it.
+            if !outlives && (follows == Follows::Fresh || !slot.service.is_timed()) && slot.armed.take().is_some() {
+                self.dirty.slot(&name);
+            }
             if !outlives && matches!(slot.state, State::Pending | State::Waiting) {
-                self.queue.push_back(Work::Slot(name, slot::Event::DaemonLost));
+                self.queue.push_back(Work::Slot(name.clone(), slot::Event::DaemonLost));
             } else if slot.state == State::Waiting {
                 let at = *slot.retry_at.get_or_insert_with(std::time::Instant::now);
-                self.timers.arm(TimerKey::Backoff(name), at);
+                self.timers.arm(TimerKey::Backoff(name.clone()), at);
             }
+            self.look_at_schedule(&name);
         }
     }
 }

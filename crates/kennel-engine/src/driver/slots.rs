@@ -11,6 +11,7 @@ use kennel_core::slot::{self, Action, Event, Rest, State, Then};
 use kennel_wire::{Code, EventKind, Receipt};
 
 use super::runs::Kind;
+use super::schedule::Armed;
 use super::{Driver, TimerKey, Work};
 use crate::receipt::millis;
 use crate::records::AdHoc;
@@ -31,6 +32,8 @@ pub(super) struct Slot {
     pub(super) last_run: Option<u64>,
     pub(super) retry_at: Option<Instant>,
     pub(super) waiting_for: Vec<String>,
+    /// Its schedule, while that counts.
+    pub(super) armed: Option<Box<Armed>>,
     pub(super) last_exit: Option<Exit>,
     pub(super) last_receipt: Option<Receipt>,
     /// Set if it was started on request, and is not in the configuration.
@@ -60,6 +63,7 @@ impl Slot {
             last_run: None,
             retry_at: None,
             waiting_for: Vec::new(),
+            armed: None,
             last_exit: None,
             last_receipt: None,
             ad_hoc: None,
@@ -111,6 +115,8 @@ impl Driver {
         for action in actions {
             self.slot_action(name, action);
         }
+        self.sync_schedule(name);
+        self.start_queued(name);
     }
 
     fn slot_action(&mut self, name: &str, action: Action) {
@@ -201,6 +207,8 @@ impl Driver {
 
     fn seen(&self, slot: &Slot) -> Seen {
         match &slot.state {
+            // Its time will come.
+            State::Rest(Rest::Stopped) if slot.armed.is_some() => Seen::NotYet,
             State::Rest(rest) => Seen::Resting(rest.clone()),
             State::Active { then: Then::Decide } => {
                 match slot.run.and_then(|id| self.runs.get(&id)).map(|run| &run.state) {

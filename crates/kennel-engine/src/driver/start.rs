@@ -22,6 +22,7 @@ use super::record::Dirty;
 use super::restore::Found;
 use super::sampling::Sampling;
 use super::{Driver, HELPERS, view};
+use crate::alarm::Alarm;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::logs::Recorder;
@@ -113,6 +114,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         recorder,
         finished,
         timers: Timers::new(),
+        alarm: Alarm::default(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         answers: Vec::new(),

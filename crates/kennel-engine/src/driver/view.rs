@@ -57,6 +57,8 @@ impl Driver {
             uptime_ms: running.map(|run| millis(run.begun.elapsed())),
             ready_after_ms: run.and_then(|run| run.ready_after_ms),
             restarts: slot.history.total(),
+            next_at: slot.armed.as_ref().and_then(|armed| armed.next_at()),
+            next_in_ms: slot.armed.as_ref().and_then(|armed| armed.next_in()).map(millis),
             retry_in_ms: slot.retry_at.map(|at| millis(at.saturating_duration_since(Instant::now()))),
             last_exit: slot.last_exit.map(wire_exit),
             ports: slot.service.ports.clone(),
@@ -108,6 +110,8 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         ready_after_ms: None,
         restarts: 0,
         retry_in_ms: None,
+        next_at: None,
+        next_in_ms: None,
         last_exit: exit,
         ports: indexmap::IndexMap::new(),
         command: Vec::new(),
@@ -170,6 +174,7 @@ pub(super) fn wire_survivor(one: proto::Survivor) -> Survivor {
 
 pub(super) fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
     match &slot.state {
+        State::Rest(rest) if slot.armed.is_some() && slot.service.is_timed() => (Shown::Scheduled, last_time(rest)),
         State::Rest(Rest::Stopped) => (Shown::Stopped, why_stopped(slot)),
         State::Rest(Rest::Completed) => (Shown::Completed, None),
         State::Rest(Rest::Failed(Failure::DaemonLost)) if slot.ad_hoc.is_some() => {
@@ -189,6 +194,15 @@ pub(super) fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
             Some((RunState::Stopping(_) | RunState::Down(_), run)) if run.is_stuck => (Shown::Stuck, None),
             Some((RunState::Stopping(_) | RunState::Down(_), _)) => (Shown::Stopping, None),
         },
+    }
+}
+
+/// What became of the run before, of a service that waits for its time.
+fn last_time(rest: &Rest) -> Option<String> {
+    match rest {
+        Rest::Stopped | Rest::Completed => None,
+        Rest::Failed(failure) => Some(format!("the last run failed: {failure}")),
+        Rest::GivenUp(failure) => Some(format!("the last run was given up: {failure}")),
     }
 }
 

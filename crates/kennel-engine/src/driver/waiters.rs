@@ -32,6 +32,8 @@ pub(super) enum WaitsFor {
     Up {
         /// Were ready before.
         already: HashSet<String>,
+        /// Are started when their time comes, which is not waited for.
+        timed: HashSet<String>,
         reply: Reply<Result<Started, Problem>>,
     },
     /// Each slot rests, or is stuck.
@@ -76,7 +78,12 @@ impl Driver {
     fn is_over(&self, waiter: &Waiter) -> bool {
         let mut slots = waiter.slots.iter().filter_map(|name| self.slots.get(name));
         match &waiter.waits_for {
-            WaitsFor::Up { .. } | WaitsFor::Restart(_) => slots.all(|slot| self.outcome(slot, None).is_some()),
+            WaitsFor::Up { timed, .. } => waiter
+                .slots
+                .iter()
+                .filter(|name| !timed.contains(*name))
+                .all(|name| self.slots.get(name).is_none_or(|slot| self.outcome(slot, None).is_some())),
+            WaitsFor::Restart(_) => slots.all(|slot| self.outcome(slot, None).is_some()),
             WaitsFor::Reload { starts, .. } => waiter.slots.iter().all(|name| {
                 self.slots.get(name).is_none_or(|slot| match starts.contains(name) {
                     true => self.outcome(slot, None).is_some(),
@@ -128,17 +135,20 @@ impl Driver {
         }
         receipts.sort_by(|a, b| a.service.cmp(&b.service));
         let left = receipts.iter().map(|receipt| receipt.left).sum();
-        let outcomes = |already: &HashSet<String>| {
+        let outcomes = |already: &HashSet<String>, timed: &HashSet<String>| {
             let named = slots.iter().filter_map(|name| Some((name, self.slots.get(name)?)));
             let outcomes = named.filter_map(|(name, slot)| {
-                let kind = self.outcome(slot, Some(already.contains(name)))?;
+                let kind = match slot.armed.as_deref().filter(|_| timed.contains(name)) {
+                    Some(armed) => OutcomeKind::Scheduled { next_at: armed.next_at() },
+                    None => self.outcome(slot, Some(already.contains(name)))?,
+                };
                 Some(Outcome { service: name.clone(), kind })
             });
             Started(outcomes.collect())
         };
         match waits_for {
-            WaitsFor::Up { already, reply } => {
-                let started = outcomes(&already);
+            WaitsFor::Up { already, timed, reply } => {
+                let started = outcomes(&already, &timed);
                 self.answer_when_durable(reply, Ok(started));
             }
             WaitsFor::Rest(reply) => {
@@ -147,11 +157,11 @@ impl Driver {
             }
             WaitsFor::Restart(reply) => {
                 let report = ActionReport { ok: left == 0, left, receipts, started: Vec::new() };
-                let started = outcomes(&HashSet::new());
+                let started = outcomes(&HashSet::new(), &HashSet::new());
                 self.answer_when_durable(reply, Ok((report, started)));
             }
             WaitsFor::Reload { report, starts, reply } => {
-                let mut started = outcomes(&HashSet::new());
+                let mut started = outcomes(&HashSet::new(), &HashSet::new());
                 started.0.retain(|outcome| starts.contains(&outcome.service));
                 let report = ReloadReport { ok: left == 0, left, receipts, ..*report };
                 self.answer_when_durable(reply, Ok((report, started)));

@@ -1,0 +1,162 @@
+//! What the clock starts: by interval and by calendar, over each other, after a hand-over and after a loss.
+//!
+//! covers: B9, E7
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use kennel_testkit::{Scratch, Signal, send, wait_for, wait_until};
+use serde_json::Value;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn stack(yaml: &str) -> Scratch {
+    let scratch = Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")));
+    scratch.config(yaml);
+    scratch
+}
+
+/// Events of one kind about one service.
+fn told(scratch: &Scratch, service: &str, kind: &str) -> Vec<Value> {
+    let events = scratch.ok(&["events", "--json"]).stdout;
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.filter(|event| event["service"] == service && event["event"] == kind).collect()
+}
+
+fn wait_told(scratch: &Scratch, service: &str, kind: &str, count: usize) -> Vec<Value> {
+    wait_for(DEADLINE, &format!("{count} {kind} of {service}"), || {
+        let found = told(scratch, service, kind);
+        (found.len() >= count).then_some(found)
+    })
+}
+
+#[test]
+fn a_task_runs_when_its_time_comes_and_not_before() {
+    let scratch = stack(
+        "
+services:
+  web: { command: ['@badchild@', sleep] }
+  often: { command: ['true'], schedule: { every: 1s } }
+  nightly: { command: ['true'], schedule: { cron: '0 3 1 1 *', timezone: Europe/Berlin } }
+  each: { command: ['true'], schedule: '* * * * * *' }
+",
+    );
+    let report = scratch.json(&["up", "-d", "--json"]);
+    let outcome = |name: &str| {
+        let services = report["services"].as_array().unwrap();
+        services.iter().find(|one| one["service"] == name).unwrap()["outcome"].clone()
+    };
+    assert_eq!((outcome("web"), outcome("nightly")), ("ready".into(), "scheduled".into()));
+    for name in ["often", "each"] {
+        wait_told(&scratch, name, "schedule.fired", 3);
+        wait_told(&scratch, name, "service.completed", 2);
+    }
+    let nightly = scratch.ps("nightly");
+    assert_eq!((&nightly["state"], &nightly["instance"]), (&"scheduled".into(), &Value::Null));
+    let next = nightly["next_at"].as_str().unwrap();
+    assert!(next.ends_with("-01-01T02:00:00Z"), "three in Berlin: {next}");
+    assert!(nightly["next_in_ms"].as_u64().unwrap() > 1000);
+    // By name it runs at once, and its time stays.
+    scratch.ok(&["start", "nightly"]);
+    assert_eq!(told(&scratch, "nightly", "service.completed").len(), 1);
+    assert_eq!(scratch.ps("nightly")["next_at"], next);
+    // Stopped by hand, the clock has no say.
+    scratch.ok(&["stop", "often"]);
+    let fired = told(&scratch, "often", "schedule.fired").len();
+    let since = told(&scratch, "each", "schedule.fired").len();
+    wait_told(&scratch, "each", "schedule.fired", since + 3);
+    assert_eq!(told(&scratch, "often", "schedule.fired").len(), fired);
+    assert!(scratch.ps("often").get("next_at").is_none());
+    scratch.down();
+}
+
+#[test]
+fn a_time_that_finds_the_run_before_does_what_overlap_says() {
+    let scratch = stack(
+        "
+services:
+  skips: { command: ['@badchild@', sleep], schedule: { every: 1s } }
+  queues: { command: ['@badchild@', sleep], schedule: { every: 1s, overlap: queue } }
+  replaces: { command: ['@badchild@', --cell, '1', sleep], schedule: { every: 1s, overlap: replace }, stop: [] }
+  restarts: { command: ['@badchild@', sleep], schedule: { every: 1s, action: restart }, stop: [] }
+",
+    );
+    scratch.ok(&["up", "-d"]);
+    let skipped = wait_told(&scratch, "skips", "schedule.skipped", 2);
+    assert_eq!(skipped[0]["why"], "the run before has not ended");
+    assert_eq!(told(&scratch, "skips", "instance.started").len(), 1);
+    // One is queued, and the others are left out until it runs.
+    wait_told(&scratch, "queues", "schedule.skipped", 1);
+    assert_eq!(told(&scratch, "queues", "instance.started").len(), 1);
+    scratch.ok(&["kill", "--signal", "TERM", "queues"]);
+    wait_told(&scratch, "queues", "instance.started", 2);
+    for name in ["replaces", "restarts"] {
+        wait_told(&scratch, name, "instance.started", 3);
+        let order = scratch.ok(&["events", "--json"]).stdout;
+        let order = order.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let order: Vec<Value> = order.filter(|event| event["service"] == name).collect();
+        let mut running = 0;
+        for event in order {
+            match event["event"].as_str().unwrap() {
+                "instance.started" => running += 1,
+                "instance.down" => {
+                    assert_eq!(event["receipt"]["left"], 0);
+                    running -= 1;
+                }
+                _ => {}
+            }
+            assert!((0..=1).contains(&running), "{name} has {running} runs");
+        }
+    }
+    scratch.down();
+}
+
+#[test]
+fn the_clock_goes_on_after_a_hand_over_and_after_a_loss() {
+    let scratch = stack(
+        "
+services:
+  often: { command: ['true'], schedule: { every: 2s } }
+  yearly: { command: ['true'], schedule: '0 0 1 1 *' }
+",
+    );
+    scratch.ok(&["up", "-d"]);
+    wait_told(&scratch, "often", "service.completed", 1);
+    let next = scratch.ps("yearly")["next_at"].clone();
+    scratch.ok(&["daemon", "restart"]);
+    assert_eq!(scratch.ps("yearly")["next_at"], next);
+    let fired = told(&scratch, "often", "schedule.fired").len();
+    wait_told(&scratch, "often", "schedule.fired", fired + 1);
+    assert_eq!(told(&scratch, "often", "schedule.armed").len(), 1, "it counts on and does not begin anew");
+
+    let daemon = wait_for(DEADLINE, "a daemon", || scratch.running_daemon());
+    send(&daemon, Signal::KILL);
+    wait_until(DEADLINE, "another daemon", || scratch.running_daemon().is_some_and(|other| other.pid != daemon.pid));
+    assert_eq!(scratch.ps("yearly")["next_at"], next);
+    let fired = told(&scratch, "often", "schedule.fired").len();
+    wait_told(&scratch, "often", "schedule.fired", fired + 1);
+    scratch.down();
+}
+
+#[test]
+fn a_reload_changes_the_time_and_starts_nothing() {
+    let scratch = stack("services: { a: { command: ['true'], schedule: '0 0 1 1 *' } }");
+    scratch.ok(&["up", "-d"]);
+    let before = scratch.ps("a")["next_at"].clone();
+    scratch.config(
+        "
+services:
+  a: { command: ['true'], schedule: '0 0 2 1 *', environment: { A: b } }
+  b: { command: ['true'], schedule: '0 0 3 1 *' }
+",
+    );
+    scratch.ok(&["reload"]);
+    assert_ne!(scratch.ps("a")["next_at"], before);
+    for name in ["a", "b"] {
+        assert_eq!(scratch.ps(name)["state"], "scheduled");
+        assert!(told(&scratch, name, "instance.started").is_empty());
+    }
+    scratch.down();
+}
