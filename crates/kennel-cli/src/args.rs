@@ -7,8 +7,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod owners;
+mod top;
 
 pub(crate) use self::owners::{Hold, LeaseCommand, Lifetime, OwnerOptions, Renew, RestartMode};
+pub(crate) use self::top::{Top, TopOrder};
 use crate::exit_codes;
 use crate::parse::{self, Since};
 
@@ -132,6 +134,9 @@ pub(crate) enum Command {
     /// List services
     #[command(visible_aliases = ["list", "ls"])]
     Ps(Ps),
+    /// Show what services and their processes use, live
+    #[command(after_help = top::HELP)]
+    Top(Top),
     /// Show one service with its processes and the receipt of its last stop
     Status(Status),
     /// Show what services wrote
@@ -282,8 +287,11 @@ pub(crate) struct Ps {
     /// Also those that were never started
     #[arg(short, long)]
     pub(crate) all: bool,
+    /// Also their processes, each below the one that started it, with what they use
+    #[arg(long)]
+    pub(crate) tree: bool,
     /// Processes of this kennel that nobody tracks instead
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, conflicts_with_all = ["all", "tree"])]
     pub(crate) orphans: bool,
 }
 

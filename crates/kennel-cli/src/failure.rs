@@ -39,6 +39,8 @@ pub(crate) enum Failure {
     BrokenPipe,
     /// Standard output cannot be written.
     Output(io::Error),
+    /// The terminal cannot be drawn on.
+    Top(kennel_tui::LiveError),
     /// Not everything was ready in time.
     Late {
         waiting: Vec<String>,
@@ -66,7 +68,7 @@ impl Failure {
             | Self::Gone(_)
             | Self::Orphans(_)
             | Self::Own(_) => exit_codes::DAEMON,
-            Self::File { .. } | Self::Output(_) => exit_codes::FAILED,
+            Self::File { .. } | Self::Output(_) | Self::Top(_) => exit_codes::FAILED,
         }
     }
 
@@ -152,6 +154,7 @@ impl Failure {
             Self::File { doing, path, .. } => format!("cannot {doing} `{}`", path.display()),
             Self::BrokenPipe => String::new(),
             Self::Output(_) => "cannot write to standard output".to_owned(),
+            Self::Top(error) => error.to_string(),
             Self::Late { waiting, after } => {
                 let after = crate::render::units::duration(crate::parse::millis(*after));
                 format!("not ready after {after}: {}", waiting.join(", "))
@@ -167,6 +170,7 @@ impl Failure {
             Self::Start(error) => error.source(),
             Self::Call(error) => error.source(),
             Self::Orphans(error) => error.source(),
+            Self::Top(error) => error.source(),
             _ => None,
         }
     }
@@ -244,6 +248,12 @@ fn theirs(one: &kennel_wire::Diagnostic, width: Option<usize>, paint: Paint) -> 
         help: one.help.as_deref(),
     };
     diagnostic::one(&mistake, std::fs::read_to_string(&one.file).ok().as_deref(), width, paint)
+}
+
+impl From<kennel_tui::LiveError> for Failure {
+    fn from(error: kennel_tui::LiveError) -> Self {
+        Self::Top(error)
+    }
 }
 
 impl From<CallError> for Failure {

@@ -38,6 +38,7 @@ fn the_command() {
       freeze       Have services stand still, so that they can be looked at
       thaw         Let services go on that were frozen
       ps           List services [aliases: list, ls]
+      top          Show what services and their processes use, live
       status       Show one service with its processes and the receipt of its last stop
       logs         Show what services wrote
       run          Run one command in a scope of its own, and end all it started
@@ -198,7 +199,7 @@ fn what_is_done_to_services() {
 
 #[test]
 fn what_is_read() {
-    let verbs = ["ps", "status", "logs", "events", "doctor"];
+    let verbs = ["ps", "top", "status", "logs", "events", "doctor"];
     insta::assert_snapshot!(verbs.map(help).join("\n"), @r"
     List services
 
@@ -206,8 +207,27 @@ fn what_is_read() {
 
     Options:
       -a, --all      Also those that were never started
+          --tree     Also their processes, each below the one that started it, with what they use
           --orphans  Processes of this kennel that nobody tracks instead
       -h, --help     Print help (see more with '--help')
+
+    Show what services and their processes use, live
+
+    Usage: kennel top [OPTIONS] [NAME]...
+
+    Arguments:
+      [NAME]...  Services, or single replicas such as worker.2 [default: all]
+
+    Options:
+          --once          Print one picture as text
+      -n, --number <N>    Print so many pictures as text; with --json, one document a line
+          --every <TIME>  Time between two looks [default: 1s]
+          --sort <ORDER>  What lines are ordered by at first [default: declared] [possible values:
+                          declared, cpu, memory, io, threads, name]
+      -h, --help          Print help (see more with '--help')
+
+    Keys are explained by `?`. What is done to a service is asked for with one key and agreed to with
+    another. Where standard output is no terminal, one picture is printed as text.
 
     Show one service with its processes and the receipt of its last stop
 

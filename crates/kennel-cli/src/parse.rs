@@ -34,6 +34,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| wrong())
 }
 
+/// As [`duration`]; short ones would cost more than they show.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_millis(100) { Err("expected 100ms or more".to_owned()) } else { Ok(time) }
+}
+
 /// A time span before now, or a moment.
 pub(crate) fn since(text: &str) -> Result<Since, String> {
     if let Ok(ago) = duration(text) {

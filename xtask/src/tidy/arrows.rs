@@ -15,10 +15,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("kennel-engine", &["kennel-core", "kennel-sys", "kennel-keeper", "kennel-orphans", "kennel-store", "kennel-wire"]),
     ("kennel-client", &["kennel-wire", "kennel-sys"]),
     ("kennel-server", &["kennel-core", "kennel-sys", "kennel-config", "kennel-engine", "kennel-keeper", "kennel-wire"]),
+    ("kennel-tui", &["kennel-client", "kennel-wire"]),
     (
         "kennel-cli",
         &[
             "kennel-client",
+            "kennel-tui",
             "kennel-config",
             "kennel-wire",
             "kennel-server",

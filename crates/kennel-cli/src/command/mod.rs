@@ -19,6 +19,7 @@ mod logs;
 mod orphans;
 mod ps;
 mod status;
+mod top;
 
 mod owners;
 mod run;
@@ -80,10 +81,12 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Freeze(args) => freeze::freeze(context, args).await,
         Command::Thaw(args) => freeze::thaw(context, args).await,
         Command::Ps(args) if args.orphans => orphans::ps(context).await,
+        Command::Ps(args) if args.tree => ps::tree(context, &args).await,
         Command::Ps(args) => ps::ps(context, &args).await,
         Command::Sweep(args) => orphans::sweep(context, &args).await,
         Command::Clean(args) if args.owner.is_some() => owners::clean(context, &args).await,
         Command::Clean(args) => orphans::clean(context, &args).await,
+        Command::Top(args) => top::top(context, args).await,
         Command::Status(args) => status::status(context, &args).await,
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Run(args) => run::run(context, *args).await,

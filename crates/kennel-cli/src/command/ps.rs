@@ -1,13 +1,17 @@
 //! `kennel ps`.
 
+use jiff::Timestamp;
 use kennel_client::Daemon;
-use kennel_wire::{ServiceStatus, State};
+use kennel_tui::Look;
+use kennel_wire::{ServiceStatus, ServiceUsage, State};
+use serde::Serialize;
 
 use crate::args::Ps;
 use crate::context::Context;
 use crate::exit_codes;
 use crate::failure::Failure;
 use crate::render::ps::table;
+use crate::render::tree;
 
 pub(super) async fn ps(context: &mut Context, args: &Ps) -> Result<u8, Failure> {
     let services = context.look(async |daemon: &Daemon| daemon.services().await).await?.unwrap_or_default();
@@ -18,6 +22,37 @@ pub(super) async fn ps(context: &mut Context, args: &Ps) -> Result<u8, Failure> 
         context.screen.remark("nothing runs here\n");
     } else {
         let text = table(&services, context.screen.width(), context.screen.paint);
+        context.screen.out(&text)?;
+    }
+    Ok(exit_codes::OK)
+}
+
+/// A service as `ps --json` has it, with what it uses.
+#[derive(Serialize)]
+struct WithUsage<'a> {
+    #[serde(flatten)]
+    status: &'a ServiceStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a ServiceUsage>,
+}
+
+pub(super) async fn tree(context: &mut Context, args: &Ps) -> Result<u8, Failure> {
+    let look = context.look(async |daemon: &Daemon| Look::ask(daemon, &[], true).await).await?;
+    let lines: Vec<tree::Line<'_>> = look
+        .iter()
+        .flat_map(|look| {
+            let chosen = look.services.iter().filter(|one| args.all || shown(one));
+            chosen.map(move |one| (one, look.usage_of(one)))
+        })
+        .collect();
+    if context.global.json {
+        let lines: Vec<WithUsage<'_>> =
+            lines.iter().map(|(status, usage)| WithUsage { status, usage: *usage }).collect();
+        context.screen.json(&lines)?;
+    } else if lines.is_empty() {
+        context.screen.remark("nothing runs here\n");
+    } else {
+        let text = tree::table(&lines, Timestamp::now(), context.screen.width(), context.screen.paint);
         context.screen.out(&text)?;
     }
     Ok(exit_codes::OK)

@@ -1,5 +1,6 @@
 //! One line for each event.
 
+use anstyle::Style;
 use kennel_wire::{DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Orphan};
 
 use super::owners;
@@ -15,16 +16,7 @@ const COMMAND: usize = 60;
 
 /// `12  2026-01-02T03:04:05.678Z  web  ready in 1.2 s`
 pub(crate) fn line(event: &Event, paint: Paint) -> String {
-    let (words, style) = match Phase::of(event, None) {
-        None if let Some(remark) = remark(&event.kind) => {
-            let usual = matches!(event.kind, EventKind::ScheduleFired { .. });
-            (remark, if usual { CYAN } else { RED })
-        }
-        Some(Phase::Down(receipt)) => (receipt::one_line(&receipt), DIM),
-        Some(phase) => (phase.text(), phase.mark().1),
-        None if matches!(event.kind, EventKind::StoreRecovered { .. }) => (daemon(&event.kind), RED),
-        None => (daemon(&event.kind), BOLD),
-    };
+    let (words, style) = words(event);
     let who = event.service.as_deref().unwrap_or("kennel");
     let time = event.time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     format!(
@@ -34,6 +26,20 @@ pub(crate) fn line(event: &Event, paint: Paint) -> String {
         paint.paint(BOLD, who),
         paint.paint(style, &words)
     )
+}
+
+/// `ready in 1.2 s`
+pub(crate) fn words(event: &Event) -> (String, Style) {
+    match Phase::of(event, None) {
+        None if let Some(remark) = remark(&event.kind) => {
+            let usual = matches!(event.kind, EventKind::ScheduleFired { .. });
+            (remark, if usual { CYAN } else { RED })
+        }
+        Some(Phase::Down(receipt)) => (receipt::one_line(&receipt), DIM),
+        Some(phase) => (phase.text(), phase.mark().1),
+        None if matches!(event.kind, EventKind::StoreRecovered { .. }) => (daemon(&event.kind), RED),
+        None => (daemon(&event.kind), BOLD),
+    }
 }
 
 /// `12  2026-01-02T03:04:05.678Z  web  processExit  code 1`

@@ -20,6 +20,7 @@ pub(crate) mod receipt;
 pub(crate) mod reload;
 pub(crate) mod shutdown;
 pub(crate) mod status;
+pub(crate) mod tree;
 
 #[cfg(test)]
 pub(crate) mod samples;

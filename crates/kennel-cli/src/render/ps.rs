@@ -3,7 +3,7 @@
 use anstyle::Style;
 use kennel_wire::{Health, ServiceStatus, State};
 
-use super::paint::{CYAN, DIM, GREEN, Paint, RED, YELLOW, of_service};
+use super::paint::{BLUE, CYAN, DIM, GREEN, Paint, RED, YELLOW, of_service};
 use super::table::{Cell, Column, layout};
 use super::units;
 
@@ -22,7 +22,7 @@ const COLUMNS: [Column; 11] = [
 ];
 
 /// In place of the state of what stands still.
-const FROZEN: &str = "frozen";
+pub(super) const FROZEN: &str = "frozen";
 
 /// One line for each service or replica.
 pub(crate) fn table(services: &[ServiceStatus], width: Option<usize>, paint: Paint) -> String {
@@ -43,7 +43,7 @@ fn row(one: &ServiceStatus) -> Vec<Cell> {
     let note = note(one).unwrap_or_default();
     vec![
         Cell::styled(&one.name, of_service(&one.service, one.color.as_deref())),
-        if one.frozen { Cell::styled(FROZEN, YELLOW) } else { Cell::styled(state(one.state), state_style(one.state)) },
+        if one.frozen { Cell::styled(FROZEN, BLUE) } else { Cell::styled(state(one.state), state_style(one.state)) },
         Cell::styled(health, if one.health == Health::Unhealthy { YELLOW } else { Style::new() }),
         optional(one.pid.map(|pid| pid.to_string())),
         optional(one.processes.filter(|_| live).map(|count| count.to_string())),

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use kennel_wire::{
     Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor, EndedProcess,
     Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover, LeftoverKind,
-    LogLine, LogStream, Orphan, OwnerEnd, PlacePlan, Process, Receipt, ReloadReport, ServicePlan, ServiceStatus,
-    ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Will, Works, ZombieParent,
+    LogLine, LogStream, Orphan, OwnerEnd, PlacePlan, Process, ProcessUsage, Receipt, ReloadReport, ServicePlan,
+    ServiceStatus, ServiceUsage, ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Usage, Will,
+    Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -111,6 +112,53 @@ pub(crate) fn unkillable(name: &str) -> ServiceStatus {
         survivors: receipt.survivors.clone(),
         last_receipt: Some(receipt),
         ..ready(name)
+    }
+}
+
+/// With a tree of processes.
+pub(crate) fn usage(name: &str) -> ServiceUsage {
+    let process = |pid: u32, ppid: u32, depth: u32, state: char, command: &str| ProcessUsage {
+        pid,
+        ppid,
+        depth,
+        start_ticks: 123_456,
+        started_at: time() - jiff::SignedDuration::from_secs(185),
+        state,
+        cpu_percent: Some(f64::from(depth) * 1.5),
+        cpu_ms: 1234,
+        memory_bytes: u64::from(pid) << 15,
+        pss_bytes: None,
+        threads: depth + 1,
+        open_files: (state != 'Z').then_some(12),
+        read_bytes: None,
+        written_bytes: None,
+        command: command.into(),
+    };
+    let processes_detail = vec![
+        process(4242, 1, 0, 'S', "npm run dev"),
+        process(4250, 4242, 1, 'S', "sh -c vite"),
+        process(4251, 4250, 2, 'R', "node vite"),
+        process(4252, 4250, 2, 'D', "esbuild --service"),
+        process(4260, 4242, 1, 'T', "node watch.js"),
+        process(4299, 1, 0, 'Z', "[escaped]"),
+    ];
+    let usage = Usage {
+        cpu_percent: Some(3.12),
+        memory_bytes: Some(12_897_484),
+        processes: 6,
+        threads: Some(12),
+        ..Usage::default()
+    };
+    ServiceUsage {
+        name: name.into(),
+        instance: 1,
+        state: State::Ready,
+        health: Health::Healthy,
+        frozen: false,
+        usage,
+        cpu_recent: Vec::new(),
+        source: "cgroup".into(),
+        processes_detail,
     }
 }
 
