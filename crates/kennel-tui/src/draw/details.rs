@@ -82,7 +82,7 @@ fn facts(state: &State, status: &ServiceStatus) -> Vec<String> {
     let lines = [
         (state.words.note)(status).unwrap_or_default(),
         line(vec![run, pid, age, restarts, ports, exit]),
-        status.command.join(" "),
+        status.command.join(" ").replace(char::is_control, " "),
     ];
     lines.into_iter().filter(|line| !line.is_empty()).collect()
 }
