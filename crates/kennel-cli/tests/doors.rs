@@ -100,8 +100,14 @@ fn sockets_and_files_are_private() {
     scratch.ok(&["up", "-d"]);
     let state = scratch.instance_dir();
     let runtime = scratch.path("run/kennel").join(state.file_name().unwrap());
-    for path in [&state, &runtime, &runtime.join("api.sock"), &runtime.join("stdio.sock"), &state.join("logs/web.log")]
-    {
+    for path in [
+        &state,
+        &runtime,
+        &runtime.join("api.sock"),
+        &runtime.join("stdio.sock"),
+        &state.join("logs/web"),
+        &state.join("logs/web/00000001.log"),
+    ] {
         let mode = std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
     }

@@ -362,14 +362,8 @@ impl Handle {
 
     /// Opens logs for reading; no name means every service that has a log.
     #[must_use]
-    pub fn logs(&self, mut query: Query) -> Reader {
-        if query.names.is_empty() {
-            let files = std::fs::read_dir(&*self.logs_dir).into_iter().flatten().flatten();
-            let names = files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".log")?.to_owned()));
-            query.names = names.collect();
-            query.names.sort();
-        }
-        Reader::open(&self.logs_dir, &query, self.recorder.watch())
+    pub fn logs(&self, query: &Query) -> Reader {
+        Reader::open(&self.logs_dir, query, self.recorder.watch())
     }
 
     /// Waits until everything written so far can be read back.
@@ -440,9 +434,13 @@ impl Handle {
         }
         for outcome in &mut services {
             if let OutcomeKind::Failed { logs, .. } = &mut outcome.kind {
-                let query =
-                    Query { names: vec![outcome.service.clone()], tail: Some(FAILURE_LINES), since: Some(since) };
-                *logs = self.logs(query).batch(FAILURE_LINES);
+                let query = Query {
+                    names: vec![outcome.service.clone()],
+                    tail: Some(FAILURE_LINES),
+                    since: Some(since),
+                    ..Query::default()
+                };
+                *logs = self.logs(&query).rest(FAILURE_LINES);
             }
         }
         UpReport { ok: !services.iter().any(failed), services }

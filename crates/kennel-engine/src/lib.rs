@@ -25,7 +25,8 @@ pub use driver::{Beginning, Driver, End, Ended, Grant, become_keeper, start};
 pub use events::Events;
 pub use handle::{Handle, LoadedFrom, Reload, StdioGuard, Up};
 pub use kennel_core::instance::Reason;
-pub use logs::{Query, Reader};
+pub use kennel_logs::{Matcher, PatternError};
+pub use logs::{Batch, Query, Reader};
 
 /// The example of the documentation is a test.
 #[cfg(doctest)]

@@ -111,7 +111,8 @@ mod tests {
         let mut filter = Filter::new();
         let noise: Vec<u8> = (0_u32..1 << 20).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 13) as u8).collect();
         filter.add(&noise);
-        let mixed: Vec<u8> = (0_u64..1 << 20).map(|at| (at.wrapping_mul(0xd134_2543_de82_ef95).rotate_left(23) >> 11) as u8).collect();
+        let mixed: Vec<u8> =
+            (0_u64..1 << 20).map(|at| (at.wrapping_mul(0xd134_2543_de82_ef95).rotate_left(23) >> 11) as u8).collect();
         filter.add(&mixed);
         assert!(filter.finish().len() != 8);
     }

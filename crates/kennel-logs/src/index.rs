@@ -121,9 +121,18 @@ mod tests {
 
     fn frame() -> impl Strategy<Value = Frame> {
         let numbers = (1..1_000_000_u32, any::<u32>(), any::<i64>(), any::<i64>(), any::<u32>(), any::<bool>());
-        (numbers, proptest::collection::vec(any::<u8>(), 0..50)).prop_map(|((packed, raw, first, last, lines, is_open), filter)| {
-            Frame { place: 0, packed, raw, first, last, lines, is_open, filter }
-        })
+        (numbers, proptest::collection::vec(any::<u8>(), 0..50)).prop_map(
+            |((packed, raw, first, last, lines, is_open), filter)| Frame {
+                place: 0,
+                packed,
+                raw,
+                first,
+                last,
+                lines,
+                is_open,
+                filter,
+            },
+        )
     }
 
     proptest! {

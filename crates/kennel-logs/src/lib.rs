@@ -6,7 +6,10 @@
 //!
 //! Knows no services and no policies of theirs, no async and no HTTP. Nothing here waits but for the disk.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic is how a test fails"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic is how a test fails")
+)]
 
 pub mod chunk;
 mod segment;

@@ -77,7 +77,15 @@ impl Log {
     /// The log of this name below `logs`; nothing is made or read yet.
     #[must_use]
     pub fn new(logs: &Path, name: &str, bounds: Bounds) -> Self {
-        Self { dir: logs.join(name), bounds, live: None, last: 0, is_tidy: false, closed: false, is_line_open: [true; 2] }
+        Self {
+            dir: logs.join(name),
+            bounds,
+            live: None,
+            last: 0,
+            is_tidy: false,
+            closed: false,
+            is_line_open: [true; 2],
+        }
     }
 
     /// Directory of its segments.
@@ -176,15 +184,10 @@ impl Log {
         appended
     }
 
-    /// Appends one chunk, whose payload is moved out of a pipe. What cannot be written stays there.
-    pub fn append_from(&mut self, pipe: impl std::os::fd::AsFd, mut header: Header) -> Appended {
+    /// Appends one chunk at the place that [`Log::begin`] gave, whose payload is moved out of a pipe. What cannot be written stays there.
+    pub fn append_from(&mut self, pipe: impl std::os::fd::AsFd, place: u64, mut header: Header) -> Appended {
         header.time = self.now();
-        let begun = self.begin();
         let mut appended = Appended { closed: self.has_closed(), ..Appended::default() };
-        let place = match begun {
-            Ok((_, place)) => place,
-            Err(error) => return Appended { error: Some(error), ..appended },
-        };
         header.is_fresh = self.is_fresh(&header);
         let Some(live) = &mut self.live else { return appended };
         let (kept, error) = writing::splice(pipe.as_fd(), &live.file, place, header, 0);
@@ -196,8 +199,14 @@ impl Log {
     }
 
     /// Goes on with a chunk that somebody before had begun at this place, and of which `rest` bytes are still in the pipe:
-    /// the others are in the file.
-    pub fn finish_from(&mut self, pipe: impl std::os::fd::AsFd, at: (u64, u64), mut header: Header, rest: usize) -> Appended {
+    /// the others are in the file. Where that segment is gone, the rest is a chunk of its own.
+    pub fn finish_from(
+        &mut self,
+        pipe: impl std::os::fd::AsFd,
+        at: (u64, u64),
+        mut header: Header,
+        rest: usize,
+    ) -> Appended {
         let (number, place) = at;
         let mut appended = Appended::default();
         if self.live.is_none() {
@@ -207,7 +216,13 @@ impl Log {
         }
         header.time = self.now();
         let Some(live) = self.live.as_mut().filter(|live| live.number == number) else {
-            return self.append_from(pipe, Header { length: u32::try_from(rest).unwrap_or(u32::MAX), ..header });
+            return match self.begin() {
+                Ok((_, place)) => {
+                    let length = u32::try_from(rest).unwrap_or(u32::MAX);
+                    self.append_from(pipe, place, Header { length, ..header })
+                }
+                Err(error) => Appended { error: Some(error), ..appended },
+            };
         };
         let length = live.file.metadata().map_or(0, |meta| meta.len());
         let done = usize::try_from(length.saturating_sub(place + HEADER as u64)).unwrap_or(0);
@@ -217,6 +232,12 @@ impl Log {
         live.bytes = place + kept.map_or(0, |kept| (HEADER + kept) as u64);
         (appended.kept, appended.error) = (kept.unwrap_or(0), error);
         appended
+    }
+
+    /// Whether the newest line of a stream has no end yet, as far as that is known.
+    #[must_use]
+    pub fn is_line_open(&self, stream: crate::Stream) -> bool {
+        self.is_line_open.get(stream.index()).is_some_and(|is_open| *is_open)
     }
 
     fn is_fresh(&self, header: &Header) -> bool {

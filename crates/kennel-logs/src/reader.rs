@@ -58,8 +58,7 @@ impl Reader {
     /// Nothing is read before the first batch.
     #[must_use]
     pub fn new(logs: &Path, query: Query) -> Self {
-        let wanted =
-            Wanted { since: query.since, until: query.until, stream: query.stream, grep: query.grep.clone() };
+        let wanted = Wanted { since: query.since, until: query.until, stream: query.stream, grep: query.grep.clone() };
         let names = query.names.clone();
         Self { dir: logs.to_owned(), names, sources: Vec::new(), ended: Vec::new(), query, wanted, is_open: false }
     }

@@ -386,7 +386,9 @@ fn starts(dir: &Path, segments: &[Segment]) -> Vec<Start> {
     if let Ok(Open::Raw(raw)) = open(dir, newest.number) {
         let places = places(&raw, 64 << 10, None);
         for back in [2, 16] {
-            if let Some(place) = places.len().checked_sub(back).and_then(|at| places.get(at)).filter(|place| **place > 0) {
+            if let Some(place) =
+                places.len().checked_sub(back).and_then(|at| places.get(at)).filter(|place| **place > 0)
+            {
                 starts.push(Start { number: newest.number, at: Within::Place(*place), in_the_middle: true });
             }
         }

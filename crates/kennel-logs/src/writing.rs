@@ -42,7 +42,9 @@ pub(crate) fn splice(
     while done < length {
         let mut at = place + (HEADER + done) as u64;
         match move_bytes(pipe, None, file, Some(&mut at), length - done, SpliceFlags::NONBLOCK) {
-            Ok(0) | Err(Errno::AGAIN) => return shorten(file, place, HEADER + done, header, io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) | Err(Errno::AGAIN) => {
+                return shorten(file, place, HEADER + done, header, io::ErrorKind::UnexpectedEof.into());
+            }
             Ok(count) => done += count,
             Err(Errno::INTR) => {}
             Err(error) => return shorten(file, place, HEADER + done, header, error.into()),
@@ -52,7 +54,13 @@ pub(crate) fn splice(
 }
 
 /// Has a chunk end where its bytes end. There is room for its header: it is there already.
-fn shorten(file: &File, place: u64, written: usize, header: Header, why: io::Error) -> (Option<usize>, Option<io::Error>) {
+fn shorten(
+    file: &File,
+    place: u64,
+    written: usize,
+    header: Header,
+    why: io::Error,
+) -> (Option<usize>, Option<io::Error>) {
     let kept = written.saturating_sub(HEADER);
     let shorter = Header { length: u32::try_from(kept).unwrap_or(u32::MAX), ..header };
     if kept > 0 && file.write_all_at(&shorter.encode(), place).is_ok() {

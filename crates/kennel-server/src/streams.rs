@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
-use kennel_engine::{Handle, Query, Reader};
+use kennel_engine::{Batch, Handle, Query, Reader};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -83,10 +83,15 @@ pub(crate) async fn logs(State(engine): State<Handle>, RawQuery(raw): RawQuery) 
             Err(problem) => return Err(problem.into()),
         }
     }
-    let query = Query { names, ..query };
+    let query = Query { names, follow, ..query };
     engine.flush_logs().await;
-    let reader = engine.logs(query);
+    let reader = engine.logs(&query);
     Ok(lines(stream::unfold((engine, reader, true), move |state| next_lines(state, follow))))
+}
+
+/// Reads on beside everybody else: it waits for the disk, and a search may take a while.
+async fn read(mut reader: Reader) -> Option<(Batch, Reader)> {
+    tokio::task::spawn_blocking(move || (reader.batch(BATCH), reader)).await.ok()
 }
 
 async fn next_lines(
@@ -94,9 +99,13 @@ async fn next_lines(
     follow: bool,
 ) -> Option<(Bytes, (Handle, Reader, bool))> {
     loop {
-        let batch = reader.batch(BATCH);
-        if !batch.is_empty() {
-            return Some((to_lines(&batch), (engine, reader, false)));
+        let (batch, read_on) = read(reader).await?;
+        reader = read_on;
+        if !batch.lines.is_empty() {
+            return Some((to_lines(&batch.lines), (engine, reader, false)));
+        }
+        if batch.more {
+            continue;
         }
         if !follow {
             return None;
@@ -110,8 +119,8 @@ async fn next_lines(
         };
         if !more {
             // What was written last, before the end was known.
-            let batch = reader.batch(BATCH);
-            return (!batch.is_empty()).then(|| (to_lines(&batch), (engine, reader, false)));
+            let (batch, reader) = read(reader).await?;
+            return (!batch.lines.is_empty()).then(|| (to_lines(&batch.lines), (engine, reader, false)));
         }
     }
 }

@@ -195,6 +195,9 @@ pub struct LogLine {
     pub bytes: Option<String>,
     /// False where the line goes on in the next record or the output ended without a newline.
     pub complete: bool,
+    /// It is no line: so many bytes (0: nobody knows how many) are missing here, and `line` says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
 }
 
 /// Where a line was written.

@@ -83,6 +83,7 @@ mod tests {
             line: text.to_owned(),
             bytes: None,
             complete: true,
+            lost: None,
         }
     }
 

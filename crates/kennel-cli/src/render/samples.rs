@@ -260,6 +260,7 @@ pub(crate) fn log(service: &str, line: &str) -> LogLine {
         line: line.into(),
         bytes: None,
         complete: true,
+        lost: None,
     }
 }
 

@@ -31,7 +31,7 @@ fn listed_with_their_results_until_they_are_cleaned(scratch: &Scratch) {
     scratch.ok(&["clean"]);
     let listed = scratch.json(&["ps", "--all", "--json"]);
     assert_eq!(listed.as_array().unwrap().len(), 1, "what goes on stays: {listed}");
-    assert!(!scratch.instance_dir().join("logs/three.log").exists());
+    assert!(!scratch.instance_dir().join("logs/three").exists());
     scratch.ok(&["run", "-d", "--name", "three", "--", "true"]);
     scratch.wait_state("three", "completed", DEADLINE);
     scratch.down();
@@ -48,7 +48,7 @@ fn results_are_bounded() {
     let listed = scratch.json(&["ps", "--json"]);
     let has = |name: &str| listed.as_array().unwrap().iter().any(|one| one["name"] == name);
     assert!(!has("r0") && !has("r1") && has("r2") && has("r101"));
-    let log = |name: &str| scratch.instance_dir().join(format!("logs/{name}.log")).exists();
+    let log = |name: &str| scratch.instance_dir().join(format!("logs/{name}")).exists();
     wait_until(DEADLINE, "their logs gone", || !log("r0") && !log("r1"));
     wait_until(DEADLINE, "the others' there", || log("r2") && log("r101"));
     scratch.down();

@@ -165,7 +165,7 @@ impl Driver {
         let pattern = pattern.map(|pattern| (pattern, Box::new(found) as crate::logs::Found));
         let kept = run.is_kept();
         let activity = Arc::clone(&run.activity);
-        self.recorder.attach(Output { name: run.name.clone(), pipes, pattern, kept, activity });
+        self.recorder.attach(Output { name: run.name.clone(), run: id, pipes, pattern, kept, activity });
     }
 
     /// A service may be quicker to say that it is ready than the keeper to say that it runs.

@@ -18,7 +18,7 @@ use super::spawn::model_exit;
 use super::view::wire_exit;
 use super::{Driver, HELPERS, TimerKey, Work, view};
 use crate::clock;
-use crate::logs::{Output, Query, Reader};
+use crate::logs::{Batch, Output, Query, Reader};
 use crate::records::{AdHoc, CallRecord, Note, RunRecord};
 
 /// So many lines of its log are looked through for the one that says that a service is ready.
@@ -230,7 +230,8 @@ impl Driver {
         let name = name.rsplit_once('.').map_or(name.as_str(), |(name, _)| name).to_owned();
         let started = started.map(|started| {
             if let Some(pipes) = started.pipes {
-                let output = Output { name: name.clone(), pipes, pattern: None, kept: keep, activity: Arc::default() };
+                let output =
+                    Output { name: name.clone(), run: id, pipes, pattern: None, kept: keep, activity: Arc::default() };
                 self.recorder.attach(output);
             }
             let exit = started.exit.map(|exit| wire_exit(model_exit(exit)));
@@ -315,18 +316,18 @@ impl Driver {
             return false;
         };
         let Some(pattern) = waits.then(|| regex::bytes::Regex::new(pattern).ok()).flatten() else { return false };
-        let query = Query { names: vec![run.name.clone()], tail: None, since: Some(run.started_at) };
+        let query = Query { names: vec![run.name.clone()], since: Some(run.started_at), ..Query::default() };
         let mut reader = Reader::open(&self.home.logs_dir(), &query, self.recorder.watch());
         let mut looked = 0;
         while looked < READY_WITHIN_LINES {
-            let lines = reader.batch(512);
-            if lines.is_empty() {
-                return false;
-            }
+            let Batch { lines, more } = reader.batch(512);
             if lines.iter().any(|line| pattern.is_match(line.line.as_bytes())) {
                 return true;
             }
-            looked += lines.len();
+            if !more {
+                return false;
+            }
+            looked += lines.len().max(1);
         }
         false
     }

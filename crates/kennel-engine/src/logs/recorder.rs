@@ -11,6 +11,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use tokio::sync::{oneshot, watch};
 
 use super::counter::Counter;
+use super::old;
 use super::stage::Stage;
 use super::thread::{self, Thread, WAKE};
 
@@ -35,6 +36,8 @@ struct Inner {
 pub(crate) struct Output {
     /// Name in `ps`.
     pub(crate) name: String,
+    /// Number of the run that writes.
+    pub(crate) run: u64,
     /// Read ends of stdout and stderr, non-blocking.
     pub(crate) pipes: [OwnedFd; 2],
     /// Looked for in every line until it is found once.
@@ -65,8 +68,9 @@ impl Recorder {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, wake.as_fd(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let (appended, seen) = watch::channel(0);
-        let mut stage = Stage::open(mark, stage)?;
-        thread::finish(&dir, &mut stage)?;
+        let stage = Stage::open(mark, stage)?;
+        old::set_aside(&dir);
+        thread::finish(&dir, &stage)?;
         let ends = stage.ends()?;
         let mut thread = Thread::new(dir, stage, poll, Arc::clone(&wake), inbox, appended);
         std::thread::Builder::new().name("logs".into()).stack_size(256 << 10).spawn(move || {
