@@ -407,6 +407,11 @@ fn logs_and_events() {
     {"seq":41,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.armed","next_at":"2026-01-02T03:04:05.678Z"}
     {"seq":42,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.fired","next_at":"2026-01-02T03:04:05.678Z"}
     {"seq":43,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.skipped","why":"the run before has not ended"}
+    {"seq":44,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.begun"}
+    {"seq":45,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.changed","paths":["src/a.rs"],"count":3,"action":"restart"}
+    {"seq":46,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.held","for_ms":30000}
+    {"seq":47,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.blind","reason":"the user's watches are used up"}
+    {"seq":48,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.failed","reason":"exit 1"}
     "#);
 }
 

@@ -22,7 +22,6 @@ const LATER: &[&str] = &[
     "stop_command",
     "tty",
     "type",
-    "watch",
 ];
 
 const CONTAINER: &[&str] = &[
@@ -52,9 +51,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("backoff_seconds", "it is `delay` under `restart_policy`"),
     ("cpus", "to choose CPUs use `cpu_affinity`; a share of their time is not supported yet"),
     ("deploy", "use `replicas` and `restart_policy`"),
+    ("develop", "use `watch`"),
     ("disabled", "use `profiles`"),
     ("entrypoint", "use `command`"),
     ("exec", "use `command`"),
+    ("ignore_watch", "it is `ignore` under `watch`"),
     ("ionice", "use `io_priority`"),
     ("kill_timeout", "use `stop_grace_period`, with its unit"),
     ("max_restarts", "it belongs under `restart_policy`"),

@@ -32,6 +32,7 @@ mod schedule;
 mod service;
 mod signal;
 mod stop;
+mod watch;
 mod who;
 
 mod dashboard;

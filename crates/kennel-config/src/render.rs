@@ -11,7 +11,7 @@ use kennel_core::model::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{duration, isolation, privileges, schedule, signal};
+use crate::{duration, isolation, privileges, schedule, signal, watch};
 
 /// The project in the shape of the file, keys in a fixed order and services in the file's order.
 #[must_use]
@@ -95,6 +95,7 @@ fn render_service(service: &Service) -> Value {
     let limit = |limit: Option<std::time::Duration>| limit.map_or(Value::Null, |time| json!(duration::format(time)));
     put("max_runtime", limit(service.max_runtime));
     put("idle_timeout", limit(service.idle_timeout));
+    put("watch", service.watch.as_ref().map_or(Value::Null, watch::rendered));
     put("schedule", service.schedule.as_ref().map_or(Value::Null, schedule::rendered));
     put("dedicated_user", if service.privileges.dedicated_user { json!(true) } else { Value::Null });
     put("profiles", texts(&service.profiles));

@@ -11,7 +11,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
-use crate::{address, command, depends, environment, load, privileges, probe, restart, schedule, service, stop};
+use crate::{address, command, depends, environment, load, privileges, probe, restart, schedule, service, stop, watch};
 
 /// The JSON Schema of a configuration file.
 #[must_use]
@@ -33,7 +33,7 @@ pub fn schema() -> Value {
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 12] {
+fn tables() -> [(&'static str, &'static [Key]); 13] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
@@ -41,6 +41,7 @@ fn tables() -> [(&'static str, &'static [Key]); 12] {
         ("Dependency", depends::DEPENDENCY),
         ("RestartPolicy", restart::POLICY),
         ("Schedule", schedule::KEYS),
+        ("Watch", watch::KEYS),
         ("Readiness", probe::READINESS),
         ("HttpGet", address::HTTP_GET),
         ("Tcp", address::TCP),

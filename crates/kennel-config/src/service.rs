@@ -16,7 +16,9 @@ use crate::diagnostic::{Report, Span};
 use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
 use crate::tree::Entry;
-use crate::{address, duration, environment, hints, isolation, path, privileges, probe, restart, schedule, stop, who};
+use crate::{
+    address, duration, environment, hints, isolation, path, privileges, probe, restart, schedule, stop, watch, who,
+};
 
 /// Keys of a service.
 pub(crate) const KEYS: &[Key] = &[
@@ -56,6 +58,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("max_runtime", &["max_runtime_seconds"]),
     key("idle_timeout", &["idle_timeout_seconds"]),
     key("schedule", &[]),
+    key("watch", &[]),
     key("dedicated_user", &[]),
     key("profiles", &[]),
     key("labels", &[]),
@@ -153,6 +156,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         on_escape: on_escape(&fields).unwrap_or_default(),
         max_runtime: limit(&fields, "max_runtime"),
         idle_timeout: limit(&fields, "idle_timeout"),
+        watch: fields.read("watch", |report, entry| watch::read(report, &entry.value, &working_dir)),
         schedule: fields.read("schedule", |report, entry| schedule::read(report, &entry.value)),
         isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),

@@ -6,6 +6,7 @@ pub mod capability;
 pub mod model;
 
 pub mod brake;
+pub mod glob;
 pub mod graph;
 pub mod instance;
 pub mod lease;
@@ -17,3 +18,4 @@ pub mod sample;
 pub mod schedule;
 pub mod shutdown;
 pub mod slot;
+pub mod watch;

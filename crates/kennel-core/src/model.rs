@@ -77,6 +77,9 @@ pub struct Service {
     /// When the clock starts it; none: it is started with the others.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+    /// Files whose changes make it act.
+    #[serde(default)]
+    pub watch: Option<Watch>,
     /// Which parts of the system it has for itself.
     pub isolation: Isolation,
     /// Rights, limits and priorities of its processes.
@@ -114,6 +117,7 @@ impl Service {
             max_runtime: None,
             idle_timeout: None,
             schedule: None,
+            watch: None,
             isolation: Isolation::default(),
             privileges: Privileges::default(),
             profiles: Vec::new(),
@@ -368,6 +372,40 @@ pub enum ScheduledAction {
     Run,
     /// It starts it anew. It runs all the time.
     Restart,
+}
+
+/// Files whose changes make a service act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Never empty.
+    pub paths: Vec<WatchPath>,
+    /// What of them does not count, as patterns of [`crate::glob`], from the working directory; after [`crate::watch::USUAL`].
+    pub ignore: Vec<String>,
+    /// How long it must be quiet before anything is done.
+    pub debounce: Duration,
+    /// What is done.
+    pub action: WatchAction,
+}
+
+/// Where changes are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchPath {
+    /// An absolute file or directory, with all below it. It need not be there yet.
+    pub root: PathBuf,
+    /// Only files that match this count, from the root; as [`crate::glob`] has it.
+    pub pattern: Option<String>,
+}
+
+/// What changed files do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchAction {
+    /// The service is started anew, or started if it has ended.
+    Restart,
+    /// Its main process gets this signal, by its Linux number.
+    Signal(i32),
+    /// This command is run with its environment, in a scope of its own.
+    Run(Vec<String>),
 }
 
 /// Which parts of the system a service has for itself. All false: none.

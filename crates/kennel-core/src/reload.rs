@@ -190,8 +190,8 @@ fn stay(place: &Place<'_>, change: &Change) -> Will {
 
 /// Whether a key is of no concern to a run that has begun, so that the new value holds at once.
 fn takes_effect(key: &str) -> bool {
-    const HERE: [&str; 7] =
-        ["depends_on", "restart", "restart_policy", "success_exit_codes", "schedule", "profiles", "color"];
+    const HERE: [&str; 8] =
+        ["depends_on", "restart", "restart_policy", "success_exit_codes", "schedule", "watch", "profiles", "color"];
     HERE.contains(&key) || key.starts_with("labels.")
 }
 
@@ -232,6 +232,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
         max_runtime,
         idle_timeout,
         schedule,
+        watch,
         isolation,
         privileges,
         profiles,
@@ -258,6 +259,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
     note("max_runtime", *max_runtime != new.max_runtime);
     note("idle_timeout", *idle_timeout != new.idle_timeout);
     note("schedule", *schedule != new.schedule);
+    note("watch", *watch != new.watch);
     note("isolation", *isolation != new.isolation);
     changed_privileges(privileges, &new.privileges, &mut note);
     note("profiles", *profiles != new.profiles);

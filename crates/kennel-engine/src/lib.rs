@@ -20,6 +20,7 @@ mod records;
 mod sampling;
 pub mod shutdown;
 mod timers;
+mod watch;
 
 pub use driver::{Beginning, Driver, End, Ended, Grant, become_keeper, start};
 pub use events::Events;

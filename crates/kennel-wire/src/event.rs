@@ -138,6 +138,38 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_at: Option<Timestamp>,
     },
+    /// The files of a service are watched from now on.
+    #[serde(rename = "watch.begun")]
+    WatchBegun {},
+    /// Files changed, and it has been quiet since.
+    #[serde(rename = "watch.changed")]
+    WatchChanged {
+        /// At most ten of them, those in the working directory relative to it.
+        paths: Vec<String>,
+        /// How many changes there were; a file that changed twice counts twice.
+        count: u64,
+        /// What is done about it.
+        action: WatchAct,
+    },
+    /// Changes do too much in too short a time, perhaps because the service itself makes them; the next thing is done after this
+    /// time.
+    #[serde(rename = "watch.held")]
+    WatchHeld {
+        /// How long.
+        for_ms: u64,
+    },
+    /// Not all files can be watched.
+    #[serde(rename = "watch.blind")]
+    WatchBlind {
+        /// Why, and what would help.
+        reason: String,
+    },
+    /// The command that a change has started failed.
+    #[serde(rename = "watch.failed")]
+    WatchFailed {
+        /// How.
+        reason: String,
+    },
     /// It ended with success and stays down.
     #[serde(rename = "service.completed")]
     Completed {},
@@ -311,6 +343,18 @@ pub enum EventKind {
     },
 }
 
+/// What is done about files that changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchAct {
+    /// The service is started anew.
+    Restart,
+    /// Its main process gets a signal.
+    Signal,
+    /// A command is run.
+    Run,
+}
+
 impl EventKind {
     /// The name that stands in `event`.
     #[must_use]
@@ -332,6 +376,11 @@ impl EventKind {
             Self::ScheduleArmed { .. } => "schedule.armed",
             Self::ScheduleFired { .. } => "schedule.fired",
             Self::ScheduleSkipped { .. } => "schedule.skipped",
+            Self::WatchBegun {} => "watch.begun",
+            Self::WatchChanged { .. } => "watch.changed",
+            Self::WatchHeld { .. } => "watch.held",
+            Self::WatchBlind { .. } => "watch.blind",
+            Self::WatchFailed { .. } => "watch.failed",
             Self::Completed {} => "service.completed",
             Self::Failed { .. } => "service.failed",
             Self::GivenUp { .. } => "service.given_up",

@@ -23,7 +23,7 @@ mod usage;
 pub use audit::AuditEntry;
 pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind, Works, ZombieParent};
 pub use error::{Code, Diagnostic, Problem};
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, WatchAct};
 pub use frozen::{FreezeOutcome, FreezeReport};
 pub use identity::{Identity, SignalReport};
 pub use import::{ImportReport, ImportedServer, RecordedProcess};

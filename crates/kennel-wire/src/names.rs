@@ -197,6 +197,11 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         | EventKind::Stage { .. }
         | EventKind::Escaped { .. }
         | EventKind::ScheduleArmed { .. }
+        | EventKind::WatchBegun {}
+        | EventKind::WatchChanged { .. }
+        | EventKind::WatchHeld { .. }
+        | EventKind::WatchBlind { .. }
+        | EventKind::WatchFailed { .. }
         | EventKind::ScheduleFired { .. }
         | EventKind::ScheduleSkipped { .. }
         | EventKind::DaemonRecovered { .. }

@@ -1,7 +1,7 @@
 //! One line for each event.
 
 use anstyle::Style;
-use kennel_wire::{DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Orphan};
+use kennel_wire::{DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Orphan, WatchAct};
 
 use super::owners;
 use super::paint::{BOLD, CYAN, DIM, Paint, RED};
@@ -32,7 +32,10 @@ pub(crate) fn line(event: &Event, paint: Paint) -> String {
 pub(crate) fn words(event: &Event) -> (String, Style) {
     match Phase::of(event, None) {
         None if let Some(remark) = remark(&event.kind) => {
-            let usual = matches!(event.kind, EventKind::ScheduleFired { .. });
+            let usual = matches!(
+                event.kind,
+                EventKind::ScheduleFired { .. } | EventKind::WatchBegun {} | EventKind::WatchChanged { .. }
+            );
             (remark, if usual { CYAN } else { RED })
         }
         Some(Phase::Down(receipt)) => (receipt::one_line(&receipt), DIM),
@@ -83,6 +86,23 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
         }
         EventKind::Frozen { by } => Some(format!("frozen by {by}")),
         EventKind::Thawed { by } => Some(format!("thawed by {by}")),
+        EventKind::WatchBegun {} => Some("its files are watched".to_owned()),
+        EventKind::WatchChanged { paths, count, action } => {
+            let told = u64::try_from(paths.len()).unwrap_or(u64::MAX);
+            let more = if *count > told { ", …" } else { "" };
+            let act = match action {
+                WatchAct::Restart => "it is started anew",
+                WatchAct::Signal => "it gets its signal",
+                WatchAct::Run => "its command is run",
+            };
+            Some(format!("changed: {}{more}; {act}", cut(&paths.join(", "), COMMAND)))
+        }
+        EventKind::WatchHeld { for_ms } => Some(format!(
+            "its files change too often, perhaps by itself; nothing is done for {}",
+            units::duration(*for_ms)
+        )),
+        EventKind::WatchBlind { reason } => Some(format!("not all of its files are watched: {reason}")),
+        EventKind::WatchFailed { reason } => Some(format!("the command for changed files failed: {reason}")),
         EventKind::ScheduleFired { next_at } => Some(format!("its time has come; {}", units::next_time(*next_at))),
         EventKind::ScheduleSkipped { why, next_at } => {
             Some(format!("its time has come and is left out, {why}; {}", units::next_time(*next_at)))
@@ -205,6 +225,11 @@ mod tests {
         41  2026-01-02T03:04:05.678Z  web  next at 2026-01-02T03:04:05Z
         42  2026-01-02T03:04:05.678Z  web  its time has come; next at 2026-01-02T03:04:05Z
         43  2026-01-02T03:04:05.678Z  web  its time has come and is left out, the run before has not ended; no time is left
+        44  2026-01-02T03:04:05.678Z  web  its files are watched
+        45  2026-01-02T03:04:05.678Z  web  changed: src/a.rs, …; it is started anew
+        46  2026-01-02T03:04:05.678Z  web  its files change too often, perhaps by itself; nothing is done for 30 s
+        47  2026-01-02T03:04:05.678Z  web  not all of its files are watched: the user's watches are used up
+        48  2026-01-02T03:04:05.678Z  web  the command for changed files failed: exit 1
         ");
     }
 

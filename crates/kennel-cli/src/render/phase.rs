@@ -58,6 +58,11 @@ impl Phase {
             | EventKind::Frozen { .. }
             | EventKind::Thawed { .. }
             | EventKind::ScheduleFired { .. }
+            | EventKind::WatchBegun {}
+            | EventKind::WatchChanged { .. }
+            | EventKind::WatchHeld { .. }
+            | EventKind::WatchBlind { .. }
+            | EventKind::WatchFailed { .. }
             | EventKind::ScheduleSkipped { .. }
             | EventKind::Adopted { .. }
             | EventKind::OrphanFound { .. }

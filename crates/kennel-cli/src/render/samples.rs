@@ -8,8 +8,8 @@ use kennel_wire::{
     Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor, EndedProcess,
     Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover, LeftoverKind,
     LogLine, LogStream, Orphan, OwnerEnd, PlacePlan, Process, ProcessUsage, Receipt, ReloadReport, ServicePlan,
-    ServiceStatus, ServiceUsage, ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Usage, Will,
-    Works, ZombieParent,
+    ServiceStatus, ServiceUsage, ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Usage,
+    WatchAct, Will, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -486,6 +486,11 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::ScheduleArmed { next_at: Some(time()) },
         EventKind::ScheduleFired { next_at: Some(time()) },
         EventKind::ScheduleSkipped { why: "the run before has not ended".into(), next_at: None },
+        EventKind::WatchBegun {},
+        EventKind::WatchChanged { paths: vec!["src/a.rs".into()], count: 3, action: WatchAct::Restart },
+        EventKind::WatchHeld { for_ms: 30_000 },
+        EventKind::WatchBlind { reason: "the user's watches are used up".into() },
+        EventKind::WatchFailed { reason: "exit 1".into() },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(

@@ -10,7 +10,7 @@ use super::values::{
     Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
     Identity, IoPriority, Isolation, KillMode, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OomScore, Overlap,
     Pairs, PortOrName, Ports, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal, Strings,
-    Target, Test, Texts, Umask,
+    Target, Test, Texts, Umask, WatchAction, WatchPaths,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -112,6 +112,8 @@ pub(super) struct Service {
     idle_timeout: Duration,
     /// When the clock starts it, and not `up`: a cron expression, or its parts.
     schedule: ScheduleOrCron,
+    /// Files whose changes start it anew: a path, a list, `true` for its working directory, or the parts.
+    watch: WatchOrPaths,
     /// `true`: nothing but this service runs as its `user`, so all processes of that user may be killed at once. Default false.
     dedicated_user: Boolean,
     /// It is started only if one of these is chosen, or if it is named.
@@ -120,6 +122,33 @@ pub(super) struct Service {
     labels: Pairs,
     /// Colour of its prefix in merged logs: a name such as `cyan` or `bright-red`, or `#rrggbb`.
     color: Color,
+}
+
+/// Paths, or what to do about them as well.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum WatchOrPaths {
+    Paths(WatchPaths),
+    Watch(Watch),
+}
+
+/// Files whose changes make a service act.
+#[derive(JsonSchema)]
+pub(super) struct Watch {
+    /// Files and directories, or patterns such as `src/**/*.ts`, relative to its `working_dir`. Default: all of that.
+    paths: WatchPaths,
+    /// What does not count, as in `.gitignore`. `.git`, `node_modules`, `target` and the like never count unless `!node_modules/` says so.
+    ignore: Strings,
+    /// How long it must be quiet before anything is done. Default 300ms.
+    debounce: Duration,
+    /// `restart`: it is started anew (the default). `signal`: its main process gets `signal`. `run`: `command` is run.
+    action: WatchAction,
+    /// With `action: signal`, for example `SIGHUP`.
+    signal: Signal,
+    /// With `action: run`: run with the service's environment, never twice at a time.
+    command: Command,
+    /// A shell for `command`.
+    shell: Shell,
 }
 
 /// A cron expression, or a schedule spelled out.

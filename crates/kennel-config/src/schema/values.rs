@@ -128,6 +128,12 @@ value! {
     Overlap: json!({ "anyOf": [{ "enum": ["skip", "queue", "replace"] }, variable()] });
     Missed: json!({ "anyOf": [{ "enum": ["skip", "run"] }, variable()] });
     ScheduledAction: json!({ "anyOf": [{ "enum": ["run", "restart"] }, variable()] });
+    WatchAction: json!({ "anyOf": [{ "enum": ["restart", "signal", "run"] }, variable()] });
+    WatchPaths: json!({ "anyOf": [
+        { "type": "boolean" },
+        { "type": "string", "pattern": "\\S" },
+        { "type": "array", "minItems": 1, "items": { "type": "string" } },
+    ] });
     OnDaemonLoss: json!({ "anyOf": [{ "enum": ["stop", "keep"] }, variable()] });
     OnEscape: json!({ "anyOf": [{ "enum": ["kill", "report"] }, variable()] });
     Test: json!({ "anyOf": [

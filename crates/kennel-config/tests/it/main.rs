@@ -19,6 +19,7 @@ mod privileges;
 mod properties;
 mod schedule;
 mod schema;
+mod watch;
 
 /// The environment that every test loads with.
 fn environment() -> BTreeMap<String, String> {

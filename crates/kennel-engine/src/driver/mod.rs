@@ -5,6 +5,7 @@
 mod ad_hoc;
 mod adopt;
 mod calls;
+mod changes;
 mod clean;
 mod closing;
 mod ending;
@@ -63,6 +64,8 @@ use crate::logs::Recorder;
 use crate::probe::Told;
 use crate::receipt::SWEEP;
 use crate::timers::Timers;
+use crate::watch::News;
+use changes::Watching;
 pub use closing::Ended;
 use handover::HandOver;
 pub use lease::Grant;
@@ -142,6 +145,8 @@ pub(crate) enum Input {
     Probe(u64, Told),
     /// A log line or a notification said that the run is ready.
     SaidReady(u64),
+    /// What is seen of the files of a service.
+    Files(String, News),
     /// A scope of a lost keeper is empty.
     Emptied(u64),
     /// Nothing that a lost keeper held is left.
@@ -179,6 +184,8 @@ enum TimerKey {
     LookedAway,
     /// The interval of a schedule is over.
     Schedule(String),
+    /// The files of a service have been quiet for long enough.
+    Watch(String),
 }
 
 #[derive(Debug)]
@@ -223,6 +230,8 @@ pub struct Driver {
     timers: Timers<TimerKey>,
     /// For what the calendar starts.
     alarm: Alarm,
+    /// Services whose files are watched.
+    watching: HashMap<String, Watching>,
     queue: VecDeque<Work>,
     /// What the store does not know yet.
     dirty: Dirty,
@@ -383,6 +392,7 @@ impl Driver {
             TimerKey::Owner(timer) => self.owner_timer(&timer),
             TimerKey::LookedAway => self.may_look_away(),
             TimerKey::Schedule(name) => self.look_at_schedule(&name),
+            TimerKey::Watch(service) => self.changes_are_due(&service),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) enum Purpose {
     Probe { of: u64, reply: oneshot::Sender<Result<(), String>> },
     /// Is a stage of this run's stop.
     StopCommand { of: u64 },
+    /// Files of this run's service have changed.
+    Changed { of: u64, service: String },
     /// Was asked for by a client that handed over its descriptors under this token.
     /// Nobody waits for an answer while the client is on its way from another daemon.
     OneOff { token: String, reply: Option<Reply<Result<RunReport, Problem>>> },
@@ -32,7 +34,7 @@ pub(super) enum Purpose {
 impl Purpose {
     fn of(&self) -> Option<u64> {
         match self {
-            Self::Probe { of, .. } | Self::StopCommand { of } => Some(*of),
+            Self::Probe { of, .. } | Self::StopCommand { of } | Self::Changed { of, .. } => Some(*of),
             Self::OneOff { .. } => None,
         }
     }
@@ -170,6 +172,7 @@ impl Driver {
                 End::Ran { exit, .. } => Err(format!("the probe ended: {}", wire_exit(exit))),
                 End::NotSpawned { error, .. } => Err(error),
             })),
+            Purpose::Changed { of, service } => self.change_command_ended(of, &service, &end),
             Purpose::StopCommand { .. } => {
                 if let End::NotSpawned { error, .. } = end {
                     tracing::warn!(error, service = name, "cannot run the stop command");

@@ -114,6 +114,7 @@ impl Driver {
             self.queue.push_back(Work::Slot(name.clone(), event));
         }
         self.sync_schedules();
+        self.sync_watches();
         let is_gone = |(name, slot): &(&String, &Slot)| slot.ad_hoc.is_none() && !declared.contains(*name);
         self.leaving.extend(self.slots.iter().filter(is_gone).map(|(name, _)| name.clone()));
         for name in self.slots.keys() {

@@ -78,6 +78,7 @@ impl Driver {
             Input::Samples(samples) => self.samples(samples),
             Input::Probe(id, told) => self.probe_told(id, told),
             Input::SaidReady(id) => self.said_ready(id),
+            Input::Files(service, news) => self.files(&service, news),
             Input::Emptied(id) => self.emptied(id),
             Input::Remember(key, body) => {
                 self.facts.insert(key);
@@ -184,6 +185,7 @@ impl Driver {
         self.loaded = Some(Loaded { project, config, environment, selection });
         self.dirty.loaded();
         self.sync_schedules();
+        self.sync_watches();
         names
     }
 

@@ -56,6 +56,7 @@ impl Driver {
         }
         known.into_values().for_each(|known| self.take_over_unrecorded(known, follows));
         self.resume_slots(follows);
+        self.sync_watches();
         self.restore_owners(owners, leases);
         kennel_sys::crash_point!("daemon.inherited");
         match follows {

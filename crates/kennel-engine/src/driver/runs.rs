@@ -102,6 +102,11 @@ impl Run {
         matches!(self.kind, Kind::Slot) && self.service.is_kept()
     }
 
+    /// Whether it is the command that changed files have started for this run.
+    pub(super) fn is_for_changes_of(&self, id: u64) -> bool {
+        matches!(&self.kind, Kind::Helper(Purpose::Changed { of, .. }) if *of == id)
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.state, State::Running { health: instance::Health::Ready })
     }

@@ -117,6 +117,10 @@ impl Driver {
         }
         self.sync_schedule(name);
         self.start_queued(name);
+        if let Some(slot) = self.slots.get(name).filter(|slot| slot.service.watch.is_some()) {
+            let service = slot.service_name.clone();
+            self.sync_watch(&service);
+        }
     }
 
     fn slot_action(&mut self, name: &str, action: Action) {

@@ -115,6 +115,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         finished,
         timers: Timers::new(),
         alarm: Alarm::default(),
+        watching: HashMap::new(),
         queue: VecDeque::new(),
         dirty: Dirty::default(),
         answers: Vec::new(),
