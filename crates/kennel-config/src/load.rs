@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use kennel_core::model::{Condition, Project, RequireContainment};
+use kennel_core::model::{Condition, LogEvents, Project, RequireContainment};
 
 use crate::depends::{self, Wait};
 use crate::diagnostic::{Invalid, Report, nowhere, suggest};
@@ -16,8 +16,13 @@ use crate::tree::{Node, Value};
 use crate::{expand, hints, toml, yaml};
 
 /// Keys of the whole file.
-pub(crate) const KEYS: &[Key] =
-    &[key("name", &[]), key("version", &[]), key("require_containment", &[]), key("services", &["processes"])];
+pub(crate) const KEYS: &[Key] = &[
+    key("name", &[]),
+    key("version", &[]),
+    key("require_containment", &[]),
+    key("log_events", &[]),
+    key("services", &["processes"]),
+];
 
 /// Longest configuration file, in bytes.
 const MAX_LENGTH: u64 = 1 << 20;
@@ -104,6 +109,11 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
         choice(report, &entry.value, "`require_containment`", &words)
     });
     let require_containment = require_containment.unwrap_or_default();
+    let log_events = fields.read("log_events", |report, entry| {
+        let words = [("none", LogEvents::None), ("journald", LogEvents::Journald), ("syslog", LogEvents::Syslog)];
+        choice(report, &entry.value, "`log_events`", &words)
+    });
+    let log_events = log_events.unwrap_or_default();
     let Some(services) = fields.get("services") else {
         let message = "the configuration has no `services`".to_owned();
         fields.missing("services", fields.span, message, "`kennel init` writes an example");
@@ -140,7 +150,8 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
             draft.finish(is_task)
         })
         .collect();
-    Some(Project { name: name.unwrap_or_else(|| "kennel".to_owned()), directory, require_containment, services })
+    let name = name.unwrap_or_else(|| "kennel".to_owned());
+    Some(Project { name, directory, require_containment, log_events, services })
 }
 
 fn project_name(report: &Report<'_>, node: &Node) -> Option<String> {

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use kennel_core::model::{
-    Condition, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RequireContainment, RestartMode, RestartPolicy,
-    Service, StopStage, StopStep, Target,
+    Condition, LogEvents, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RequireContainment, RestartMode,
+    RestartPolicy, Service, StopStage, StopStep, Target,
 };
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,13 @@ pub fn render(project: &Project) -> Value {
         RequireContainment::Any => "any",
         RequireContainment::Kernel => "kernel",
     };
-    json!({ "name": text(&project.name), "require_containment": require, "services": services })
+    let log_events = match project.log_events {
+        LogEvents::None => "none",
+        LogEvents::Journald => "journald",
+        LogEvents::Syslog => "syslog",
+    };
+    let name = text(&project.name);
+    json!({ "name": name, "require_containment": require, "log_events": log_events, "services": services })
 }
 
 /// The same as YAML text that ends with a line break.

@@ -16,8 +16,24 @@ pub struct Project {
     pub directory: PathBuf,
     /// The least that the machine must be able to promise; what it promises less, nothing is started.
     pub require_containment: RequireContainment,
+    /// Where events go beside the store.
+    #[serde(default)]
+    pub log_events: LogEvents,
     /// In the file's order.
     pub services: IndexMap<String, Service>,
+}
+
+/// A log of the machine that events are passed on to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogEvents {
+    /// None.
+    #[default]
+    None,
+    /// The journal of systemd, with fields.
+    Journald,
+    /// Whoever listens at `/dev/log`.
+    Syslog,
 }
 
 /// The least containment that a project accepts.

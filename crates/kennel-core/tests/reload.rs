@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kennel_core::model::{Condition, Dependency, Exit, Project, RequireContainment, RestartMode, Service};
+use kennel_core::model::{Condition, Dependency, Exit, LogEvents, Project, RequireContainment, RestartMode, Service};
 use kennel_core::reload::{Change, Place, Planned, Selection, Will, changed_keys, place_name, plan};
 use kennel_core::slot::{Failure, Rest, State, Then};
 use proptest::prelude::*;
@@ -26,6 +26,7 @@ fn project<const N: usize>(services: [(&str, Service); N]) -> Project {
         name: "p".into(),
         directory: PathBuf::from("/"),
         require_containment: RequireContainment::Any,
+        log_events: LogEvents::None,
         services: services.into_iter().map(|(name, service)| (name.to_owned(), service)).collect(),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kennel_core::graph::{GraphError, Seen, Verdict, dependants, judge, order, with_dependencies};
 use kennel_core::instance::{End, Reason};
 use kennel_core::model::{
-    Condition, Dependency, Exit, Project, RequireContainment, RestartMode, RestartPolicy, Service,
+    Condition, Dependency, Exit, LogEvents, Project, RequireContainment, RestartMode, RestartPolicy, Service,
 };
 use kennel_core::restart::History;
 use kennel_core::slot::{self, Action, Event, Failure, Policy, Rest, State, Then, step};
@@ -29,6 +29,7 @@ fn project(edges: &[(usize, usize)], count: usize) -> Project {
         name: "p".into(),
         directory: PathBuf::from("/"),
         require_containment: RequireContainment::Any,
+        log_events: LogEvents::None,
         services: services.collect(),
     }
 }

@@ -18,6 +18,7 @@ use kennel_wire::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::announce::Announcer;
 use crate::driver::{End, Grant, Input, Started};
 use crate::events::Events;
 use crate::logs::{Query, Reader, Recorder};
@@ -30,6 +31,7 @@ const FAILURE_LINES: usize = 10;
 pub struct Handle {
     pub(crate) inbox: mpsc::UnboundedSender<Input>,
     pub(crate) events: Events,
+    pub(crate) announcer: Announcer,
     pub(crate) recorder: Recorder,
     pub(crate) logs_dir: Arc<PathBuf>,
     pub(crate) home: Arc<Home>,
@@ -375,6 +377,12 @@ impl Handle {
     pub async fn finished(&self) {
         let mut finished = self.finished.clone();
         let _sender_gone = finished.wait_for(Option::is_some).await;
+    }
+
+    /// Waits until the log of the machine has every event that is published by now, if the configuration sends them there.
+    /// That log may never answer: whoever calls it has a limit.
+    pub async fn announced(&self) {
+        self.announcer.is_done().await;
     }
 
     /// Whether the engine has ended, or has handed over.

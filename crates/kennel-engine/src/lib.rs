@@ -4,6 +4,7 @@
 //! one and the same form.
 
 mod alarm;
+mod announce;
 mod clock;
 mod driver;
 mod events;

@@ -127,6 +127,7 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     *ready = fs::File::open("/dev/null")?;
     tracing::info!(instance = home.name, "serving");
     let over = ending.over().await;
+    let _late = tokio::time::timeout(LAST_WORDS, serving.announced()).await;
     let _late = tokio::time::timeout(LAST_WORDS, server).await;
     let (report, end) = match over {
         Over::Down(report, end) => (report, end),

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 
 use super::values::{
     Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
-    Identity, IoPriority, Isolation, KillMode, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OomScore, Overlap,
-    Pairs, PortOrName, Ports, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal, Strings,
-    Target, Test, Texts, Umask, WatchAction, WatchPaths,
+    Identity, IoPriority, Isolation, KillMode, LogEvents, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OomScore,
+    Overlap, Pairs, PortOrName, Ports, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal,
+    Strings, Target, Test, Texts, Umask, WatchAction, WatchPaths,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -25,6 +25,8 @@ pub(super) struct File {
     /// `kernel`: refuse to start services whose processes the kernel itself would not hold together, in a cgroup or with
     /// `isolation: pid`. Default `any`: the best that the machine gives.
     require_containment: RequireContainment,
+    /// `journald` or `syslog`: events also go to the log of the machine. Default `none`.
+    log_events: LogEvents,
     /// What to run, by name.
     services: Services,
 }

@@ -125,6 +125,7 @@ value! {
         { "type": "null" },
     ] });
     RequireContainment: json!({ "anyOf": [{ "enum": ["any", "kernel"] }, variable()] });
+    LogEvents: json!({ "anyOf": [{ "enum": ["none", "journald", "syslog"] }, variable()] });
     Overlap: json!({ "anyOf": [{ "enum": ["skip", "queue", "replace"] }, variable()] });
     Missed: json!({ "anyOf": [{ "enum": ["skip", "run"] }, variable()] });
     ScheduledAction: json!({ "anyOf": [{ "enum": ["run", "restart"] }, variable()] });

@@ -166,6 +166,7 @@ fn key() -> impl Strategy<Value = &'static str> {
         "timezone",
         "overlap",
         "require_containment",
+        "log_events",
         "profiles",
         "labels",
         "color",

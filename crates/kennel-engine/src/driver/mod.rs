@@ -58,6 +58,7 @@ use kennel_wire::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::alarm::Alarm;
+use crate::announce::Announcer;
 use crate::events::Events;
 use crate::handle::{LoadedFrom, Reload, Up};
 use crate::logs::Recorder;
@@ -225,6 +226,7 @@ pub struct Driver {
     inbox: mpsc::UnboundedReceiver<Input>,
     inbox_sender: mpsc::UnboundedSender<Input>,
     events: Events,
+    announcer: Announcer,
     recorder: Recorder,
     finished: watch::Sender<Option<End>>,
     timers: Timers<TimerKey>,

@@ -81,9 +81,15 @@ impl Driver {
         self.link.flush();
     }
 
+    /// Has events passed on to where the configuration says.
+    pub(super) fn wish_announcements(&self) {
+        self.announcer.wish(self.loaded.as_ref().map_or_else(Default::default, |loaded| loaded.project.log_events));
+    }
+
     fn note_changes(&mut self) {
         let Dirty { slots, runs, ad_hoc, owners, leases, loaded } = std::mem::take(&mut self.dirty);
         if loaded {
+            self.wish_announcements();
             self.events.change(Change::Project(self.loaded.as_ref().map(loaded_body)));
         }
         for name in ad_hoc {

@@ -81,6 +81,7 @@ impl Driver {
             environment,
             selection,
         });
+        self.wish_announcements();
         let mut ad_hoc: HashMap<String, AdHocRecord> = HashMap::new();
         for (name, body) in std::mem::take(&mut restored.services) {
             ad_hoc.extend(read::<AdHocRecord>("run", &name, body).map(|record| (name, record)));

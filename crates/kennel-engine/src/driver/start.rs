@@ -23,6 +23,7 @@ use super::restore::Found;
 use super::sampling::Sampling;
 use super::{Driver, HELPERS, view};
 use crate::alarm::Alarm;
+use crate::announce::Announcer;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::logs::Recorder;
@@ -94,9 +95,11 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
     }
     let (inbox_sender, inbox) = mpsc::unbounded_channel();
     let (finished, finished_receiver) = watch::channel(None);
+    let announcer = Announcer::new(events.clone(), &home.name);
     let handle = Handle {
         inbox: inbox_sender.clone(),
         events: events.clone(),
+        announcer: announcer.clone(),
         recorder: recorder.clone(),
         logs_dir: Arc::new(home.logs_dir()),
         home: Arc::new(home.clone()),
@@ -111,6 +114,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         next_instance: events.newest() + 1,
         next_helper: HELPERS | u64::from(fastrand::u32(..)) << 28,
         events,
+        announcer,
         recorder,
         finished,
         timers: Timers::new(),
