@@ -15,7 +15,7 @@ fn lines<T: Serialize>(values: &[T]) -> String {
 
 #[test]
 fn ps() {
-    insta::assert_snapshot!(pretty(&[samples::ready("web"), samples::waiting("worker.2")]), @r#"
+    insta::assert_snapshot!(pretty(&[samples::ready("web"), samples::waiting("worker.2")]), @r###"
     [
       {
         "name": "web",
@@ -23,6 +23,8 @@ fn ps() {
         "wanted": true,
         "state": "ready",
         "health": "healthy",
+        "health_since": "2026-01-02T03:04:05.678Z",
+        "probe_ms": 0.31,
         "reason": null,
         "instance": 1,
         "pid": 4242,
@@ -60,6 +62,8 @@ fn ps() {
         "wanted": true,
         "state": "waiting",
         "health": "none",
+        "health_since": "2026-01-02T03:04:05.678Z",
+        "probe_ms": 0.31,
         "reason": null,
         "instance": 1,
         "pid": null,
@@ -89,12 +93,12 @@ fn ps() {
         "color": null
       }
     ]
-    "#);
+    "###);
 }
 
 #[test]
 fn status() {
-    insta::assert_snapshot!(pretty(&[samples::detailed("web")]), @r#"
+    insta::assert_snapshot!(pretty(&[samples::detailed("web")]), @r###"
     [
       {
         "name": "web",
@@ -102,6 +106,8 @@ fn status() {
         "wanted": true,
         "state": "ready",
         "health": "healthy",
+        "health_since": "2026-01-02T03:04:05.678Z",
+        "probe_ms": 0.31,
         "reason": null,
         "instance": 1,
         "pid": 4242,
@@ -228,7 +234,7 @@ fn status() {
         }
       }
     ]
-    "#);
+    "###);
 }
 
 #[test]
@@ -363,7 +369,7 @@ fn stop_and_down() {
 fn logs_and_events() {
     insta::assert_snapshot!(lines(&[samples::log("web", "listening on 8080")]), @r#"{"time":"2026-01-02T03:04:05.678Z","service":"web","stream":"stdout","line":"listening on 8080","complete":true}"#);
     let events = samples::events();
-    insta::assert_snapshot!(lines(&events), @r#"
+    insta::assert_snapshot!(lines(&events), @r###"
     {"seq":1,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.started","pid":20}
     {"seq":2,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.pending","waiting_for":["db healthy","migrate completed"]}
     {"seq":3,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.pending","waiting_for":[]}
@@ -412,7 +418,11 @@ fn logs_and_events() {
     {"seq":46,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.held","for_ms":30000}
     {"seq":47,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.blind","reason":"the user's watches are used up"}
     {"seq":48,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.failed","reason":"exit 1"}
-    "#);
+    {"seq":49,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"unhealthy","reason":"no answer within 1s"}
+    {"seq":50,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"healthy"}
+    {"seq":51,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"stalled","silent_ms":120000,"detail":"pid 812 (cc1), state D, in io_schedule"}
+    {"seq":52,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"active","silent_ms":0}
+    "###);
 }
 
 #[test]

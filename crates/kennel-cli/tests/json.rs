@@ -30,7 +30,10 @@ services:
 }
 
 /// What differs from run to run or from machine to machine.
-const VARIES: [&str; 27] = [
+const VARIES: [&str; 30] = [
+    "health_since",
+    "activity_since",
+    "probe_ms",
     "timestamp",
     "pid",
     "ppid",
@@ -112,6 +115,7 @@ fn ps() {
         "wanted": true,
         "state": "ready",
         "health": "healthy",
+        "health_since": "[text]",
         "reason": null,
         "instance": 1,
         "pid": "[number]",
@@ -155,6 +159,7 @@ fn status() {
         "wanted": true,
         "state": "ready",
         "health": "healthy",
+        "health_since": "[text]",
         "reason": null,
         "instance": 1,
         "pid": "[number]",

@@ -7,8 +7,6 @@ const LATER: &[&str] = &[
     "lease",
     "limits",
     "listen",
-    "liveness",
-    "liveness_probe",
     "logging",
     "logs",
     "namespace",

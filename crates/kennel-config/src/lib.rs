@@ -23,6 +23,7 @@ mod env_file;
 mod environment;
 mod hints;
 mod isolation;
+mod liveness;
 mod path;
 mod privileges;
 mod probe;

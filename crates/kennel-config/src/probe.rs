@@ -43,7 +43,8 @@ pub(crate) const HEALTHCHECK: &[Key] = &[
     key("disable", &[]),
 ];
 
-const THRESHOLD: std::ops::RangeInclusive<i64> = 1..=1_000_000;
+/// What a number of answers in a row may be.
+pub(crate) const THRESHOLD: std::ops::RangeInclusive<i64> = 1..=1_000_000;
 
 /// What a probe's fields need to know of its service.
 pub(crate) struct Around<'a> {
@@ -126,7 +127,8 @@ pub(crate) fn readiness(report: &Report<'_>, node: &Node, around: &Around<'_>) -
     Some(probe)
 }
 
-fn kind(report: &Report<'_>, name: &str, node: &Node, around: &Around<'_>) -> Option<ProbeKind> {
+/// What one kind asks; the kinds of `liveness` that are words of readiness as well come here too.
+pub(crate) fn kind(report: &Report<'_>, name: &str, node: &Node, around: &Around<'_>) -> Option<ProbeKind> {
     match name {
         "exec" => command::read_with_shell(report, node, "`exec`").map(ProbeKind::Exec),
         "http_get" => address::http_get(report, node, around.ports),

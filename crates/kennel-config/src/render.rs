@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use kennel_core::liveness::{Check, Hang, Liveness, Remedy};
 use kennel_core::model::{
     Condition, LogEvents, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RequireContainment, RestartMode,
     RestartPolicy, Service, StopStage, StopStep, Target,
@@ -72,6 +73,8 @@ fn render_service(service: &Service) -> Value {
     put("restart", json!(restart(service.restart)));
     put("restart_policy", policy(&service.restart_policy));
     put("readiness", service.readiness.as_ref().map_or(Value::Null, probe));
+    put("liveness", service.liveness.as_ref().map_or(Value::Null, liveness));
+    put("hang", service.hang.as_ref().map_or(Value::Null, hang));
     put("start_timeout", json!(duration::format(service.start_timeout)));
     put("stop", service.stop.iter().map(stage).collect());
     put("success_exit_codes", json!(service.success_exit_codes));
@@ -154,16 +157,7 @@ fn policy(policy: &RestartPolicy) -> Value {
 }
 
 fn probe(probe: &Probe) -> Value {
-    let (name, value) = match &probe.kind {
-        ProbeKind::Exec(command) => ("exec", texts(command)),
-        ProbeKind::HttpGet { host, port, path } => {
-            ("http_get", json!({ "host": host, "port": port, "path": text(path) }))
-        }
-        ProbeKind::Tcp { host, port } => ("tcp", json!({ "host": host, "port": port })),
-        ProbeKind::LogLine(pattern) => ("log_line", text(pattern)),
-        ProbeKind::Notify => ("notify", json!(true)),
-        ProbeKind::File(file) => ("file", path(file)),
-    };
+    let (name, value) = ask(&probe.kind);
     let mut map = Map::new();
     map.insert(name.to_owned(), value);
     map.insert("interval".to_owned(), json!(duration::format(probe.interval)));
@@ -173,6 +167,52 @@ fn probe(probe: &Probe) -> Value {
     map.insert("success_threshold".to_owned(), json!(probe.success_threshold));
     map.insert("failure_threshold".to_owned(), json!(probe.failure_threshold));
     Value::Object(map)
+}
+
+fn ask(kind: &ProbeKind) -> (&'static str, Value) {
+    match kind {
+        ProbeKind::Exec(command) => ("exec", texts(command)),
+        ProbeKind::HttpGet { host, port, path } => {
+            ("http_get", json!({ "host": host, "port": port, "path": text(path) }))
+        }
+        ProbeKind::Tcp { host, port } => ("tcp", json!({ "host": host, "port": port })),
+        ProbeKind::LogLine(pattern) => ("log_line", text(pattern)),
+        ProbeKind::Notify => ("notify", json!(true)),
+        ProbeKind::File(file) => ("file", path(file)),
+    }
+}
+
+fn liveness(liveness: &Liveness) -> Value {
+    let (name, value) = match &liveness.check {
+        Check::Ask(kind) => ask(kind),
+        Check::Heartbeat { file, max_age } => {
+            ("heartbeat", json!({ "file": path(file), "max_age": duration::format(*max_age) }))
+        }
+        Check::Watchdog(patience) => ("watchdog", json!(duration::format(*patience))),
+        Check::LogSilence(patience) => ("log_silence", json!(duration::format(*patience))),
+    };
+    let mut map = Map::new();
+    map.insert(name.to_owned(), value);
+    map.insert("interval".to_owned(), json!(duration::format(liveness.interval)));
+    map.insert("timeout".to_owned(), json!(duration::format(liveness.timeout)));
+    map.insert("initial_delay".to_owned(), json!(duration::format(liveness.initial_delay)));
+    map.insert("success_threshold".to_owned(), json!(liveness.success_threshold));
+    map.insert("failure_threshold".to_owned(), json!(liveness.failure_threshold));
+    map.insert("action".to_owned(), json!(remedy(liveness.action)));
+    Value::Object(map)
+}
+
+fn hang(hang: &Hang) -> Value {
+    json!({ "after": duration::format(hang.after), "action": remedy(hang.action) })
+}
+
+fn remedy(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::Event => "event",
+        Remedy::Warn => "warn",
+        Remedy::Restart => "restart",
+        Remedy::Stop => "stop",
+    }
 }
 
 fn stage(stage: &StopStage) -> Value {

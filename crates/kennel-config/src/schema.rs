@@ -11,7 +11,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
-use crate::{address, command, depends, environment, load, privileges, probe, restart, schedule, service, stop, watch};
+use crate::{
+    address, command, depends, environment, liveness, load, privileges, probe, restart, schedule, service, stop, watch,
+};
 
 /// The JSON Schema of a configuration file.
 #[must_use]
@@ -33,7 +35,7 @@ pub fn schema() -> Value {
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 13] {
+fn tables() -> [(&'static str, &'static [Key]); 16] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
@@ -46,6 +48,9 @@ fn tables() -> [(&'static str, &'static [Key]); 13] {
         ("HttpGet", address::HTTP_GET),
         ("Tcp", address::TCP),
         ("Healthcheck", probe::HEALTHCHECK),
+        ("Liveness", liveness::LIVENESS),
+        ("Heartbeat", liveness::HEARTBEAT),
+        ("Hang", liveness::HANG),
         ("StopStage", stop::STAGE),
         ("Limit", privileges::LIMIT),
     ]

@@ -17,7 +17,8 @@ use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
 use crate::tree::Entry;
 use crate::{
-    address, duration, environment, hints, isolation, path, privileges, probe, restart, schedule, stop, watch, who,
+    address, duration, environment, hints, isolation, liveness, path, privileges, probe, restart, schedule, stop,
+    watch, who,
 };
 
 /// Keys of a service.
@@ -32,6 +33,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("restart_policy", &[]),
     key("readiness", &["readiness_probe"]),
     key("healthcheck", &[]),
+    key("liveness", &["liveness_probe"]),
+    key("hang", &[]),
     key("start_timeout", &["start_timeout_seconds"]),
     key("stop_signal", &[]),
     key("stop_grace_period", &["stop_grace_period_seconds"]),
@@ -144,6 +147,8 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         restart: RestartMode::OnFailure,
         restart_policy,
         readiness,
+        liveness: fields.read("liveness", |report, entry| liveness::liveness(report, &entry.value, &around)),
+        hang: fields.read("hang", liveness::hang),
         start_timeout: start_timeout.unwrap_or(START_TIMEOUT.max(start_at_least)),
         stop: stop::sequence(&fields).unwrap_or_else(default_stop),
         success_exit_codes: who::success_exit_codes(&fields).unwrap_or_default(),

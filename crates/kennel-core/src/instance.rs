@@ -118,6 +118,10 @@ pub enum Reason {
     MaxRuntime,
     /// It wrote nothing for as long as it may.
     Idle,
+    /// Its liveness failed.
+    NotAlive,
+    /// It hung.
+    Hung,
 }
 
 /// How a run ended.

@@ -5,11 +5,13 @@
 pub mod capability;
 pub mod model;
 
+pub mod activity;
 pub mod brake;
 pub mod glob;
 pub mod graph;
 pub mod instance;
 pub mod lease;
+pub mod liveness;
 pub mod probe;
 pub mod reload;
 pub mod restart;

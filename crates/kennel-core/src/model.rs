@@ -7,6 +7,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::liveness::{Hang, Liveness};
+
 /// Everything one configuration file declares, resolved: no variables, aliases or relative paths are left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Project {
@@ -64,6 +66,12 @@ pub struct Service {
     pub restart_policy: RestartPolicy,
     /// How the service says that it can serve; without it, started is ready.
     pub readiness: Option<Probe>,
+    /// How it is found that it works no more.
+    #[serde(default)]
+    pub liveness: Option<Liveness>,
+    /// When its silence counts as a hang; none: never, and what it is doing is not watched.
+    #[serde(default)]
+    pub hang: Option<Hang>,
     /// How long it may take from spawn to ready before the start counts as failed.
     pub start_timeout: Duration,
     /// What ends it, stage by stage; always closed by the kill of the whole scope.
@@ -120,6 +128,8 @@ impl Service {
             restart: RestartMode::No,
             restart_policy: RestartPolicy::default(),
             readiness: None,
+            liveness: None,
+            hang: None,
             start_timeout: Duration::MAX,
             stop: default_stop_sequence(),
             success_exit_codes: Vec::new(),

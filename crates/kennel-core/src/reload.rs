@@ -219,6 +219,8 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
         restart,
         restart_policy,
         readiness,
+        liveness,
+        hang,
         start_timeout,
         stop,
         success_exit_codes,
@@ -246,6 +248,8 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
     note("restart", *restart != new.restart);
     note("restart_policy", *restart_policy != new.restart_policy);
     note("readiness", *readiness != new.readiness);
+    note("liveness", *liveness != new.liveness);
+    note("hang", *hang != new.hang);
     note("start_timeout", *start_timeout != new.start_timeout);
     note("stop", *stop != new.stop);
     note("success_exit_codes", *success_exit_codes != new.success_exit_codes);

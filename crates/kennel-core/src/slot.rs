@@ -88,6 +88,10 @@ pub enum Failure {
     },
     /// It ran for as long as it may.
     MaxRuntime,
+    /// Its liveness failed.
+    NotAlive,
+    /// It hung.
+    Hung,
     /// It was ended because the daemon was lost.
     DaemonLost,
     /// The keeper was lost with everything that it held.
@@ -106,6 +110,8 @@ impl fmt::Display for Failure {
                 write!(f, "{last}, after {restarts} restarts within {window:?}")
             }
             Self::MaxRuntime => f.write_str("ran for as long as `max_runtime` lets it"),
+            Self::NotAlive => f.write_str("its liveness failed"),
+            Self::Hung => f.write_str("it hung"),
             Self::DaemonLost => f.write_str("stopped because the daemon was lost; `kennel up` starts it again"),
             Self::KeeperLost => f.write_str("the keeper was lost"),
         }
@@ -271,6 +277,8 @@ fn ended(
         End::Ran { reason: Reason::StartTimeout, .. } => Some(Failure::NotReady(policy.start_timeout)),
         // As a failure: whether it is followed by another run, the restart policy says.
         End::Ran { reason: Reason::MaxRuntime, .. } => Some(Failure::MaxRuntime),
+        End::Ran { reason: Reason::NotAlive, .. } => Some(Failure::NotAlive),
+        End::Ran { reason: Reason::Hung, .. } => Some(Failure::Hung),
         End::Ran { reason: Reason::KeeperLost, .. } => return rest(Rest::Failed(Failure::KeeperLost)),
         End::Ran { reason: Reason::DaemonLost, .. } => return rest(Rest::Failed(Failure::DaemonLost)),
         End::Ran { exit, .. } if exit.is_success(&policy.success_exit_codes) => None,

@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::driver::Noted;
+
 /// The loaded configuration.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Loaded {
@@ -50,6 +52,8 @@ pub(crate) struct SlotRecord {
     /// Where its schedule stands, if that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<kennel_core::schedule::Plan>,
+    #[serde(default)]
+    pub(crate) health: Noted,
 }
 
 /// One run of a service, from the moment it is meant to be until it is down.

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EndedProcess, Exit, Identity, Orphan, OwnerEnd, Receipt, ShutdownReport, StopReason};
+use crate::{Activity, EndedProcess, Exit, Health, Identity, Orphan, OwnerEnd, Receipt, ShutdownReport, StopReason};
 
 /// Something that happened. Numbered without gaps in the order it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,27 @@ pub enum EventKind {
     Unhealthy {
         /// The probe's last word.
         reason: String,
+    },
+    /// Its health has changed for a reason that no other event tells: its liveness, a hang, a main process that nobody reaps. Once
+    /// it was told, it is also told that it is healthy again.
+    #[serde(rename = "instance.health")]
+    Health {
+        /// What it is now.
+        health: Health,
+        /// Why, where that needs words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It began to hang or to wait for input, or ceased to; only where `hang` has it watched.
+    #[serde(rename = "instance.activity")]
+    Activity {
+        /// What it is doing now.
+        activity: Activity,
+        /// For how long nothing was seen of it, milliseconds.
+        silent_ms: u64,
+        /// Who in it does what, where that can be told: `812 (cc1), state D in io_schedule`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     /// The main process was reaped.
     #[serde(rename = "instance.exited")]
@@ -364,6 +385,8 @@ impl EventKind {
             Self::Started { .. } => "instance.started",
             Self::Ready { .. } => "instance.ready",
             Self::Unhealthy { .. } => "instance.unhealthy",
+            Self::Health { .. } => "instance.health",
+            Self::Activity { .. } => "instance.activity",
             Self::Exited { .. } => "instance.exited",
             Self::Frozen { .. } => "instance.frozen",
             Self::Thawed { .. } => "instance.thawed",

@@ -40,7 +40,7 @@ pub use request::{
     RunRequest, UpReport, UpRequest, Urgency,
 };
 pub use shutdown::{CleanupOutcome, CleanupPhase, CleanupReport, ShutdownReport, ShutdownState};
-pub use status::{Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};
+pub use status::{Activity, Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};
 pub use succession::{SuccessionReport, SuccessionRequest};
 pub use usage::{
     MachineUsage, OwnUsage, ProcessUsage, ServiceUsage, Usage, UsageHistory, UsagePoint, UsageReport, UsageRequest,

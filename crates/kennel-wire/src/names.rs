@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, EventKind, Exit, Receipt, StopReason};
+use crate::{Event, EventKind, Exit, Health, Receipt, StopReason};
 
 /// One of our events, or a part of one, as a dashboard knows it: `GET /v1/events?names=dashboard`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,6 +179,10 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         EventKind::Adopted { .. } => vec![status(DashboardStatus::Running)],
         EventKind::Ready { .. } => vec![To::HealthCheck { healthy: true, reason: None }, To::ServerStarted {}],
         EventKind::Unhealthy { reason } => vec![To::HealthCheck { healthy: false, reason: Some(reason.clone()) }],
+        EventKind::Health { health, reason } => {
+            let healthy = *health == Health::Healthy;
+            vec![To::HealthCheck { healthy, reason: reason.clone().filter(|_| !healthy) }]
+        }
         EventKind::Exited { pid, exit } => vec![process_exit(*pid, *exit)],
         EventKind::Stuck { receipt } => vec![To::ProcessError { error: cannot_be_ended(receipt) }],
         EventKind::Down { receipt } => down(receipt),
@@ -195,6 +199,7 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         | EventKind::Thawed { .. }
         | EventKind::Stopping { .. }
         | EventKind::Stage { .. }
+        | EventKind::Activity { .. }
         | EventKind::Escaped { .. }
         | EventKind::ScheduleArmed { .. }
         | EventKind::WatchBegun {}
@@ -241,6 +246,8 @@ fn down(receipt: &Receipt) -> Vec<DashboardKind> {
             vec![DashboardKind::ProcessDied { pid: main.map(|main| main.pid) }]
         }
         StopReason::StartTimeout => vec![DashboardKind::ProcessError { error: "it did not get ready in time".into() }],
+        StopReason::NotAlive => vec![DashboardKind::ProcessError { error: "its liveness failed".into() }],
+        StopReason::Hung => vec![DashboardKind::ProcessError { error: "it hung".into() }],
         StopReason::Requested
         | StopReason::Restart
         | StopReason::Down

@@ -141,6 +141,10 @@ pub enum StopReason {
     MaxRuntime,
     /// It wrote nothing for its `idle_timeout`.
     Idle,
+    /// Its `liveness` failed.
+    NotAlive,
+    /// It hung, as its `hang` has it.
+    Hung,
 }
 
 /// A process that could not be ended.

@@ -17,8 +17,23 @@ pub struct ServiceStatus {
     pub wanted: bool,
     /// What is observed.
     pub state: State,
-    /// What the readiness probe says.
+    /// How it is: by its probes, and by what is seen of it.
     pub health: Health,
+    /// Why, where that needs words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_reason: Option<String>,
+    /// Since when; absent if it has never been anything but `none`, and from a daemon that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_since: Option<Timestamp>,
+    /// What it is doing, where that is watched (`hang`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_since: Option<Timestamp>,
+    /// How long the last answer of a probe took, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_ms: Option<f64>,
     /// Why it is in this state, where that needs words.
     pub reason: Option<String>,
     /// All of it stands still, see `POST /v1/freeze`.
@@ -119,18 +134,82 @@ pub enum State {
     GivenUp,
 }
 
-/// What the readiness probe says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
-    /// No probe, or nothing runs.
+    /// Nothing is asked about it, or nothing runs and nothing is to.
     None,
     /// Not ready yet.
     Starting,
-    /// The latest probe passed.
+    /// All that is asked about it says so.
     Healthy,
-    /// It fails.
+    /// Its readiness or its liveness fails, or it hangs, or it cannot be ended.
     Unhealthy,
+    /// Its main process has ended and nobody can reap it: a tracer holds it.
+    Zombie,
+    /// It ended with success.
+    Completed,
+    /// It ended without, or could not be started.
+    Failed,
+    /// Nobody can tell now: its keeper was lost, and it is being taken over.
+    Unknown,
+}
+
+/// What an instance is doing, from its output, its CPU time and its disk accesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// It writes, reads, starts processes or computes.
+    Active,
+    /// Nothing of that, and not for long.
+    Quiet,
+    /// Nothing of that, and one of its processes waits for somebody to type.
+    WaitingForInput,
+    /// Nothing of that for as long as `hang` has it.
+    Stalled,
+    /// Nothing but computing for as long as `hang` has it, without a pause.
+    Spinning,
+}
+
+impl Health {
+    /// The word that stands in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Zombie => "zombie",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether there is nothing to worry about, now or to be waited for.
+    #[must_use]
+    pub fn is_well(self) -> bool {
+        match self {
+            Self::None | Self::Healthy | Self::Completed => true,
+            Self::Starting | Self::Unhealthy | Self::Zombie | Self::Failed | Self::Unknown => false,
+        }
+    }
+}
+
+impl Activity {
+    /// The word for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Quiet => "quiet",
+            Self::WaitingForInput => "waiting for input",
+            Self::Stalled => "stalled",
+            Self::Spinning => "spinning",
+        }
+    }
 }
 
 /// A living process of a scope.

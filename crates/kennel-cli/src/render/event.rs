@@ -1,7 +1,9 @@
 //! One line for each event.
 
 use anstyle::Style;
-use kennel_wire::{DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Orphan, WatchAct};
+use kennel_wire::{
+    Activity, DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Health, Orphan, WatchAct,
+};
 
 use super::owners;
 use super::paint::{BOLD, CYAN, DIM, Paint, RED};
@@ -110,6 +112,21 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
         EventKind::OrphanFound { orphan } => {
             let Orphan { pid, command, why, .. } = &**orphan;
             Some(format!("orphan found, pid {pid} ({}): {why}", cut(command, COMMAND)))
+        }
+        EventKind::Health { health: Health::Healthy, .. } => Some("healthy again".to_owned()),
+        EventKind::Health { health, reason } => {
+            let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+            Some(format!("{}{reason}", health.as_str()))
+        }
+        EventKind::Activity { activity, silent_ms, detail } => {
+            let since = match activity {
+                Activity::Active | Activity::Quiet => String::new(),
+                Activity::WaitingForInput | Activity::Stalled | Activity::Spinning => {
+                    format!(", no sign of life for {}", units::duration(*silent_ms))
+                }
+            };
+            let detail = detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+            Some(format!("{}{since}{detail}", activity.as_str()))
         }
         EventKind::OrphanKilled { process } => {
             let command = cut(process.command.as_deref().unwrap_or("no command"), COMMAND);
@@ -230,6 +247,10 @@ mod tests {
         46  2026-01-02T03:04:05.678Z  web  its files change too often, perhaps by itself; nothing is done for 30 s
         47  2026-01-02T03:04:05.678Z  web  not all of its files are watched: the user's watches are used up
         48  2026-01-02T03:04:05.678Z  web  the command for changed files failed: exit 1
+        49  2026-01-02T03:04:05.678Z  web  unhealthy: no answer within 1s
+        50  2026-01-02T03:04:05.678Z  web  healthy again
+        51  2026-01-02T03:04:05.678Z  web  stalled, no sign of life for 2 min: pid 812 (cc1), state D, in io_schedule
+        52  2026-01-02T03:04:05.678Z  web  active
         ");
     }
 
@@ -257,6 +278,8 @@ mod tests {
         16  2026-01-02T03:04:05.678Z  web  statusChange  stopped
         16  2026-01-02T03:04:05.678Z  web  serverStopped
         25  2026-01-02T03:04:05.678Z  web  orphanKilled  pid 100
+        49  2026-01-02T03:04:05.678Z  web  healthCheck  unhealthy: no answer within 1s
+        50  2026-01-02T03:04:05.678Z  web  healthCheck  healthy
         ");
     }
 }

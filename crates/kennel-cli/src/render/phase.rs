@@ -53,7 +53,7 @@ impl Phase {
             EventKind::Failed { reason } => Self::Failed(reason.clone()),
             EventKind::GivenUp { reason } => Self::GivenUp(reason.clone()),
             EventKind::Stopped {} => Self::Stopped,
-            // Of one process, and not of where the service stands.
+            // Of one process, or of how it is, and not of where the service stands.
             EventKind::Escaped { .. }
             | EventKind::Frozen { .. }
             | EventKind::Thawed { .. }
@@ -64,6 +64,8 @@ impl Phase {
             | EventKind::WatchBlind { .. }
             | EventKind::WatchFailed { .. }
             | EventKind::ScheduleSkipped { .. }
+            | EventKind::Health { .. }
+            | EventKind::Activity { .. }
             | EventKind::Adopted { .. }
             | EventKind::OrphanFound { .. }
             | EventKind::OrphanKilled { .. }

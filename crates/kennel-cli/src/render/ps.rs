@@ -34,10 +34,11 @@ fn row(one: &ServiceStatus) -> Vec<Cell> {
     let optional = |value: Option<String>| Cell::new(value.unwrap_or_default());
     let live = one.pid.is_some();
     let health = match one.health {
-        Health::None => "",
-        Health::Starting => "starting",
-        Health::Healthy => "healthy",
-        Health::Unhealthy => "unhealthy",
+        // The state says it already.
+        Health::None | Health::Completed | Health::Failed => "",
+        Health::Starting | Health::Healthy | Health::Unhealthy | Health::Zombie | Health::Unknown => {
+            one.health.as_str()
+        }
     };
     let restarts = if one.restarts == 0 { String::new() } else { one.restarts.to_string() };
     let note = note(one).unwrap_or_default();
@@ -45,6 +46,8 @@ fn row(one: &ServiceStatus) -> Vec<Cell> {
         Cell::styled(&one.name, of_service(&one.service, one.color.as_deref())),
         if one.frozen { Cell::styled(FROZEN, BLUE) } else { Cell::styled(state(one.state), state_style(one.state)) },
         Cell::styled(health, if one.health == Health::Unhealthy { YELLOW } else { Style::new() }),
+        if one.frozen { Cell::styled(FROZEN, YELLOW) } else { Cell::styled(state(one.state), state_style(one.state)) },
+        Cell::styled(health, health_style(one.health)),
         optional(one.pid.map(|pid| pid.to_string())),
         optional(one.processes.filter(|_| live).map(|count| count.to_string())),
         optional(one.cpu_percent.filter(|_| live).map(units::percent)),
@@ -97,6 +100,14 @@ pub(crate) fn state(state: State) -> &'static str {
         State::Completed => "completed",
         State::Failed => "failed",
         State::GivenUp => "given up",
+    }
+}
+
+/// Yellow is bad as long as it runs; what has ended has its state's colour.
+pub(crate) fn health_style(health: Health) -> Style {
+    match health {
+        Health::Unhealthy | Health::Zombie | Health::Unknown => YELLOW,
+        Health::None | Health::Starting | Health::Healthy | Health::Completed | Health::Failed => Style::new(),
     }
 }
 

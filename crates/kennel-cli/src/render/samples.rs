@@ -5,11 +5,11 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
-    Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor, EndedProcess,
-    Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover, LeftoverKind,
-    LogLine, LogStream, Orphan, OwnerEnd, PlacePlan, Process, ProcessUsage, Receipt, ReloadReport, ServicePlan,
-    ServiceStatus, ServiceUsage, ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Usage,
-    WatchAct, Will, Works, ZombieParent,
+    Activity, Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor,
+    EndedProcess, Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover,
+    LeftoverKind, LogLine, LogStream, Orphan, OwnerEnd, PlacePlan, Process, ProcessUsage, Receipt, ReloadReport,
+    ServicePlan, ServiceStatus, ServiceUsage, ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor,
+    Usage, WatchAct, Will, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -169,6 +169,11 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         wanted: true,
         state: State::Ready,
         health: Health::Healthy,
+        health_reason: None,
+        health_since: Some(time()),
+        activity: None,
+        activity_since: None,
+        probe_ms: Some(0.31),
         reason: None,
         frozen: false,
         instance: Some(1),
@@ -491,6 +496,14 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::WatchHeld { for_ms: 30_000 },
         EventKind::WatchBlind { reason: "the user's watches are used up".into() },
         EventKind::WatchFailed { reason: "exit 1".into() },
+        EventKind::Health { health: Health::Unhealthy, reason: Some("no answer within 1s".into()) },
+        EventKind::Health { health: Health::Healthy, reason: None },
+        EventKind::Activity {
+            activity: Activity::Stalled,
+            silent_ms: 120_000,
+            detail: Some("pid 812 (cc1), state D, in io_schedule".into()),
+        },
+        EventKind::Activity { activity: Activity::Active, silent_ms: 0, detail: None },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(

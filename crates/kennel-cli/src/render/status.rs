@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use kennel_wire::{Process, ServiceStatus, State};
+use kennel_wire::{Health, Process, ServiceStatus, State};
 
 use super::paint::{BOLD, Paint};
 use super::{owners, ps, receipt, units};
@@ -20,6 +20,8 @@ pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
         }
     };
     field("why", ps::note(one));
+    field("health", health(one));
+    field("doing", activity(one));
     field("pid", one.pid.map(|pid| pid.to_string()));
     field("run", one.instance.map(|number| format!("#{number}")));
     field("scope", Some(scope(one)));
@@ -43,6 +45,25 @@ pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
         text.push_str(&receipt::survivors(&last.survivors, paint));
     }
     text
+}
+
+/// `unhealthy since 10:20:30, no answer within 1s; the last probe took 0.3 ms`
+fn health(one: &ServiceStatus) -> Option<String> {
+    // The line above says those already.
+    if matches!(one.health, Health::None | Health::Completed | Health::Failed) {
+        return None;
+    }
+    let since = one.health_since.map_or_else(String::new, |at| format!(" since {}", at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    let reason = one.health_reason.as_ref().filter(|reason| one.reason.as_ref() != Some(*reason));
+    let reason = reason.map_or_else(String::new, |reason| format!(", {reason}"));
+    let took = one.probe_ms.map_or_else(String::new, |ms| format!(", probe took {ms:.1} ms"));
+    Some(format!("{}{since}{reason}{took}", one.health.as_str()))
+}
+
+/// `stalled since 10:20:30`
+fn activity(one: &ServiceStatus) -> Option<String> {
+    let since = |at: jiff::Timestamp| format!(" since {}", at.strftime("%Y-%m-%dT%H:%M:%SZ"));
+    one.activity.map(|activity| format!("{}{}", activity.as_str(), one.activity_since.map_or_else(String::new, since)))
 }
 
 /// `web.1 (cgroup)`: what holds its processes together, and its name there.
@@ -101,6 +122,7 @@ mod tests {
     fn a_running_service() {
         insta::assert_snapshot!(block(&samples::detailed("web"), Paint::PLAIN), @r"
         web  ready
+          health     healthy since 2026-01-02T03:04:05Z, probe took 0.3 ms
           pid        4242
           run        #1
           scope      web.1 (cgroup)

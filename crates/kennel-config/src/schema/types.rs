@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 
 use super::values::{
     Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
-    Identity, IoPriority, Isolation, KillMode, LogEvents, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OomScore,
-    Overlap, Pairs, PortOrName, Ports, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal,
-    Strings, Target, Test, Texts, Umask, WatchAction, WatchPaths,
+    HangAction, Identity, IoPriority, Isolation, KillMode, LivenessAction, LogEvents, MaxRestarts, Missed, Nice,
+    OnDaemonLoss, OnEscape, OomScore, Overlap, Pairs, PortOrName, Ports, Replicas, RequireContainment, Restart,
+    ScheduledAction, Share, Shell, Signal, Strings, Target, Test, Texts, Umask, WatchAction, WatchPaths,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -60,6 +60,11 @@ pub(super) struct Service {
     readiness: Readiness,
     /// Compose's words for a readiness by command.
     healthcheck: Healthcheck,
+    /// How it is found that it works no more, and what follows. Apart from readiness: who is not ready is left alone.
+    liveness: Liveness,
+    /// How long it may be silent (no output, no disk accesses, no new process, and no CPU time or nothing else) until it
+    /// counts as hanging. Default: its activity is not watched.
+    hang: HangOrTime,
     /// How long it may take from spawn to ready before the start has failed. Default 60s.
     start_timeout: Duration,
     /// What asks it to end. Default SIGTERM. Alone, it is sent, 10s pass, it is sent again, 5s pass, and everything left is killed.
@@ -328,6 +333,73 @@ pub(super) struct Readiness {
     success_threshold: Count,
     /// Failures in a row that make a ready one unhealthy. Default 3.
     failure_threshold: Count,
+}
+
+/// Exactly one of `exec`, `http_get`, `tcp`, `file`, `heartbeat`, `watchdog`, `log_silence`, its pace, and what follows.
+#[derive(JsonSchema)]
+pub(super) struct Liveness {
+    /// Alive when this command ends with 0.
+    exec: Exec,
+    /// Alive when a GET answers 200 to 399.
+    http_get: HttpGetOrUrl,
+    /// Alive when a connection is accepted: a port, the name of one, `host:port`, or both apart.
+    tcp: TcpOrPort,
+    /// Alive while this path exists, relative to its `working_dir`.
+    file: String,
+    /// Alive while this file is modified again and again.
+    heartbeat: HeartbeatOrPath,
+    /// Alive while it sends `WATCHDOG=1` to the socket named in `NOTIFY_SOCKET` at least this often.
+    watchdog: Duration,
+    /// Alive while it writes something to its output at least this often.
+    log_silence: Duration,
+    /// Pause between two looks, varied by a tenth. Default 3s.
+    interval: Duration,
+    /// Longest time one look may take. Default 1s.
+    timeout: Duration,
+    /// Pause before the first look, after it is ready. Default 0s.
+    initial_delay: Duration,
+    /// Successes in a row after which one that failed is well again. Default 1.
+    success_threshold: Count,
+    /// Failures in a row after which it counts as failed. Default 3.
+    failure_threshold: Count,
+    /// `restart` (the default): it is stopped, which counts as a failure, and `restart` says what follows. `stop`: the service is
+    /// stopped. `warn`: it is unhealthy, and nothing more.
+    action: LivenessAction,
+}
+
+/// A path, or one with its time.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum HeartbeatOrPath {
+    Path(String),
+    Parts(Heartbeat),
+}
+
+/// A file that is modified again and again.
+#[derive(JsonSchema)]
+pub(super) struct Heartbeat {
+    /// Relative to the `working_dir`.
+    file: String,
+    /// The oldest it may be. Default 30s.
+    max_age: Duration,
+}
+
+/// How long, or that with what follows.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum HangOrTime {
+    Time(Duration),
+    Parts(Hang),
+}
+
+/// When silence counts as a hang.
+#[derive(JsonSchema)]
+pub(super) struct Hang {
+    /// How long it may be silent, at least 1s.
+    after: Duration,
+    /// `warn` (the default): it is unhealthy. `event`: it is told and nothing more. `restart`: it is stopped, which counts as a
+    /// failure, and `restart` says what follows. `stop`: the service is stopped.
+    action: HangAction,
 }
 
 /// A URL that begins with `http://`, or its parts.

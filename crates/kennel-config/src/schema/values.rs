@@ -109,6 +109,8 @@ value! {
         { "type": "string", "pattern": "^(on[-_]failure(:[0-9]+)?|unless_stopped|[Oo]ff|OFF|[Ff]alse|FALSE|No|NO)$|\\$" },
         { "const": false },
     ] });
+    LivenessAction: json!({ "anyOf": [{ "enum": ["warn", "restart", "stop"] }, variable()] });
+    HangAction: json!({ "anyOf": [{ "enum": ["event", "warn", "restart", "stop"] }, variable()] });
     Condition: json!({ "anyOf": [
         { "enum": ["started", "healthy", "completed", "completed_successfully", "log_ready"] },
         { "type": "string", "pattern": "^(service|process)[-_](started|healthy|completed([-_]successfully)?|log[-_]ready)$|^(completed-successfully|log-ready)$|\\$" },

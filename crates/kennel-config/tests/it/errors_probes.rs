@@ -93,6 +93,80 @@ error[out_of_range]: the port must be between 1 and 65535, not 99999
 }
 
 #[test]
+fn liveness() {
+    assert_snapshot!(wrong("services:\n  a: { command: x, liveness: { interval: 1s } }\n  b: { command: x, liveness: { tcp: 1, watchdog: 3s } }\n  c: { command: x, liveness: { heartbeat: { max_age: 3s } } }\n  d: { command: x, liveness: { watchdog: true } }\n  e: { command: x, liveness: { tcp: 1, action: kill } }\n  f: { command: x, hang: { action: warn } }\n  g: { command: x, hang: 10ms }\n  h: { command: x, hang: 10 }\n  i: { command: x, liveness: { log_line: x } }\n"), @r"
+error[missing_key]: `liveness` does not say what to look at
+  --> [dir]/kennel.yaml:2:30
+   |
+ 2 |   a: { command: x, liveness: { interval: 1s } }
+   |                              ^^^^^^^^^^^^^^^^
+  = help: give one of `exec`, `http_get`, `tcp`, `file`, `heartbeat`, `watchdog`, `log_silence`
+
+error[conflict]: `liveness` looks at one thing, but has both `tcp` and `watchdog`
+  --> [dir]/kennel.yaml:3:40
+   |
+ 3 |   b: { command: x, liveness: { tcp: 1, watchdog: 3s } }
+   |                                        ^^^^^^^^
+  = help: keep one; `exec` can combine several checks
+
+error[missing_key]: `heartbeat` has no `file`
+  --> [dir]/kennel.yaml:4:43
+   |
+ 4 |   c: { command: x, liveness: { heartbeat: { max_age: 3s } } }
+   |                                           ^^^^^^^^^^^^^^^
+  = help: for example `heartbeat: { file: run/alive, max_age: 30s }`
+
+error[wrong_type]: `watchdog` must be a duration, not the boolean `true`
+  --> [dir]/kennel.yaml:5:42
+   |
+ 5 |   d: { command: x, liveness: { watchdog: true } }
+   |                                          ^^^^
+  = help: say how long it may say nothing, for example `30s`
+
+error[unknown_value]: `action` has no value `kill`
+  --> [dir]/kennel.yaml:6:48
+   |
+ 6 |   e: { command: x, liveness: { tcp: 1, action: kill } }
+   |                                                ^^^^
+  = help: expected one of `warn`, `restart`, `stop`
+
+error[missing_key]: `hang` has no `after`
+  --> [dir]/kennel.yaml:7:26
+   |
+ 7 |   f: { command: x, hang: { action: warn } }
+   |                          ^^^^^^^^^^^^^^^^
+  = help: say how long silence may last, for example `hang: { after: 2m }`
+
+error[out_of_range]: `hang` must be at least 1s
+  --> [dir]/kennel.yaml:8:26
+   |
+ 8 |   g: { command: x, hang: 10ms }
+   |                          ^^^^
+
+error[wrong_type]: `hang` must be a duration with its unit, not the integer `10`
+  --> [dir]/kennel.yaml:9:26
+   |
+ 9 |   h: { command: x, hang: 10 }
+   |                          ^^
+  = help: say what it counts: `10s` or `10ms`
+
+error[missing_key]: `liveness` does not say what to look at
+  --> [dir]/kennel.yaml:10:30
+    |
+ 10 |   i: { command: x, liveness: { log_line: x } }
+    |                              ^^^^^^^^^^^^^^^
+  = help: give one of `exec`, `http_get`, `tcp`, `file`, `heartbeat`, `watchdog`, `log_silence`
+
+error[unknown_key]: unknown key `log_line` in `liveness`
+  --> [dir]/kennel.yaml:10:32
+    |
+ 10 |   i: { command: x, liveness: { log_line: x } }
+    |                                ^^^^^^^^
+  = help: expected one of `exec`, `http_get`, `tcp`, `file`, `heartbeat`, `watchdog`, `log_silence`, `interval`, `timeout`, `initial_delay`, `success_threshold`, `failure_threshold`, `action`
+");
+}
+
+#[test]
 fn healthchecks() {
     assert_snapshot!(wrong("services:\n  a: { command: x, healthcheck: { interval: 1s } }\n  b: { command: x, healthcheck: { test: [curl, x] } }\n  c: { command: x, healthcheck: { test: x }, readiness: { tcp: 1 } }\n"), @r###"
 error[missing_key]: `healthcheck` needs a `test`

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kennel_config::{LoadOptions, load, template};
+use kennel_core::liveness::{Check, Hang, Liveness, Remedy};
 use kennel_core::model::{
     Condition, ProbeKind, RestartMode, RestartPolicy, StopStage, StopStep, Target, default_stop_sequence,
 };
@@ -165,6 +166,36 @@ fn the_pace_of_probes() {
     assert_eq!((probe.success_threshold, probe.failure_threshold), (2, 7));
     let probe = service("readiness: { notify: true }").readiness.unwrap();
     assert_eq!((probe.interval, probe.ready_interval), (ms(250), ms(10_000)));
+}
+
+// covers: B2
+#[test]
+fn liveness_is_asked_often_and_ends_in_a_restart_unless_said_otherwise() {
+    let one = service("working_dir: sub\nports: { http: 80 }\nliveness: { tcp: http }\nhang: 2m");
+    let tcp = ProbeKind::Tcp { host: "127.0.0.1".to_owned(), port: 80 };
+    let usual = Liveness {
+        check: Check::Ask(tcp),
+        interval: ms(3000),
+        timeout: ms(1000),
+        initial_delay: ms(0),
+        success_threshold: 1,
+        failure_threshold: 3,
+        action: Remedy::Restart,
+    };
+    assert_eq!(one.liveness, Some(usual));
+    assert_eq!(one.hang, Some(Hang { after: ms(120_000), action: Remedy::Warn }));
+    let check = |keys: &str| service(&format!("liveness: {{ {keys} }}")).liveness.unwrap().check;
+    for (keys, age) in [("heartbeat: run/x", 30_000), ("heartbeat: { file: run/x, max_age: 5s }", 5000)] {
+        let one = service(&format!("working_dir: sub\nliveness: {{ {keys} }}"));
+        let file = one.working_dir.join("run/x");
+        assert_eq!(one.liveness.unwrap().check, Check::Heartbeat { file, max_age: ms(age) });
+    }
+    assert_eq!(check("watchdog: 1500ms"), Check::Watchdog(ms(1500)));
+    assert_eq!(check("log_silence_seconds: 3"), Check::LogSilence(ms(3000)));
+    assert_eq!(check("exec: a b"), Check::Ask(ProbeKind::Exec(vec!["a".into(), "b".into()])));
+    let one = service("liveness: { file: x, action: warn }\nhang: { after: 3s, action: stop }");
+    assert_eq!(one.liveness.unwrap().action, Remedy::Warn);
+    assert_eq!(one.hang, Some(Hang { after: ms(3000), action: Remedy::Stop }));
 }
 
 #[test]

@@ -154,6 +154,12 @@ fn key() -> impl Strategy<Value = &'static str> {
         "on_daemon_loss",
         "on_escape",
         "max_runtime",
+        "liveness",
+        "heartbeat",
+        "watchdog",
+        "hang",
+        "after",
+        "action",
         "idle_timeout",
         "dedicated_user",
         "schedule",
@@ -256,6 +262,17 @@ fn good_service() -> impl Strategy<Value = String> {
         ].prop_flat_map(|kind| (Just(kind), 1_u32..99, 1_u32..9_999))
             .prop_map(|(kind, count, interval)| format!(
                 "\"readiness\":{{{kind},\"failure_threshold\":{count},\"interval\":\"{interval}ms\"}}"
+            )).boxed(),
+        prop_oneof![
+            Just("\"exec\":[\"c\",\"$$x\"]".to_owned()),
+            (1_u16..).prop_map(|port| format!("\"tcp\":{port}")),
+            Just("\"file\":\"run/$$x\"".to_owned()),
+            (1_u32..9_999).prop_map(|age| format!("\"heartbeat\":{{\"file\":\"a/$$x\",\"max_age\":\"{age}ms\"}}")),
+            (1_u32..9_999).prop_map(|time| format!("\"watchdog\":\"{time}ms\"")),
+            (1_u32..9_999).prop_map(|time| format!("\"log_silence\":\"{time}ms\"")),
+        ].prop_flat_map(|kind| (Just(kind), 1_u32..99, 1_000_u32..9_999, prop::sample::select(vec!["warn", "restart", "stop"])))
+            .prop_map(|(kind, count, time, action)| format!(
+                "\"liveness\":{{{kind},\"failure_threshold\":{count},\"interval\":\"{time}ms\",\"action\":\"{action}\"}},\"hang\":{{\"after\":\"{time}ms\",\"action\":\"{action}\"}}"
             )).boxed(),
         (0_i32..=64, duration.clone(), prop::bool::ANY).prop_map(|(signal, wait, main)| {
             let target = if main { "main" } else { "scope" };

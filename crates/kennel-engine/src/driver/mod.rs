@@ -11,9 +11,11 @@ mod closing;
 mod ending;
 mod freeze;
 mod handover;
+mod health;
 mod lease;
 mod limits;
 mod link;
+mod liveness;
 mod oneoff;
 mod orphans;
 mod owners;
@@ -69,6 +71,7 @@ use crate::watch::News;
 use changes::Watching;
 pub use closing::Ended;
 use handover::HandOver;
+pub(crate) use health::Noted;
 pub use lease::Grant;
 use link::AsyncLink;
 use owners::Owners;
@@ -148,6 +151,10 @@ pub(crate) enum Input {
     SaidReady(u64),
     /// What is seen of the files of a service.
     Files(String, News),
+    /// One answer about the liveness of a run, or a command that is to find it out.
+    Liveness(u64, Told),
+    /// A run says of itself that something is wrong with it.
+    SaidTrouble(u64),
     /// A scope of a lost keeper is empty.
     Emptied(u64),
     /// Nothing that a lost keeper held is left.
@@ -180,6 +187,10 @@ enum TimerKey {
     Idle(u64),
     /// It takes too long to stand still, or to go on.
     Freeze(u64),
+    /// It may have given no sign of life for as long as it may.
+    Liveness(u64),
+    /// Its main process was seen ended and not reaped.
+    Zombie(u64),
     Owner(kennel_core::lease::Timer),
     /// Nobody has asked for a while what services use.
     LookedAway,
@@ -391,6 +402,8 @@ impl Driver {
             TimerKey::MaxRuntime(id) => self.max_runtime_is_over(id),
             TimerKey::Idle(id) => self.may_be_idle(id),
             TimerKey::Freeze(id) => self.freeze_is_late(id),
+            TimerKey::Liveness(id) => self.may_not_be_alive(id),
+            TimerKey::Zombie(id) => self.look_for_zombie(id),
             TimerKey::Owner(timer) => self.owner_timer(&timer),
             TimerKey::LookedAway => self.may_look_away(),
             TimerKey::Schedule(name) => self.look_at_schedule(&name),

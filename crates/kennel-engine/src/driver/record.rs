@@ -43,6 +43,14 @@ impl Dirty {
         self.ad_hoc.insert(name.to_owned());
     }
 
+    pub(super) fn slots(&self) -> impl Iterator<Item = &String> {
+        self.slots.iter()
+    }
+
+    pub(super) fn runs(&self) -> impl Iterator<Item = u64> {
+        self.runs.iter().copied()
+    }
+
     pub(super) fn owner(&mut self, name: String) {
         self.owners.insert(name);
     }
@@ -73,6 +81,7 @@ impl Driver {
     }
 
     pub(super) fn commit(&mut self) {
+        self.note_healths();
         self.note_changes();
         self.events.flush();
         for Answer(answer) in self.answers.drain(..) {
@@ -153,6 +162,7 @@ fn slot_record(slot: &Slot, leaving: bool) -> SlotRecord {
         last_exit: slot.last_exit,
         leaving,
         plan: slot.armed.as_ref().map(|armed| armed.plan()),
+        health: slot.health.clone(),
     }
 }
 

@@ -79,6 +79,8 @@ impl Driver {
             Input::Probe(id, told) => self.probe_told(id, told),
             Input::SaidReady(id) => self.said_ready(id),
             Input::Files(service, news) => self.files(&service, news),
+            Input::Liveness(id, told) => self.liveness_told(id, told),
+            Input::SaidTrouble(id) => self.said_trouble(id),
             Input::Emptied(id) => self.emptied(id),
             Input::Remember(key, body) => {
                 self.facts.insert(key);

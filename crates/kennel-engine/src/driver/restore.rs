@@ -107,6 +107,7 @@ impl Driver {
             slot.retry_at = record.retry_at.map(clock::instant);
             slot.last_exit = record.last_exit;
             slot.armed = slot.service.schedule.as_ref().zip(record.plan).map(|it| Box::new(Armed::resume(it.0, it.1)));
+            slot.health = record.health;
             self.slots.insert(name, slot);
         }
         self.sort_slots();

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kennel_core::instance::{self, Action, End, Event, Reason, Stage, State, Timer};
@@ -13,6 +13,8 @@ use kennel_keeper::proto::{self, Backend, Place, Request, ScopeId};
 use kennel_store::Change;
 use kennel_wire::{Code, EventKind, Receipt, StopReason};
 
+use super::health::Zombie;
+use super::liveness::Live;
 use super::oneoff::Purpose;
 use super::owners::Opened;
 use super::view::wire_exit;
@@ -49,6 +51,11 @@ pub(super) struct Run {
     pub(super) probe: Option<probe::Task>,
     pub(super) notify: Option<Notify>,
     pub(super) probe_said: Option<String>,
+    /// How long the last answer of a probe took.
+    pub(super) probe_took: Option<Duration>,
+    /// What is known of its liveness, where that is asked for and it has been ready.
+    pub(super) live: Option<Box<Live>>,
+    pub(super) zombie: Zombie,
     /// It said that it is ready before the keeper said that it runs.
     pub(super) ready_early: bool,
     /// Why the keeper did not start it.
@@ -262,10 +269,14 @@ impl Driver {
         let Some(run) = self.runs.get_mut(&id) else { return };
         self.dirty.run(id);
         let state = std::mem::take(&mut run.state);
+        let waited = matches!(event, Event::Elapsed(Timer::Stage(_)));
         let (state, actions) = instance::step(&run.policy, state, event);
         run.state = state;
         for action in actions {
             self.act(id, action);
+        }
+        if waited {
+            self.look_for_zombie(id);
         }
     }
 
@@ -276,6 +287,8 @@ impl Driver {
             Action::StopProbe => {
                 run.probe = None;
                 run.notify = None;
+                run.live = None;
+                self.timers.disarm(&TimerKey::Liveness(id));
                 self.stop_helpers_of(id, |purpose| matches!(purpose, Purpose::Probe { .. }));
             }
             Action::Arm(Timer::Limit, after) => {
@@ -291,6 +304,7 @@ impl Driver {
                 if matches!(run.kind, Kind::Slot) {
                     self.events.publish(Some(&run.name), Some(id), EventKind::Ready { after_ms });
                 }
+                self.begin_liveness(id);
             }
             Action::AnnounceUnhealthy => {
                 let reason = run.probe_said.clone().unwrap_or_default();
@@ -317,15 +331,17 @@ impl Driver {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let Some(probe) = &run.service.readiness else { return };
         run.counter = Counter::new(probe.success_threshold, probe.failure_threshold);
-        run.probe = probe::start(probe, self.inbox_sender.clone(), move |told| Input::Probe(id, told));
+        let plan = probe::Plan::readiness(probe);
+        run.probe = plan.map(|plan| probe::start(plan, self.inbox_sender.clone(), move |told| Input::Probe(id, told)));
     }
 
     pub(super) fn probe_told(&mut self, id: u64, told: Told) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         match told {
             // What stands still cannot answer, and is not to be ended for that.
-            Told::Answer(_) if run.frozen.is_some() => {}
-            Told::Answer(answer) => {
+            Told::Answer { .. } if run.frozen.is_some() => {}
+            Told::Answer { answer, took } => {
+                run.probe_took = Some(took);
                 let verdict = run.counter.answer(answer.is_ok());
                 run.probe_said = answer.err();
                 match verdict {
@@ -385,6 +401,8 @@ impl Driver {
             TimerKey::MaxRuntime(id),
             TimerKey::Idle(id),
             TimerKey::Freeze(id),
+            TimerKey::Liveness(id),
+            TimerKey::Zombie(id),
         ] {
             self.timers.disarm(&key);
         }
@@ -499,6 +517,8 @@ pub(super) fn wire_reason(reason: Reason) -> StopReason {
         Reason::OwnerEnded => StopReason::OwnerEnded,
         Reason::MaxRuntime => StopReason::MaxRuntime,
         Reason::Idle => StopReason::Idle,
+        Reason::NotAlive => StopReason::NotAlive,
+        Reason::Hung => StopReason::Hung,
     }
 }
 

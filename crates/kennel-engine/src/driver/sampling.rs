@@ -135,7 +135,7 @@ impl Driver {
             name: name.to_owned(),
             instance: id,
             state: view::shown(slot, Some(run)).0,
-            health: view::health(slot, Some(run)),
+            health: self.health(slot, Some(run), true).word,
             frozen: false,
             usage: Usage::default(),
             cpu_recent: self.sampling.rings.get(&id).map(|ring| ring.cpu(RECENT)).unwrap_or_default(),

@@ -10,6 +10,7 @@ use kennel_core::restart::History;
 use kennel_core::slot::{self, Action, Event, Rest, State, Then};
 use kennel_wire::{Code, EventKind, Receipt};
 
+use super::health::Noted;
 use super::runs::Kind;
 use super::schedule::Armed;
 use super::{Driver, TimerKey, Work};
@@ -40,6 +41,8 @@ pub(super) struct Slot {
     pub(super) ad_hoc: Option<Box<AdHoc>>,
     /// Why its last run could not be started.
     pub(super) refused: Option<(Code, String)>,
+    /// How it was when that was looked at last.
+    pub(super) health: Noted,
 }
 
 /// A stop that is held back.
@@ -68,6 +71,7 @@ impl Slot {
             last_receipt: None,
             ad_hoc: None,
             refused: None,
+            health: Noted::default(),
         }
     }
 

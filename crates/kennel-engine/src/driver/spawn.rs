@@ -10,14 +10,16 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kennel_core::instance::{self, State};
+use kennel_core::liveness::Check;
 use kennel_core::model::{Exit, OnEscape, ProbeKind, Service};
 use kennel_core::probe::Counter;
 use kennel_keeper::proto::{self, Ids, Request, ScopeId, Spawn, SpawnErrorKind, Stdio};
 use kennel_sys::{proc, user};
 
+use super::health::Zombie;
 use super::runs::{Kind, Run};
 use super::{Driver, Input, Work, privileges};
-use crate::notify::Notify;
+use crate::notify::{Notify, Said};
 use crate::receipt::{Builder, members};
 use crate::records::Note;
 
@@ -51,14 +53,18 @@ impl Driver {
         let mut run = self.new_run(name, kind, &service, &service.command);
         run.policy.probed = service.readiness.is_some();
         run.policy.start_timeout = service.start_timeout;
-        if service.readiness.as_ref().is_some_and(|probe| probe.kind == ProbeKind::Notify) {
-            let inbox = self.inbox_sender.clone();
+        let patience = watchdog(&service);
+        if service.readiness.as_ref().is_some_and(|probe| probe.kind == ProbeKind::Notify) || patience.is_some() {
+            let heard = self.heard(id, &service);
             match ids(&service).and_then(|ids| {
                 let uid = ids.map_or_else(|| rustix::process::geteuid().as_raw(), |ids| ids.uid);
-                Notify::open(uid, move || drop(inbox.send(Input::SaidReady(id)))).map_err(|error| error.to_string())
+                Notify::open(uid, heard).map_err(|error| error.to_string())
             }) {
                 Ok(notify) => {
                     environment.insert("NOTIFY_SOCKET".into(), notify.address.clone());
+                    if let Some(patience) = patience {
+                        environment.insert("WATCHDOG_USEC".into(), patience.as_micros().to_string());
+                    }
                     run.notify = Some(notify);
                 }
                 Err(error) => tracing::warn!(error, service = name, "cannot open the notify socket"),
@@ -88,12 +94,27 @@ impl Driver {
         serde_json::to_vec(&note).unwrap_or_default()
     }
 
+    /// What is done when a service says something of itself.
+    fn heard(&self, id: u64, service: &Service) -> impl Fn(Said) + Send + 'static {
+        let inbox = self.inbox_sender.clone();
+        let by_notify = service.readiness.as_ref().is_some_and(|probe| probe.kind == ProbeKind::Notify);
+        move |said| {
+            let input = match said {
+                Said::Ready if by_notify => Input::SaidReady(id),
+                // Its readiness is asked for elsewhere.
+                Said::Ready => return,
+                Said::Trouble => Input::SaidTrouble(id),
+            };
+            drop(inbox.send(input));
+        }
+    }
+
     /// Listens again where a service that was taken over says that it is ready.
     pub(super) fn reopen_notify(&self, id: u64, run: &mut Run, address: Option<&str>) {
         let Some(address) = address else { return };
-        let inbox = self.inbox_sender.clone();
+        let heard = self.heard(id, &run.service);
         let uid = ids(&run.service).ok().flatten().map_or_else(|| rustix::process::geteuid().as_raw(), |ids| ids.uid);
-        match Notify::reopen(address, uid, move || drop(inbox.send(Input::SaidReady(id)))) {
+        match Notify::reopen(address, uid, heard) {
             Ok(notify) => run.notify = Some(notify),
             Err(error) => tracing::warn!(%error, service = run.name, "cannot open the notify socket again"),
         }
@@ -135,7 +156,9 @@ impl Driver {
             environment.insert("KENNEL_OWNER".into(), owner);
         }
         // Meant for whoever started kennel, not for what kennel starts.
-        environment.remove("NOTIFY_SOCKET");
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+            environment.remove(name);
+        }
         if let Some(account) = service.user.as_deref().and_then(user::account) {
             environment.insert("HOME".into(), account.home.to_string_lossy().into_owned());
             environment.insert("SHELL".into(), account.shell.to_string_lossy().into_owned());
@@ -171,6 +194,9 @@ impl Driver {
             ready_early: false,
             refused: None,
             probe_said: None,
+            probe_took: None,
+            live: None,
+            zombie: Zombie::default(),
             is_stuck: false,
             frozen: None,
             freezing: None,
@@ -204,6 +230,14 @@ impl Driver {
         };
         let failed = instance::Event::SpawnFailed { error: refused, transient: false };
         self.queue.push_back(Work::Run(id, failed));
+    }
+}
+
+/// How often a service has to say that it is alive, if that is its liveness.
+fn watchdog(service: &Service) -> Option<std::time::Duration> {
+    match service.liveness.as_ref()?.check {
+        Check::Watchdog(patience) => Some(patience),
+        Check::Ask(_) | Check::Heartbeat { .. } | Check::LogSilence(_) => None,
     }
 }
 

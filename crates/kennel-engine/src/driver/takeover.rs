@@ -300,9 +300,13 @@ impl Driver {
             self.timers.arm_earlier(TimerKey::Run(id, instance::Timer::Limit), at);
         }
         let is_running = matches!(run.state, RunState::Running { .. });
+        let was_ready = matches!(run.state, RunState::Running { health: Health::Ready | Health::Unhealthy });
         let actions = instance::resume(&run.policy, &run.state);
         if is_running {
             self.arm_limits(id);
+        }
+        if was_ready {
+            self.begin_liveness(id);
         }
         for action in actions {
             self.act(id, action);

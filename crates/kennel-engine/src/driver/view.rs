@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use kennel_core::instance::{Health as RunHealth, State as RunState};
 use kennel_core::model::Exit;
 use kennel_core::slot::{Failure, Rest, State};
@@ -12,6 +13,7 @@ use kennel_wire::{
 };
 
 use super::Driver;
+use super::health::Finding;
 use super::runs::Run;
 use super::slots::Slot;
 use crate::receipt::{identity, millis};
@@ -29,11 +31,16 @@ impl Driver {
 
     /// One line of `ps`; with `detail` also the processes and the last receipt.
     pub(super) fn status(&mut self, name: &str, detail: bool) -> Option<ServiceStatus> {
+        if let Some(id) = self.slots.get(name)?.run {
+            self.look_for_zombie(id);
+        }
         let slot = self.slots.get(name)?;
-        let mut run = slot.run.and_then(|id| self.runs.get_mut(&id));
-        let usage = run.as_deref_mut().map(|run| look(run, detail)).unwrap_or_default();
-        let run = run.as_deref();
+        let run = slot.run.and_then(|id| self.runs.get_mut(&id));
+        let usage = run.map(|run| look(run, detail)).unwrap_or_default();
+        let run = slot.run.and_then(|id| self.runs.get(&id));
         let (state, reason) = shown(slot, run);
+        let Finding { word: health, reason: health_reason, .. } = self.health(slot, run, true);
+        let health_since = if slot.health.word == health { slot.health.since } else { Some(Timestamp::now()) };
         let stuck = slot.run.zip(run).filter(|(_, run)| run.is_stuck);
         let stuck = stuck.map(|(id, run)| run.receipt_now(id, &self.boot_id, false));
         let running = run.filter(|run| run.pid.is_some());
@@ -43,7 +50,12 @@ impl Driver {
             service: slot.service_name.clone(),
             wanted: slot.wanted,
             state,
-            health: health(slot, run),
+            health,
+            health_reason,
+            health_since,
+            activity: None,
+            activity_since: None,
+            probe_ms: run.and_then(|run| run.probe_took).map(|took| (took.as_secs_f64() * 1e6).round() / 1e3),
             reason: stuck.as_ref().map(|receipt| who_is_left(&receipt.survivors)).or(reason).or(frozen),
             frozen: running.is_some_and(|run| run.frozen.is_some()),
             instance: slot.last_run,
@@ -95,7 +107,12 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         service: name.to_owned(),
         wanted: false,
         state: Shown::Failed,
-        health: Health::None,
+        health: Health::Failed,
+        health_reason: None,
+        health_since: None,
+        activity: None,
+        activity_since: None,
+        probe_ms: None,
         reason: Some("stopped because the daemon was lost; `kennel up` starts it again".into()),
         frozen: false,
         instance: Some(id),
@@ -187,7 +204,10 @@ pub(super) fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
         State::Active { .. } => match run.map(|run| (&run.state, run)) {
             None | Some((RunState::Starting { .. }, _)) => (Shown::Starting, None),
             Some((RunState::Running { health: RunHealth::Starting }, run)) => (Shown::Up, run.probe_said.clone()),
-            Some((RunState::Running { health: RunHealth::Ready }, _)) => (Shown::Ready, None),
+            Some((RunState::Running { health: RunHealth::Ready }, run)) => match failing(run) {
+                Some(why) => (Shown::Unhealthy, Some(why)),
+                None => (Shown::Ready, None),
+            },
             Some((RunState::Running { health: RunHealth::Unhealthy }, run)) => {
                 (Shown::Unhealthy, run.probe_said.clone())
             }
@@ -210,6 +230,8 @@ fn last_time(rest: &Rest) -> Option<String> {
 fn why_stopped(slot: &Slot) -> Option<String> {
     match slot.last_receipt.as_ref()?.reason {
         StopReason::OwnerEnded => Some(format!("owner `{}` ended", slot.owner().unwrap_or("none"))),
+        StopReason::NotAlive => Some("its `liveness` failed".into()),
+        StopReason::Hung => Some("it hung".into()),
         StopReason::Idle => Some("wrote nothing for its `idle_timeout`".into()),
         StopReason::Requested
         | StopReason::Restart
@@ -223,15 +245,9 @@ fn why_stopped(slot: &Slot) -> Option<String> {
     }
 }
 
-pub(super) fn health(slot: &Slot, run: Option<&Run>) -> Health {
-    match run.map(|run| &run.state) {
-        Some(RunState::Running { health }) if slot.service.readiness.is_some() => match health {
-            RunHealth::Starting => Health::Starting,
-            RunHealth::Ready => Health::Healthy,
-            RunHealth::Unhealthy => Health::Unhealthy,
-        },
-        _ => Health::None,
-    }
+/// Why it does not work although it can serve, if that is known.
+fn failing(run: &Run) -> Option<String> {
+    run.live.as_ref()?.failing.clone()
 }
 
 #[derive(Default)]

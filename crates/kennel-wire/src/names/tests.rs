@@ -54,6 +54,8 @@ fn recorded() -> Vec<Value> {
         json!({ "event": "daemon.replaced", "version": "1", "scopes": 1 }),
         json!({ "event": "daemon.handover_failed", "reason": "r" }),
         json!({ "event": "instance.adopted", "pid": 7 }),
+        json!({ "event": "instance.health", "health": "unhealthy", "reason": "r" }),
+        json!({ "event": "instance.activity", "activity": "stalled", "silent_ms": 1 }),
         json!({ "event": "store.recovered", "kept": 1 }),
         json!({ "event": "event.unreadable" }),
         json!({ "event": "orphan.found", "orphan": orphan }),
@@ -68,8 +70,16 @@ fn recorded() -> Vec<Value> {
         json!({ "event": "shutdown.completed", "left": 0 }),
     ];
     let reasons = ["requested", "restart", "down", "main_exited", "start_timeout"];
-    let reasons =
-        reasons.into_iter().chain(["daemon_lost", "keeper_lost", "client_gone", "owner_ended", "max_runtime", "idle"]);
+    let reasons = reasons.into_iter().chain([
+        "daemon_lost",
+        "keeper_lost",
+        "client_gone",
+        "owner_ended",
+        "max_runtime",
+        "idle",
+        "not_alive",
+        "hung",
+    ]);
     all.extend(reasons.map(|reason| json!({ "event": "instance.down", "receipt": receipt(reason, 0) })));
     all
 }

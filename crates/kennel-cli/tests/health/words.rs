@@ -1,0 +1,59 @@
+//! The words for how a service is.
+
+use kennel_testkit::{Scratch, Signal, send, wait_for, wait_until};
+use serde_json::json;
+
+use crate::common::{DEADLINE, both, events, wait_events, wait_health};
+
+both!(each_word, a_zombie_is_told);
+
+fn each_word(scratch: &Scratch) {
+    scratch.config(
+        "
+services:
+  plain: { command: sleep 600 }
+  done: { command: 'true', restart: no }
+  broken: { command: 'false', restart: no }
+  slow: { command: sleep 600, readiness: { file: slow }, start_timeout: 10m }
+  well: { command: sleep 600, liveness: { file: kennel.yaml } }
+",
+    );
+    scratch.kennel(&["up", "-d", "--timeout", "1s"]);
+    for (service, health) in
+        [("plain", "none"), ("done", "completed"), ("broken", "failed"), ("slow", "starting"), ("well", "healthy")]
+    {
+        let entry = wait_health(scratch, service, health);
+        assert_eq!(entry["health_since"].is_string(), health != "none", "{entry}");
+    }
+    assert_eq!(wait_health(scratch, "broken", "failed")["health_reason"], "exited with code 1");
+    scratch.file("slow", "");
+    wait_health(scratch, "slow", "healthy");
+    for service in ["plain", "done", "broken", "slow", "well"] {
+        // Other events tell all of that.
+        assert_eq!(events(scratch, service, "instance.health"), Vec::<serde_json::Value>::new());
+    }
+    scratch.down();
+}
+
+/// A main process that a tracer holds at its end is nobody's to reap until the tracer goes.
+fn a_zombie_is_told(scratch: &Scratch) {
+    scratch.config("services: { web: { command: ['@badchild@', --cell, '1', traced], restart: no } }");
+    scratch.ok(&["up", "-d"]);
+    let pid = scratch.ps("web")["pid"].as_u64().unwrap();
+    let main = wait_for(DEADLINE, "both processes", || {
+        let seen = scratch.in_cells();
+        seen.into_iter().find(|one| u64::from(one.pid) == pid)
+    });
+    // As the test's own user, who may trace anybody.
+    let mut tracer = scratch.spawn_outsider(&scratch.badchild(), &["trace", &pid.to_string()]);
+    wait_until(DEADLINE, "the tracer", || tracer.stdout().contains("up"));
+    send(&main, Signal::KILL);
+    let zombie = wait_health(scratch, "web", "zombie");
+    assert!(zombie["health_reason"].as_str().unwrap().contains("a tracer holds it"), "{zombie}");
+    let told = wait_events(scratch, "web", "instance.health", 1);
+    assert_eq!(told[0]["health"], json!("zombie"), "{told:?}");
+    tracer.signal(Signal::KILL);
+    tracer.wait(DEADLINE);
+    wait_health(scratch, "web", "failed");
+    scratch.down();
+}
