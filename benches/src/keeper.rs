@@ -105,6 +105,7 @@ fn plan(number: usize, argv: Vec<CString>) -> Request {
         stdio: Stdio::Capture,
         keep: false,
         note: Vec::new(),
+        bounds: Vec::new(),
     }))
 }
 

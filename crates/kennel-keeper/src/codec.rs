@@ -7,6 +7,7 @@
 //! not tell is filled in, and what it could not do is not sent ([`Unsupported`]).
 
 mod backend;
+mod bound;
 mod event;
 mod known;
 mod request;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub(crate) use self::backend::{read_backend, read_place, write_backend, write_place};
+pub(crate) use self::bound::{read_bound, write_bound};
 pub use self::event::{decode_event, encode_event};
 pub(crate) use self::event::{read_exit, write_exit};
 pub(crate) use self::known::{read_follows, write_follows};

@@ -20,10 +20,11 @@ use rustix::event::epoll;
 
 pub(crate) use self::cgroups::Cgroups;
 pub(crate) use self::reapers::Reapers;
+use crate::bounds::by_nobody;
 use crate::codec::{Reader, Writer};
 use crate::place::Refused;
 use crate::proto::{
-    Adopt, AdoptError, Backend, Event, Exit, Identity, ScopeId, SignalRefused, Spawn, Stray, Survivor, Usage,
+    Adopt, AdoptError, Backend, Bound, Event, Exit, Identity, ScopeId, SignalRefused, Spawn, Stray, Survivor, Usage,
 };
 use crate::tag::Tags;
 
@@ -63,12 +64,18 @@ impl Contain {
     /// Starts a process in a fresh scope.
     pub(crate) fn spawn(&mut self, spawn: Box<Spawn>, out: &mut Vec<Event>) {
         match &mut self.cgroups {
-            Ok(cgroups) if spawn.isolation.pid => match cgroups.leaf(&spawn) {
-                Ok(leaf) => self.reapers.spawn(&spawn, Some(leaf), out),
+            Ok(cgroups) if spawn.isolation.pid => match cgroups.leaf(&spawn, out) {
+                Ok((leaf, bounds)) => self.reapers.spawn(&spawn, Some(leaf), bounds, out),
                 Err(error) => out.push(Event::SpawnFailed { scope: spawn.scope, error }),
             },
             Ok(cgroups) => cgroups.spawn(&spawn, out),
-            Err(_) => self.reapers.spawn(&spawn, None, out),
+            Err(refused) => {
+                if !spawn.bounds.is_empty() {
+                    let applied = by_nobody(&spawn.bounds, &format!("no cgroup can be used: {}", refused.because));
+                    out.push(Event::Bounded { scope: spawn.scope, applied });
+                }
+                self.reapers.spawn(&spawn, None, None, out);
+            }
         }
     }
 
@@ -95,6 +102,16 @@ impl Contain {
             Some(cgroups) => cgroups.freeze(scope, frozen, out),
             None => self.reapers.freeze(scope, frozen, out),
         }
+    }
+
+    /// Changes what a scope may use.
+    pub(crate) fn bound(&mut self, scope: ScopeId, wanted: &[Bound], out: &mut Vec<Event>) {
+        let applied = match &mut self.cgroups {
+            Ok(cgroups) if self.reapers.has(scope) => self.reapers.bound(scope, wanted, cgroups.place()),
+            Ok(cgroups) => cgroups.bound(scope, wanted),
+            Err(refused) => Some(by_nobody(wanted, &format!("no cgroup can be used: {}", refused.because))),
+        };
+        out.extend(applied.map(|applied| Event::Bounded { scope, applied }));
     }
 
     /// Begins to empty a scope, or goes on with it.

@@ -26,6 +26,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) tag: Option<Tag>,
     pub(crate) no_new_privs: bool,
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// `tasks` files of version 1 groups to be in as well.
+    pub(crate) groups: &'a [CString],
 }
 
 impl Launch<'_> {
@@ -47,7 +49,7 @@ impl Launch<'_> {
             nofile: self.nofile,
             // It is this very limit; one that was asked for is the service's own.
             tag: self.tag.filter(|_| !limits.iter().any(|one| limit::name(one.resource) == Some("rttime"))),
-            settings: settings(privileges, &limits),
+            settings: Settings { groups: self.groups, ..settings(privileges, &limits) },
             no_new_privs: self.no_new_privs || privileges.no_new_privs,
             cgroup: self.cgroup,
         };
@@ -74,6 +76,7 @@ fn settings<'a>(privileges: &'a Privileges, limits: &'a [Limit]) -> Settings<'a>
         io_priority: privileges.io_priority,
         oom_score_adj: privileges.oom_score_adj,
         capabilities,
+        groups: &[],
     }
 }
 
@@ -137,7 +140,7 @@ fn explain(failure: &Failure, spawn: &Spawn, tried: &[CString]) -> SpawnError {
     let program = spawn.argv.first().map_or(c"", CString::as_c_str);
     let (kind, subject) = match failure.stage {
         // An errno of its own would mislead: nothing was short, the kernel killed it.
-        Stage::Born => (SpawnErrorKind::Scope, spawn.name.clone()),
+        Stage::Born | Stage::Groups => (SpawnErrorKind::Scope, spawn.name.clone()),
         _ if is_short(errno) => (SpawnErrorKind::Resources, text(program)),
         Stage::Clone => (SpawnErrorKind::Scope, spawn.name.clone()),
         Stage::Setup | Stage::Descriptors => (SpawnErrorKind::Resources, text(program)),

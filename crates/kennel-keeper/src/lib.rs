@@ -14,6 +14,7 @@ mod start;
 
 mod delegate;
 
+mod bounds;
 mod contain;
 mod launch;
 mod place;

@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use kennel_sys::cgroup::bounds::{self, Controller};
 use kennel_sys::cgroup::{self, Group, Hierarchy};
 use kennel_sys::process;
 use kennel_sys::spawn::{Exec, Spawner, Stage};
@@ -182,6 +183,33 @@ impl Place {
         [&self.scopes, &self.kept].into_iter().chain(others).find_map(|parent| parent.leaf_of(&path))
     }
 
+    /// The cgroup that ours are below.
+    fn base(&self) -> &Path {
+        self.root.ancestors().nth(2).unwrap_or(&self.root)
+    }
+
+    /// Tries to have a group get a controller, from the base down. Nobody is in any of the groups between.
+    pub(crate) fn pass_on(&self, group: &Group, controller: Controller) {
+        let mut above: Vec<&Path> =
+            group.directory().ancestors().skip(1).take_while(|it| it.starts_with(self.base())).collect();
+        above.reverse();
+        above.into_iter().for_each(|it| bounds::pass_on(it, [controller]));
+    }
+
+    /// What stands for a group in the hierarchy of version 1 of a controller, if there is one.
+    pub(crate) fn group_1(&self, group: &Group, controller: Controller) -> Option<PathBuf> {
+        let inside = group.directory().strip_prefix(self.base()).ok()?;
+        let (_, own) = bounds::own_1().ok()?.into_iter().find(|(of, _)| *of == controller)?;
+        Some(own.join(inside))
+    }
+
+    /// Removes what is left in the hierarchies of version 1 and nobody is in.
+    pub(crate) fn remove_1(&self) {
+        if let Ok(inside) = self.root.strip_prefix(self.base()) {
+            bounds::remove_1(inside);
+        }
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
@@ -193,6 +221,7 @@ impl Place {
             // Where we came from takes no processes any more.
             note!("cannot go back to {}", self.home.display());
         }
+        self.remove_1();
         for (parent, _lock) in &self.others {
             let _used = parent.directory.parent().map(cgroup::remove_tree);
         }

@@ -4,12 +4,14 @@
 //! Events come at any time. The daemon chooses scope ids; a keeper never sees one twice in its life.
 
 mod backend;
+mod bound;
 mod event;
 mod spawn;
 
 use std::os::fd::OwnedFd;
 
 pub use self::backend::{Backend, Place, Reason};
+pub use self::bound::{Applied, Bound, HeldBy, Resource};
 pub use self::event::{
     AdoptError, Event, Exit, Follows, KillStage, Known, SignalRefused, Started, Stray, Successor, Survivor, Usage,
 };
@@ -67,6 +69,13 @@ pub enum Request {
         scope: ScopeId,
         /// Stop, or let go on.
         frozen: bool,
+    },
+    /// Change bounds of a scope that runs. Answered by [`Event::Bounded`]; a scope that is gone is no error.
+    Bound {
+        /// The scope.
+        scope: ScopeId,
+        /// Only those that change.
+        bounds: Vec<Bound>,
     },
     /// The daemon has recorded the end of this scope; the keeper drops its record and its pipe ends.
     Forget {

@@ -5,6 +5,7 @@
 //! asked by `Signal` and `Kill`, and tells the rest. It ends when its scope is empty, and empties it when the keeper
 //! is gone. Only `SIGKILL` and `SIGSTOP` of its own user can disturb it; the keeper repairs both.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -54,6 +55,8 @@ pub(crate) struct Errand<'a> {
     pub(crate) newborn: Option<Newborn>,
     /// Where the main process is born, if there are cgroups.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// See [`Launch::groups`].
+    pub(crate) groups: &'a [CString],
 }
 
 /// What the copied process does instead of returning.
@@ -105,6 +108,7 @@ fn begin(errand: Errand<'_>) -> io::Result<()> {
         tag: Some(errand.tag),
         no_new_privs: init.is_none(),
         cgroup: errand.cgroup,
+        groups: errand.groups,
     };
     kennel_sys::crash_point!("reaper.ready");
     let main = match launch.run(&mut Spawner::new()?) {

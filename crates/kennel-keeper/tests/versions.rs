@@ -56,6 +56,7 @@ fn plan(keep: bool) -> Request {
         stdio: Stdio::Capture,
         keep,
         note: b"a note".to_vec(),
+        bounds: Vec::new(),
     }))
 }
 

@@ -1,5 +1,6 @@
 //! Control groups, version 2: where they are, and what can be done with one that holds one scope.
 
+pub mod bounds;
 mod kill;
 mod namespace;
 mod tree;

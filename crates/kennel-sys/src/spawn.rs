@@ -122,6 +122,8 @@ pub enum Stage {
     OomScoreAdj,
     /// The bounding set, `capset`, the ambient set.
     Capabilities,
+    /// Being in the groups of version 1.
+    Groups,
     /// `setgroups`, `setgid`, `setuid`.
     User,
     /// `chdir`.

@@ -3,6 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::backend::{read_backend, read_place, write_backend, write_place};
+use super::bound::{read_applied, write_applied};
 use super::known::{follows_of, read_follows, read_known, write_follows, write_known};
 use super::request::{read_identity, write_identity};
 use super::{Malformed, Reader, Writer};
@@ -32,6 +33,8 @@ const SUCCESSOR: u8 = 17;
 const EXECUTED: u8 = 18;
 // Since version 5.
 const FROZEN: u8 = 19;
+const BOUNDED: u8 = 20;
+const OUT_OF_MEMORY: u8 = 21;
 
 const CODE: u8 = 1;
 const SIGNAL: u8 = 2;
@@ -128,6 +131,19 @@ pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
             writer.scope(*scope);
             writer.bool(*frozen);
         }
+        Event::Bounded { scope, applied } => {
+            writer.u8(BOUNDED);
+            writer.scope(*scope);
+            writer.list(applied, write_applied);
+        }
+        Event::OutOfMemory { scope, kills, limit, peak } => {
+            writer.u8(OUT_OF_MEMORY);
+            writer.scope(*scope);
+            writer.u64(*kills);
+            for bytes in [limit, peak] {
+                writer.option(bytes.as_ref(), |writer, bytes| writer.u64(*bytes));
+            }
+        }
         Event::Leftovers { survivors } => {
             writer.u8(LEFTOVERS);
             writer.list(survivors, write_survivor);
@@ -220,6 +236,13 @@ pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>, version: u16) -> Result<Eve
             Event::Escaped { scope: reader.scope()?, process: read_survivor(&mut reader)?, path: reader.text()? }
         }
         FROZEN => Event::Frozen { scope: reader.scope()?, frozen: reader.bool()? },
+        BOUNDED => Event::Bounded { scope: reader.scope()?, applied: reader.list(read_applied)? },
+        OUT_OF_MEMORY => Event::OutOfMemory {
+            scope: reader.scope()?,
+            kills: reader.u64()?,
+            limit: reader.option(Reader::u64)?,
+            peak: reader.option(Reader::u64)?,
+        },
         LEFTOVERS => Event::Leftovers { survivors: reader.list(read_survivor)? },
         SIGNALLED => Event::Signalled {
             scope: reader.scope()?,

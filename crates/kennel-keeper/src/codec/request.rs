@@ -2,6 +2,7 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use super::bound::{read_bound, write_bound};
 use super::spawn::{read_spawn, write_spawn};
 use super::{Malformed, Reader, Unsupported, Writer};
 use crate::proto::{Adopt, Identity, Request, VERSION};
@@ -24,6 +25,7 @@ const HAND_OVER: u8 = 14;
 const EXEC: u8 = 15;
 // Since version 5.
 const FREEZE: u8 = 16;
+const BOUND: u8 = 17;
 
 /// The bytes of a request to a keeper of this version, and the descriptors that go with them.
 ///
@@ -64,6 +66,11 @@ pub fn encode_request(request: &Request, version: u16) -> Result<(Vec<u8>, Vec<B
             writer.u8(FREEZE);
             writer.scope(*scope);
             writer.bool(*frozen);
+        }
+        Request::Bound { scope, bounds } => {
+            writer.u8(BOUND);
+            writer.scope(*scope);
+            writer.list(bounds, write_bound);
         }
         Request::Forget { scope } => {
             writer.u8(FORGET);
@@ -117,6 +124,7 @@ fn since(request: &Request) -> (u16, &'static str) {
         Request::Succeed { .. } | Request::HandOver => (4, "hand-over between daemons"),
         Request::Exec { .. } => (4, "upgrade of the keeper"),
         Request::Freeze { .. } => (5, "freezing"),
+        Request::Bound { .. } => (5, "limits"),
     }
 }
 
@@ -132,6 +140,7 @@ pub fn decode_request(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, Malfor
         SIGNAL => Request::Signal { scope: reader.scope()?, signal: reader.i32()?, everyone: reader.bool()? },
         KILL => Request::Kill { scope: reader.scope()? },
         FREEZE => Request::Freeze { scope: reader.scope()?, frozen: reader.bool()? },
+        BOUND => Request::Bound { scope: reader.scope()?, bounds: reader.list(read_bound)? },
         FORGET => Request::Forget { scope: reader.scope()? },
         BYE => Request::Bye,
         SIGNAL_PROCESS => Request::SignalProcess {

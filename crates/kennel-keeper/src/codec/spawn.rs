@@ -1,5 +1,6 @@
 //! A process to start.
 
+use super::bound::{read_bound, write_bound};
 use super::{Malformed, Reader, Writer};
 use crate::proto::{Ids, Isolation, Limit, Privileges, Spawn, Stdio};
 
@@ -35,6 +36,10 @@ pub(super) fn write_spawn<'a>(writer: &mut Writer<'a>, spawn: &'a Spawn) {
         writer.bool(spawn.keep);
         writer.bytes(&spawn.note);
     }
+    // An older keeper bounds nothing, and tells of none.
+    if writer.version >= 5 {
+        writer.list(&spawn.bounds, write_bound);
+    }
 }
 
 pub(super) fn read_spawn(reader: &mut Reader<'_>) -> Result<Spawn, Malformed> {
@@ -62,6 +67,7 @@ pub(super) fn read_spawn(reader: &mut Reader<'_>) -> Result<Spawn, Malformed> {
         },
         keep: reader.bool()?,
         note: reader.bytes()?.to_vec(),
+        bounds: if reader.version >= 5 { reader.list(read_bound)? } else { Vec::new() },
     })
 }
 

@@ -25,10 +25,10 @@ fn spawn() -> impl Strategy<Value = Request> {
         (any::<u32>(), any::<u32>(), vec(any::<u32>(), 0..5)).prop_map(|(uid, gid, groups)| Ids { uid, gid, groups });
     let head = (scope(), "[a-z.]{1,9}", vec(c_string(), 0..5), vec(c_string(), 0..5), c_string());
     let tail = (proptest::option::of(ids), proptest::option::of(any::<u32>()), any::<bool>());
-    let bounds = (isolation(), privileges(), any::<bool>());
-    let life = (any::<bool>(), vec(any::<u8>(), 0..20));
-    (head, tail, bounds, life).prop_map(
-        |(head, (user, umask, capture), (isolation, privileges, kill_escaped), (keep, note))| {
+    let rights = (isolation(), privileges(), any::<bool>());
+    let life = (any::<bool>(), vec(any::<u8>(), 0..20), vec(bound(), 0..4));
+    (head, tail, rights, life).prop_map(
+        |(head, (user, umask, capture), (isolation, privileges, kill_escaped), (keep, note, bounds))| {
             let (scope, name, argv, env, cwd) = head;
             let stdio = if capture { Stdio::Capture } else { Stdio::Passed([null(), null(), null()]) };
             Request::Spawn(Box::new(Spawn {
@@ -45,6 +45,7 @@ fn spawn() -> impl Strategy<Value = Request> {
                 stdio,
                 keep,
                 note,
+                bounds,
             }))
         },
     )
@@ -78,6 +79,17 @@ fn privileges() -> impl Strategy<Value = Privileges> {
     )
 }
 
+fn bound() -> impl Strategy<Value = Bound> {
+    (proptest::sample::select(Resource::ALL.to_vec()), any::<Option<u64>>())
+        .prop_map(|(resource, value)| Bound { resource, value })
+}
+
+fn applied() -> impl Strategy<Value = Applied> {
+    let nobody = ".{0,9}".prop_map(|why| HeldBy::Nobody { why });
+    let by = prop_oneof![Just(HeldBy::Cgroup), Just(HeldBy::CgroupV1), nobody];
+    (bound(), by).prop_map(|(bound, by)| Applied { bound, by })
+}
+
 fn identity() -> impl Strategy<Value = Identity> {
     any::<(u32, u64, u64)>().prop_map(|(pid, start_ticks, inode)| Identity { pid, start_ticks, inode })
 }
@@ -99,6 +111,7 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(scope, signal, everyone)| { Request::Signal { scope, signal, everyone } }),
         scope().prop_map(|scope| Request::Kill { scope }),
         (scope(), any::<bool>()).prop_map(|(scope, frozen)| Request::Freeze { scope, frozen }),
+        (scope(), vec(bound(), 0..4)).prop_map(|(scope, bounds)| Request::Bound { scope, bounds }),
         scope().prop_map(|scope| Request::Forget { scope }),
         (scope(), identity(), any::<i32>()).prop_map(|(scope, process, signal)| Request::SignalProcess {
             scope,
@@ -226,6 +239,9 @@ fn event() -> impl Strategy<Value = Event> {
             stage: if stuck { KillStage::Stuck } else { KillStage::Sweep },
         }),
         (scope(), any::<bool>()).prop_map(|(scope, frozen)| Event::Frozen { scope, frozen }),
+        (scope(), vec(applied(), 0..4)).prop_map(|(scope, applied)| Event::Bounded { scope, applied }),
+        (scope(), any::<u64>(), any::<[Option<u64>; 2]>())
+            .prop_map(|(scope, kills, [limit, peak])| Event::OutOfMemory { scope, kills, limit, peak }),
         (scope(), survivor(), ".{0,9}").prop_map(|(scope, process, path)| Event::Escaped { scope, process, path }),
         vec(survivor(), 0..4).prop_map(|survivors| Event::Leftovers { survivors }),
         (scope(), identity(), proptest::option::of(refused())).prop_map(|(scope, process, refused)| Event::Signalled {
@@ -365,7 +381,8 @@ proptest! {
             Err(refused) => prop_assert!(spawn.keep && refused.version == 3),
             Ok((then, _)) => {
                 prop_assert!(!spawn.keep);
-                let appended = 1 + 4 + spawn.note.len();
+                let bounds: usize = spawn.bounds.iter().map(|it| if it.value.is_some() { 10 } else { 2 }).sum();
+                let appended = 1 + 4 + spawn.note.len() + 4 + bounds;
                 prop_assert_eq!(&then[..], &now[..now.len() - appended]);
             }
         }

@@ -7,6 +7,7 @@ mod saved;
 mod strays;
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,10 +27,11 @@ use self::escapes::Escapes;
 use self::look::Pace;
 use self::strays::Stray;
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
+use crate::bounds::Bounds;
 use crate::hunt::Hunt;
 use crate::launch::{Launch, Pipes, inodes, no_scope, stdio};
 use crate::place::Place;
-use crate::proto::{Backend, Event, ScopeId, Spawn, SpawnError, Stdio};
+use crate::proto::{Applied, Backend, Bound, Event, Exit, ScopeId, Spawn, SpawnError, Stdio};
 use crate::start::{is_plain, note};
 
 /// Token of the one inotify descriptor: no scope has it, see [`LAST_SCOPE`].
@@ -57,6 +59,8 @@ pub(crate) struct Cgroups {
     pace: Pace,
     /// Groups of an earlier keeper that would not empty.
     stale: Vec<(Group, Killer)>,
+    /// Groups of version 1 of scopes that are over, which could not be removed yet.
+    used: Vec<Bounds>,
     /// Groups that an earlier keeper was to keep and that nobody has adopted.
     strays: Vec<Stray>,
 }
@@ -71,6 +75,8 @@ struct Live {
     adopted: bool,
     watch: Watch,
     kill_escaped: bool,
+    /// What it may use, if that is bounded.
+    bounds: Option<Box<Bounds>>,
     /// Whether it was told to stand still.
     frozen: bool,
     escapes: Escapes,
@@ -131,6 +137,8 @@ impl Cgroups {
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         tools.watch(inotify.as_fd(), INOTIFY, EventFlags::IN)?;
         let (stale, strays) = sweep(&mut place);
+        // Of what has ended with an earlier keeper.
+        place.remove_1();
         Ok(Self {
             tools,
             place,
@@ -145,6 +153,7 @@ impl Cgroups {
             touched: Vec::new(),
             pace: Pace::default(),
             stale,
+            used: Vec::new(),
             strays,
         })
     }
@@ -154,13 +163,52 @@ impl Cgroups {
     }
 
     /// A fresh group for a scope that something else holds together.
-    pub(crate) fn leaf(&self, spawn: &Spawn) -> Result<Group, SpawnError> {
+    pub(crate) fn leaf(&self, spawn: &Spawn, out: &mut Vec<Event>) -> Result<(Group, Option<Box<Bounds>>), SpawnError> {
         let fail = |error: io::Error| no_scope(&error, spawn.name.clone());
         if !is_plain(spawn.name.as_ref()) || self.live.contains_key(&spawn.scope) {
             return Err(fail(rustix::io::Errno::INVAL.into()));
         }
         // Whoever ends with the process that holds it together cannot outlive the keeper.
-        self.place.leaf(&spawn.name, false, |leaf| self.leaves.contains_key(leaf)).map_err(fail)
+        let group = self.place.leaf(&spawn.name, false, |leaf| self.leaves.contains_key(leaf)).map_err(fail)?;
+        let bounds = self.bounds(&group, spawn, out);
+        Ok((group, bounds))
+    }
+
+    /// Bounds what a new scope may use.
+    fn bounds(&self, group: &Group, spawn: &Spawn, out: &mut Vec<Event>) -> Option<Box<Bounds>> {
+        if spawn.bounds.is_empty() {
+            return None;
+        }
+        let mut bounds = Box::<Bounds>::default();
+        let applied = bounds.set(&self.place, group, &spawn.bounds);
+        out.push(Event::Bounded { scope: spawn.scope, applied });
+        Some(bounds)
+    }
+
+    /// Changes what a scope may use.
+    pub(crate) fn bound(&mut self, scope: ScopeId, wanted: &[Bound]) -> Option<Vec<Applied>> {
+        let live = self.live.get_mut(&scope).filter(|live| live.removed.is_none())?;
+        let bounds = live.bounds.get_or_insert_default();
+        let applied = bounds.set(&self.place, &live.group, wanted);
+        bounds.move_in(&live.group);
+        self.watch_bounds(scope);
+        Some(applied)
+    }
+
+    /// Has kills for want of memory told.
+    fn watch_bounds(&mut self, scope: ScopeId) {
+        let Some(live) = self.live.get_mut(&scope) else { return };
+        let Some(bounds) = &mut live.bounds else { return };
+        if let Some(file) = bounds.watch(&self.tools, &live.group, scope)
+            && let Ok(watch) = inotify::add_watch(&self.inotify, &file, inotify::WatchFlags::MODIFY)
+        {
+            // It goes with the file.
+            self.watches.insert(watch, scope);
+        }
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Which children are daemons, for they are in no scope.
@@ -170,13 +218,13 @@ impl Cgroups {
 
     pub(crate) fn spawn(&mut self, spawn: &Spawn, out: &mut Vec<Event>) {
         let scope = spawn.scope;
-        match self.try_spawn(spawn) {
+        match self.try_spawn(spawn, out) {
             Ok(event) => out.push(event),
             Err(error) => out.push(Event::SpawnFailed { scope, error }),
         }
     }
 
-    fn try_spawn(&mut self, spawn: &Spawn) -> Result<Event, SpawnError> {
+    fn try_spawn(&mut self, spawn: &Spawn, out: &mut Vec<Event>) -> Result<Event, SpawnError> {
         let scope = spawn.scope;
         if !is_plain(spawn.name.as_ref()) || scope.0 > LAST_SCOPE || self.live.contains_key(&scope) {
             let error = io::Error::from(rustix::io::Errno::INVAL);
@@ -192,12 +240,15 @@ impl Cgroups {
         kennel_sys::crash_point!("spawn.group-made");
         let directory = group.directory().to_owned();
         let tag = self.tools.tags.next(spawn.keep);
-        let started = self.start_in(&group, spawn, pipes.as_ref(), tag);
+        let mut bounds = self.bounds(&group, spawn, out);
+        let groups = bounds.as_ref().map(|bounds| bounds.tasks()).unwrap_or_default();
+        let started = self.start_in(&group, spawn, pipes.as_ref(), tag, &groups);
         let (watch, child) = match started {
             Ok(started) => started,
             Err(error) => {
                 // Nothing is in it: the failed child has been reaped.
                 let _gone = group.remove();
+                let _gone = bounds.as_mut().map(|bounds| bounds.remove(&self.tools));
                 return Err(error);
             }
         };
@@ -217,12 +268,14 @@ impl Cgroups {
             adopted: false,
             watch,
             kill_escaped: spawn.kill_escaped,
+            bounds,
             frozen: false,
             escapes: Escapes::default(),
             killer: None,
             removed: None,
         };
         self.live.insert(scope, live);
+        self.watch_bounds(scope);
         let pipes = pipes.map(|pipes| pipes.read);
         let inodes = pipes.as_ref().and_then(inodes);
         let place = crate::proto::Place::Cgroup(directory);
@@ -235,6 +288,7 @@ impl Cgroups {
         spawn: &Spawn,
         pipes: Option<&Pipes>,
         tag: Tag,
+        groups: &[CString],
     ) -> Result<(Watch, kennel_sys::spawn::Child), SpawnError> {
         let watch = self.watch(group, spawn.scope).map_err(|error| no_scope(&error, spawn.name.clone()))?;
         let launch = Launch {
@@ -244,6 +298,7 @@ impl Cgroups {
             tag: Some(tag),
             no_new_privs: false,
             cgroup: Some(group.fd().as_fd()),
+            groups,
         };
         match launch.run(&mut self.spawner) {
             Ok(child) => Ok((watch, child)),
@@ -360,6 +415,10 @@ impl Cgroups {
         let Ok(Some(reaped)) = wait::reap(pid, false) else { return };
         let Some(scope) = scope else { return };
         let exit = reaped.exit.into();
+        if exit == Exit::Signal(Signal::KILL.as_raw()) {
+            // The reason comes before what it explains.
+            self.tell_memory(scope, out);
+        }
         if main.is_some() {
             self.mains.remove(&pid);
             if let Some(live) = self.live.get_mut(&scope) {
@@ -372,10 +431,20 @@ impl Cgroups {
         self.touched.push(scope);
     }
 
+    /// Tells of kills for want of memory, if there were any.
+    fn tell_memory(&mut self, scope: ScopeId, out: &mut Vec<Event>) {
+        if let Some(Live { bounds: Some(bounds), group, .. }) = self.live.get_mut(&scope) {
+            out.extend(bounds.news(scope, group, Instant::now()));
+        }
+    }
+
     pub(crate) fn ready(&mut self, token: u64) {
         if token == INOTIFY {
             self.read_inotify();
         } else if let Some(scope) = adopt::main_of(token).or_else(|| scope_of(token)) {
+            if let Some(Live { bounds: Some(bounds), .. }) = self.live.get_mut(&scope) {
+                bounds.may_be_short(Instant::now());
+            }
             self.touched.push(scope);
         }
     }
@@ -398,13 +467,15 @@ impl Cgroups {
         let live = self.live.values().filter_map(Live::due);
         let stale = self.stale.iter().map(|(_, killer)| killer.due());
         let strays = self.strays.iter().filter_map(Stray::due);
-        live.chain(stale).chain(strays).chain(self.pace.due()).min()
+        let bounds = self.live.values().filter_map(|live| live.bounds.as_ref()?.due());
+        live.chain(bounds).chain(stale).chain(strays).chain(self.pace.due()).min()
     }
 
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
         self.end_strays(now, out);
         self.stale.retain_mut(|(group, killer)| killer.due() > now || killer.step(group, now) != Step::Empty);
-        let due = self.live.iter().filter(|(_, live)| live.due().is_some_and(|due| due <= now));
+        self.used.retain_mut(|bounds| !bounds.remove(&self.tools));
+        let due = self.live.iter().filter(|(_, live)| live.is_due(now));
         self.touched.extend(due.map(|(scope, _)| *scope));
     }
 
@@ -441,6 +512,11 @@ impl Main {
 }
 
 impl Live {
+    fn is_due(&self, now: Instant) -> bool {
+        let bounds = self.bounds.as_ref().and_then(|bounds| bounds.due());
+        self.due().into_iter().chain(bounds).any(|due| due <= now)
+    }
+
     fn due(&self) -> Option<Instant> {
         let leaf = self.removed.or_else(|| self.killer.as_ref().map(Killer::due));
         let main = if let Main::Foreign(main) = &self.main { main.due() } else { None };

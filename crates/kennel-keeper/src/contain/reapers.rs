@@ -5,6 +5,7 @@ mod live;
 mod saved;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -19,12 +20,14 @@ use rustix::process::Signal;
 
 use self::live::{Live, SILENCE};
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
+use crate::bounds::Bounds;
 use crate::channel::{Channel, Incoming};
 use crate::codec;
 use crate::hunt::{Hunt, Pass};
 use crate::init;
 use crate::launch::{Pipes, no_scope};
-use crate::proto::{Event, Exit, Request, ScopeId, Spawn, SpawnError, Stdio, Usage, VERSION};
+use crate::place::Place;
+use crate::proto::{Applied, Bound, Event, Exit, Request, ScopeId, Spawn, SpawnError, Stdio, Usage, VERSION};
 use crate::reaper::{self, Errand};
 use crate::start::{is_plain, note};
 
@@ -48,6 +51,9 @@ struct Lost {
     main: Option<u32>,
     main_exited: bool,
 }
+
+/// Why nothing was started, and what had been made for it.
+type Unstarted = (SpawnError, Option<Group>, Option<Box<Bounds>>);
 
 /// A scope in which nothing can be left; somebody may still have put something into its group from outside.
 struct Closing {
@@ -92,18 +98,26 @@ impl Reapers {
     }
 
     /// Starts a process in a scope held by one of its own. `group` is where its members go.
-    pub(crate) fn spawn(&mut self, spawn: &Spawn, group: Option<Group>, out: &mut Vec<Event>) {
-        if let Err((error, group)) = self.try_spawn(spawn, group) {
+    pub(crate) fn spawn(
+        &mut self,
+        spawn: &Spawn,
+        group: Option<Group>,
+        bounds: Option<Box<Bounds>>,
+        out: &mut Vec<Event>,
+    ) {
+        if let Err((error, group, bounds)) = self.try_spawn(spawn, group, bounds) {
             // Nothing was ever in it.
             let _gone = group.map(|group| group.remove());
+            let _gone = bounds.map(|mut bounds| bounds.remove(&self.tools));
             out.push(Event::SpawnFailed { scope: spawn.scope, error });
         }
     }
 
-    fn try_spawn(&mut self, spawn: &Spawn, group: Option<Group>) -> Result<(), (SpawnError, Option<Group>)> {
-        let (ours, pipes, reaper) = match self.start(spawn, group.as_ref()) {
+    fn try_spawn(&mut self, spawn: &Spawn, group: Option<Group>, bounds: Option<Box<Bounds>>) -> Result<(), Unstarted> {
+        let groups = bounds.as_ref().map(|bounds| bounds.tasks()).unwrap_or_default();
+        let (ours, pipes, reaper) = match self.start(spawn, group.as_ref(), &groups) {
             Ok(started) => started,
-            Err(error) => return Err((error, group)),
+            Err(error) => return Err((error, group, bounds)),
         };
         kennel_sys::crash_point!("spawn.reaper-forked");
         self.reapers.insert(reaper, spawn.scope);
@@ -115,6 +129,7 @@ impl Reapers {
             name: spawn.name.clone(),
             pipes: pipes.map(|pipes| pipes.read),
             group,
+            bounds,
             is_init: spawn.isolation.pid,
             main: None,
             main_pidfd: None,
@@ -128,7 +143,12 @@ impl Reapers {
     }
 
     /// Makes the process; our end of the channel to it, the pipes of the service, and its number.
-    fn start(&self, spawn: &Spawn, group: Option<&Group>) -> Result<(OwnedFd, Option<Pipes>, u32), SpawnError> {
+    fn start(
+        &self,
+        spawn: &Spawn,
+        group: Option<&Group>,
+        groups: &[CString],
+    ) -> Result<(OwnedFd, Option<Pipes>, u32), SpawnError> {
         let scope = spawn.scope;
         let fail = |error: io::Error| no_scope(&error, spawn.name.clone());
         if !is_plain(spawn.name.as_ref()) || scope.0 > LAST_SCOPE || self.live.contains_key(&scope) {
@@ -160,6 +180,7 @@ impl Reapers {
             keeper: &self.own_pidfd,
             newborn,
             cgroup: group.map(|group| group.fd().as_fd()),
+            groups,
         })
     }
 
@@ -171,6 +192,16 @@ impl Reapers {
         if then_continue && live.group.as_ref().is_some_and(|group| group.condition().is_ok_and(|now| now.frozen)) {
             live.freeze(scope, false, Instant::now(), out);
         }
+    }
+
+    /// Changes what a scope may use, if it has a group.
+    pub(crate) fn bound(&mut self, scope: ScopeId, wanted: &[Bound], place: &Place) -> Option<Vec<Applied>> {
+        let live = self.live.get_mut(&scope)?;
+        let group = live.group.as_ref()?;
+        let bounds = live.bounds.get_or_insert_default();
+        let applied = bounds.set(place, group, wanted);
+        bounds.move_in(group);
+        Some(applied)
     }
 
     pub(crate) fn freeze(&mut self, scope: ScopeId, frozen: bool, out: &mut Vec<Event>) {
@@ -236,8 +267,15 @@ impl Reapers {
         let Ok(Some(_)) = wait::reap(pid, false) else { return };
         self.reapers.remove(&pid);
         self.tools.reapers.borrow_mut().remove(&pid);
-        let Some(live) = self.live.remove(&scope) else { return };
+        let Some(mut live) = self.live.remove(&scope) else { return };
         self.tools.unwatch(&live.channel);
+        if let Some(mut bounds) = live.bounds.take() {
+            if let Some(group) = &live.group {
+                out.extend(bounds.news(scope, group, Instant::now()));
+            }
+            // Nobody is left in a namespace that has ended. What is not removed goes with the place.
+            let _gone = bounds.remove(&self.tools);
+        }
         match live.last {
             Some(event) => self.close(live.group, event, out),
             None if live.is_init => {

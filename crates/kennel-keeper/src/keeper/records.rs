@@ -136,7 +136,9 @@ impl Records {
                     run.frozen = frozen;
                 }
             }
-            Event::Welcome { .. }
+            Event::Bounded { .. }
+            | Event::OutOfMemory { .. }
+            | Event::Welcome { .. }
             | Event::Held { .. }
             | Event::Leftovers { .. }
             | Event::Reaped { .. }

@@ -104,6 +104,7 @@ impl Keeper {
                 self.contain.signal_process(scope, process, signal, out);
             }
             Request::Freeze { scope, frozen } => self.contain.freeze(scope, frozen, out),
+            Request::Bound { scope, bounds } => self.contain.bound(scope, &bounds, out),
             Request::Kill { scope } => {
                 self.records.ending(scope);
                 self.contain.kill(scope, out);

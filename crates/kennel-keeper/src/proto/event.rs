@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Backend, Identity, Place, ScopeId, SpawnError};
+use super::{Applied, Backend, Identity, Place, ScopeId, SpawnError};
 
 /// What the keeper tells.
 #[derive(Debug)]
@@ -97,6 +97,24 @@ pub enum Event {
         scope: ScopeId,
         /// Whether it stands still.
         frozen: bool,
+    },
+    /// What became of the bounds of a scope: at its start, and for each [`Request::Bound`](super::Request::Bound).
+    Bounded {
+        /// The scope.
+        scope: ScopeId,
+        /// One for each that was asked for.
+        applied: Vec<Applied>,
+    },
+    /// The kernel has killed members for want of memory. Before the end of the main process is told, if that was it.
+    OutOfMemory {
+        /// The scope.
+        scope: ScopeId,
+        /// How many since this was told last.
+        kills: u64,
+        /// The bound, bytes; none: it was not the scope's own.
+        limit: Option<u64>,
+        /// The most that it has used, bytes.
+        peak: Option<u64>,
     },
     /// What an earlier keeper left and what has not ended yet, although it was killed. Follows the welcome if there is
     /// any, and is told anew whenever it has changed; in the end nobody.

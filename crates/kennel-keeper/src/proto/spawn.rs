@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-use super::ScopeId;
+use super::{Bound, ScopeId};
 
 /// A process to start.
 #[derive(Debug)]
@@ -34,6 +34,9 @@ pub struct Spawn {
     pub keep: bool,
     /// The daemon's own, given back in [`Known::note`](super::Known::note).
     pub note: Vec<u8>,
+    /// What it may use; that it cannot be had here fails no start. Told by [`Event::Bounded`](super::Event::Bounded), before the
+    /// answer, if there is any.
+    pub bounds: Vec<Bound>,
 }
 
 /// Which namespaces a scope gets; all false: none.

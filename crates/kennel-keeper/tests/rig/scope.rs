@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use kennel_keeper::Link;
 use kennel_keeper::proto::{
-    AdoptError, Event, Exit, Identity, KillStage, Place, Privileges, Request, ScopeId, SignalRefused, Spawn,
+    AdoptError, Applied, Event, Exit, Identity, KillStage, Place, Privileges, Request, ScopeId, SignalRefused, Spawn,
     SpawnError, Stdio, Stray, Successor, Survivor,
 };
 use kennel_sys::unix;
@@ -29,6 +29,10 @@ pub struct Seen {
     pub reaped: HashMap<ScopeId, Vec<(u32, Exit)>>,
     pub emptied: HashSet<ScopeId>,
     pub stuck: HashMap<ScopeId, Vec<Survivor>>,
+    /// What was told last of each bound.
+    pub bounded: HashMap<ScopeId, Vec<Applied>>,
+    /// Kills, limit and peak.
+    pub out_of_memory: HashMap<ScopeId, (u64, Option<u64>, Option<u64>)>,
     /// What was told last of each.
     pub frozen: HashMap<ScopeId, bool>,
     pub stages: Vec<(ScopeId, KillStage)>,
@@ -74,6 +78,14 @@ impl Rig {
                     self.seen.stuck.insert(scope, survivors);
                 }
                 Event::Leftovers { survivors } => self.seen.leftovers = Some(survivors),
+                Event::Bounded { scope, applied } => {
+                    self.seen.bounded.insert(scope, applied);
+                }
+                Event::OutOfMemory { scope, kills, limit, peak } => {
+                    assert!(!self.seen.exited.contains_key(&scope), "the reason comes after the end");
+                    let before = self.seen.out_of_memory.get(&scope).map_or(0, |(kills, ..)| *kills);
+                    self.seen.out_of_memory.insert(scope, (before + kills, limit, peak));
+                }
                 Event::Frozen { scope, frozen } => {
                     self.seen.frozen.insert(scope, frozen);
                 }
@@ -117,6 +129,7 @@ impl Rig {
             stdio: Stdio::Capture,
             keep: false,
             note: Vec::new(),
+            bounds: Vec::new(),
         }
     }
 

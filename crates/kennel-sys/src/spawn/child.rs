@@ -35,6 +35,7 @@ pub(super) fn stage(number: u32) -> Stage {
         settings::IO_PRIORITY => Stage::IoPriority,
         settings::OOM_SCORE_ADJ => Stage::OomScoreAdj,
         settings::CAPABILITIES => Stage::Capabilities,
+        settings::GROUPS => Stage::Groups,
         settings::LIMIT.. => Stage::Limit(number - settings::LIMIT),
         _ => Stage::Setup,
     }

@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::ffi::c_long;
+use std::ffi::{CString, c_long};
 
 use super::User;
 use super::child::{Failed, call};
@@ -22,6 +22,7 @@ pub(super) const CPUS: u32 = 21;
 pub(super) const IO_PRIORITY: u32 = 22;
 pub(super) const OOM_SCORE_ADJ: u32 = 23;
 pub(super) const CAPABILITIES: u32 = 24;
+pub(super) const GROUPS: u32 = 25;
 /// The number of the resource is added to it.
 pub(super) const LIMIT: u32 = 100;
 
@@ -33,6 +34,8 @@ const MOST_CAPABILITIES: u32 = 64;
 /// What a new process gets beside its user; the default changes nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Settings<'a> {
+    /// `tasks` files of version 1 groups to be in. Nobody can be born in such a group.
+    pub groups: &'a [CString],
     /// Resource limits, in this order. They win over the limit of descriptors that is restored.
     pub limits: &'a [Limit],
     /// -20 (first) to 19 (last).
@@ -87,6 +90,8 @@ pub(super) struct Prepared<'a> {
     /// One of them has no place in `cpus`.
     too_high: bool,
     oom_score_adj: Decimal,
+    /// How a thread names itself to a group.
+    itself: Decimal,
     nice: Decimal,
     capabilities: Option<Sets>,
 }
@@ -130,6 +135,7 @@ impl<'a> Prepared<'a> {
         Self {
             cpus,
             too_high: settings.cpus.iter().any(|cpu| *cpu >= MOST_CPUS),
+            itself: Decimal::new(0),
             oom_score_adj: Decimal::new(settings.oom_score_adj.unwrap_or_default()),
             nice: Decimal::new(settings.nice.unwrap_or_default()),
             capabilities: settings.capabilities.map(|wanted| Sets::new(wanted, user)),
@@ -145,6 +151,10 @@ impl<'a> Prepared<'a> {
 
     /// With our own rights, before the user is taken on.
     pub(super) fn apply(&self) -> Result<(), Failed> {
+        // First, so that what is used from here on counts there.
+        for group in self.settings.groups {
+            write(group.as_ptr(), &self.itself).map_err(|errno| (GROUPS, errno))?;
+        }
         if self.settings.oom_score_adj.is_some() {
             write(c"/proc/self/oom_score_adj".as_ptr(), &self.oom_score_adj).map_err(|errno| (OOM_SCORE_ADJ, errno))?;
         }

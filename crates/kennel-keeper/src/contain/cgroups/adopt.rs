@@ -117,6 +117,8 @@ impl Cgroups {
             adopted: true,
             watch,
             kill_escaped: adopt.kill_escaped,
+            // What is bounded stays so, and its groups of version 1 go with the place.
+            bounds: None,
             // Told at the first look if it is.
             frozen: false,
             escapes: Escapes::default(),

@@ -106,6 +106,9 @@ impl Cgroups {
         if live.removed.is_some() {
             return Leaf::Removed;
         }
+        if let Some(bounds) = &mut live.bounds {
+            out.extend(bounds.news(scope, &live.group, now));
+        }
         if live.killer.is_none() {
             let condition = live.group.condition().unwrap_or(Condition { populated: true, frozen: live.frozen });
             if condition.populated {
@@ -153,7 +156,12 @@ impl Cgroups {
         let mut waiting: Vec<u32> = children.of_leaf(&leaf).chain(children.of(scope)).collect();
         waiting.extend((!live.main.has_ended()).then_some(live.pid));
         if waiting.is_empty() {
-            if let Some(live) = self.live.remove(&scope) {
+            if let Some(mut live) = self.live.remove(&scope) {
+                if let Some(mut bounds) = live.bounds.take()
+                    && !bounds.remove(&self.tools)
+                {
+                    self.used.push(*bounds);
+                }
                 self.unwatch(&live.watch);
                 self.tags.remove(&live.tag);
             }

@@ -18,7 +18,8 @@ use super::escapes::Escapes;
 use super::look::Pace;
 use super::strays::Stray;
 use super::{Cgroups, INOTIFY, Live, Main, PATIENCE, Watch};
-use crate::codec::{Malformed, Reader, Writer};
+use crate::bounds::Bounds;
+use crate::codec::{Malformed, Reader, Writer, read_bound, write_bound};
 use crate::contain::Tools;
 use crate::place::Place;
 use crate::proto::ScopeId;
@@ -35,6 +36,9 @@ impl Cgroups {
         for (scope, live) in &self.live {
             writer.scope(*scope);
             live.save(writer);
+            let held = live.bounds.as_ref().map(|bounds| bounds.held()).unwrap_or_default();
+            writer.length(held.len());
+            held.iter().for_each(|bound| write_bound(writer, bound));
         }
         writer.list(&self.stale, |writer, (group, _)| write_group(writer, group));
         writer.list(&self.strays, Stray::save);
@@ -46,7 +50,10 @@ impl Cgroups {
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         tools.watch(inotify.as_fd(), INOTIFY, EventFlags::IN)?;
         let place = Place::load(reader)?;
-        let loaded = reader.list(|reader| Ok((reader.scope()?, Live::load(reader)?)))?;
+        let loaded = reader.list(|reader| {
+            let (scope, live) = (reader.scope()?, Live::load(reader)?);
+            Ok((scope, live, if reader.version >= 5 { reader.list(read_bound)? } else { Vec::new() }))
+        })?;
         let now = Instant::now();
         let stale = reader.list(read_group)?;
         let stale = stale.into_iter().map(|group| {
@@ -67,10 +74,13 @@ impl Cgroups {
             touched: Vec::new(),
             pace: Pace::default(),
             stale: stale.collect(),
+            used: Vec::new(),
             strays: reader.list(Stray::load)?,
         };
-        for (scope, live) in loaded {
+        for (scope, mut live, held) in loaded {
+            live.bounds = Bounds::again(&this.place, &live.group, &held).map(Box::new);
             this.take_up(scope, live)?;
+            this.watch_bounds(scope);
         }
         Ok(this)
     }
@@ -146,6 +156,7 @@ impl Live {
             adopted,
             watch: Watch::Removed,
             kill_escaped,
+            bounds: None,
             // Told once more if it is.
             frozen: false,
             escapes: Escapes { told: told.into_iter().collect(), hunt: None },

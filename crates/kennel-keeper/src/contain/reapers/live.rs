@@ -8,6 +8,7 @@ use kennel_sys::cgroup::Group;
 use kennel_sys::pidfd;
 use rustix::process::Signal;
 
+use crate::bounds::Bounds;
 use crate::channel::{Channel, send_now};
 use crate::codec;
 use crate::launch::inodes;
@@ -31,6 +32,8 @@ pub(super) struct Live {
     pub(super) pipes: Option<[OwnedFd; 2]>,
     /// The group that the members are in, with cgroups.
     pub(super) group: Option<Group>,
+    /// What the members may use, if that is bounded.
+    pub(super) bounds: Option<Box<Bounds>>,
     /// Whether the reaper is the first process of a PID namespace: then nothing survives it.
     pub(super) is_init: bool,
     pub(super) main: Option<u32>,
@@ -167,8 +170,11 @@ impl Live {
                 self.silent = Some(Instant::now() + SILENCE);
                 out.push(Event::Stuck { scope, survivors: self.survivors() });
             }
-            Event::MainExited { .. } => {
+            Event::MainExited { scope, .. } => {
                 self.main_exited = true;
+                if let (Some(bounds), Some(group)) = (&mut self.bounds, &self.group) {
+                    out.extend(bounds.news(scope, group, Instant::now()));
+                }
                 out.push(event);
             }
             Event::SpawnFailed { .. } | Event::Emptied { .. } => self.last = Some(event),
@@ -177,6 +183,8 @@ impl Live {
             | Event::Stage { .. }
             | Event::Escaped { .. }
             | Event::Frozen { .. }
+            | Event::Bounded { .. }
+            | Event::OutOfMemory { .. }
             | Event::Signalled { .. } => out.push(event),
             Event::Welcome { .. }
             | Event::Leftovers { .. }

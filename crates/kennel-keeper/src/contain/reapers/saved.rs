@@ -94,6 +94,8 @@ impl Live {
             name,
             pipes,
             group,
+            // What is bounded stays so, and its groups of version 1 go with the place.
+            bounds: None,
             is_init,
             main,
             main_pidfd,

@@ -1,0 +1,196 @@
+//! What one scope may use: set in its own group where that has the controllers, else in groups of version 1 beside it.
+//!
+//! The kernel lets nobody be born in a group of version 1, so the new process enters it by itself before it executes. Whoever
+//! is in a scope already when a bound comes is moved there one by one.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use kennel_sys::cgroup::bounds::{self, Controller, OutOfMemory, Resource};
+use kennel_sys::cgroup::{self, Group};
+use rustix::event::epoll::EventFlags;
+
+use crate::contain::{Tools, token_of};
+use crate::place::Place;
+use crate::proto::{Applied, Bound, Event, HeldBy, ScopeId};
+use crate::start::note;
+
+/// Version 1 says that memory is short before anybody is killed for it; so long after that it is asked who was.
+const KILLING: Duration = Duration::from_millis(50);
+
+/// The bounds of one scope that the kernel holds.
+#[derive(Debug, Default)]
+pub(crate) struct Bounds {
+    held: BTreeMap<Resource, (Bound, HeldBy)>,
+    /// Its groups of version 1.
+    groups: BTreeMap<Controller, PathBuf>,
+    /// Kills for want of memory that were told.
+    kills: u64,
+    /// Readable when memory is short in the group of version 1.
+    short: Option<OwnedFd>,
+    /// When to ask for kills once more.
+    recheck: Option<Instant>,
+}
+
+impl Bounds {
+    /// Sets bounds of a group, and says what became of each.
+    pub(crate) fn set(&mut self, place: &Place, group: &Group, wanted: &[Bound]) -> Vec<Applied> {
+        let mut wanted = wanted.to_vec();
+        wanted.sort_by_key(|bound| bound.resource);
+        let mut applied = Vec::new();
+        for bound in wanted {
+            let by = self.set_one(place, group, bound);
+            if !matches!(by, HeldBy::Nobody { .. }) {
+                self.held.insert(bound.resource, (bound, by.clone()));
+            }
+            applied.push(Applied { bound, by });
+        }
+        applied
+    }
+
+    fn set_one(&mut self, place: &Place, group: &Group, bound: Bound) -> HeldBy {
+        let Bound { resource, value } = bound;
+        let controller = resource.controller();
+        let mut result = bounds::set(group.directory(), resource, value);
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            place.pass_on(group, controller);
+            result = bounds::set(group.directory(), resource, value);
+        }
+        let Err(error) = result else { return HeldBy::Cgroup };
+        let in_1 = self.group_1(place, group, controller).and_then(|in_1| {
+            let memory = self.held.get(&Resource::Memory).and_then(|(bound, _)| bound.value);
+            bounds::set_1(&in_1, resource, value, memory)
+        });
+        match in_1 {
+            Ok(()) => HeldBy::CgroupV1,
+            Err(error_1) if error_1.kind() == io::ErrorKind::NotFound => {
+                HeldBy::Nobody { why: refused(controller, &error) }
+            }
+            Err(error_1) => HeldBy::Nobody { why: refused(controller, &error_1) },
+        }
+    }
+
+    /// The group of version 1 for a controller, which is made if it is not there.
+    fn group_1(&mut self, place: &Place, group: &Group, controller: Controller) -> io::Result<PathBuf> {
+        if let Some(there) = self.groups.get(&controller) {
+            return Ok(there.clone());
+        }
+        let path = place.group_1(group, controller).ok_or(io::ErrorKind::NotFound)?;
+        std::fs::create_dir_all(&path)?;
+        self.groups.insert(controller, path.clone());
+        Ok(path)
+    }
+
+    /// What a process has to write itself to so that it is in the groups of version 1.
+    pub(crate) fn tasks(&self) -> Vec<CString> {
+        let files = self.groups.values().map(|group| group.join("tasks"));
+        files.filter_map(|file| CString::new(file.as_os_str().as_bytes()).ok()).collect()
+    }
+
+    /// Moves the members of a group into its groups of version 1. Each takes some milliseconds; who ends meanwhile is no loss, who
+    /// is born meanwhile is born there once its parent is.
+    pub(crate) fn move_in(&self, group: &Group) {
+        for _ in 0..if self.groups.is_empty() { 0 } else { 2 } {
+            for pid in group.members() {
+                for in_1 in self.groups.values() {
+                    let _ended = std::fs::write(in_1.join("cgroup.procs"), pid.to_string());
+                }
+            }
+        }
+    }
+
+    /// Has news of kills come to the loop with the token of the scope; a file to watch with inotify instead.
+    pub(crate) fn watch(&mut self, tools: &Tools, group: &Group, scope: ScopeId) -> Option<PathBuf> {
+        match self.held.get(&Resource::Memory)? {
+            (_, HeldBy::Cgroup) => Some(group.directory().join("memory.events")),
+            (_, HeldBy::CgroupV1) if self.short.is_none() => {
+                let in_1 = self.groups.get(&Controller::Memory)?;
+                let watched = bounds::watch_memory_1(in_1).and_then(|short| {
+                    tools.watch(short.as_fd(), token_of(scope), EventFlags::IN | EventFlags::ET)?;
+                    Ok(short)
+                });
+                match watched {
+                    Ok(short) => self.short = Some(short),
+                    // Then it is asked whenever one of the scope was killed.
+                    Err(error) => note!("cannot watch the memory of {}: {error}", in_1.display()),
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Memory may have been short: looks once more a little later.
+    pub(crate) fn may_be_short(&mut self, now: Instant) {
+        if self.short.is_some() {
+            self.recheck = Some(now + KILLING);
+        }
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.recheck
+    }
+
+    /// Kills that were not told yet.
+    pub(crate) fn news(&mut self, scope: ScopeId, group: &Group, now: Instant) -> Option<Event> {
+        self.recheck = self.recheck.filter(|due| *due > now);
+        let (bound, by) = self.held.get(&Resource::Memory)?;
+        let OutOfMemory { kills, peak } = match by {
+            HeldBy::Cgroup => bounds::out_of_memory(group.directory()),
+            HeldBy::CgroupV1 => bounds::out_of_memory_1(self.groups.get(&Controller::Memory)?),
+            HeldBy::Nobody { .. } => return None,
+        };
+        let new = kills.checked_sub(self.kills).filter(|new| *new > 0)?;
+        self.kills = kills;
+        Some(Event::OutOfMemory { scope, kills: new, limit: bound.value, peak })
+    }
+
+    /// Removes the groups of version 1; answers whether all of them are gone. Zombies do not hold them.
+    pub(crate) fn remove(&mut self, tools: &Tools) -> bool {
+        if let Some(short) = self.short.take() {
+            tools.unwatch(&short);
+        }
+        self.groups.retain(|_, group| cgroup::remove_tree(group).is_err());
+        self.groups.is_empty()
+    }
+
+    /// Those that are held, to be taken up by [`Bounds::again`].
+    pub(crate) fn held(&self) -> Vec<Bound> {
+        self.held.values().map(|(bound, _)| *bound).collect()
+    }
+
+    /// The bounds of a group that another program had set.
+    pub(crate) fn again(place: &Place, group: &Group, held: &[Bound]) -> Option<Self> {
+        if held.is_empty() {
+            return None;
+        }
+        let mut this = Self::default();
+        this.set(place, group, held);
+        // What was killed until now was told.
+        let told = |bounds: &Self| match bounds.held.get(&Resource::Memory) {
+            Some((_, HeldBy::Cgroup)) => bounds::out_of_memory(group.directory()).kills,
+            _ => bounds.groups.get(&Controller::Memory).map_or(0, |in_1| bounds::out_of_memory_1(in_1).kills),
+        };
+        this.kills = told(&this);
+        Some(this)
+    }
+}
+
+fn refused(controller: Controller, error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("no `{}` controller can be used here", controller.name()),
+        _ => format!("the `{}` controller refuses: {text}", controller.name()),
+    }
+}
+
+/// Every bound, held by nobody for one reason.
+pub(crate) fn by_nobody(wanted: &[Bound], why: &str) -> Vec<Applied> {
+    wanted.iter().map(|bound| Applied { bound: *bound, by: HeldBy::Nobody { why: why.to_owned() } }).collect()
+}
