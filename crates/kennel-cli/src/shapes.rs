@@ -138,6 +138,19 @@ fn status() {
         ],
         "working_dir": "/srv/shop",
         "color": null,
+        "limits": [
+          {
+            "name": "memory",
+            "value": 536870912,
+            "enforced_by": "cgroup"
+          },
+          {
+            "name": "cpus",
+            "value": 1500,
+            "enforced_by": "nobody",
+            "note": "no `cpu` controller can be used here"
+          }
+        ],
         "tree": [
           {
             "pid": 100,
@@ -369,7 +382,7 @@ fn stop_and_down() {
 fn logs_and_events() {
     insta::assert_snapshot!(lines(&[samples::log("web", "listening on 8080")]), @r#"{"time":"2026-01-02T03:04:05.678Z","service":"web","stream":"stdout","line":"listening on 8080","complete":true}"#);
     let events = samples::events();
-    insta::assert_snapshot!(lines(&events), @r###"
+    insta::assert_snapshot!(lines(&events), @r#"
     {"seq":1,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"daemon.started","pid":20}
     {"seq":2,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.pending","waiting_for":["db healthy","migrate completed"]}
     {"seq":3,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"service.pending","waiting_for":[]}
@@ -410,19 +423,21 @@ fn logs_and_events() {
     {"seq":38,"time":"2026-01-02T03:04:05.678Z","instance":1,"event":"shutdown.completed","left":0,"report":{"timestamp":"2026-01-02T03:04:05.678Z","reason":"SIGTERM","ok":false,"left":0,"duration_ms":1320,"cleanups":[{"name":"state","phase":"persist","outcome":"ok","duration_ms":2},{"name":"services","phase":"cleanup","outcome":"ok","duration_ms":310},{"name":"logs","phase":"drain","outcome":"timed_out","duration_ms":1000},{"name":"keeper","phase":"end","outcome":"failed","error":"broken pipe","duration_ms":1}]}}
     {"seq":39,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.frozen","by":"request"}
     {"seq":40,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.thawed","by":"stop"}
-    {"seq":41,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.armed","next_at":"2026-01-02T03:04:05.678Z"}
-    {"seq":42,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.fired","next_at":"2026-01-02T03:04:05.678Z"}
-    {"seq":43,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.skipped","why":"the run before has not ended"}
-    {"seq":44,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.begun"}
-    {"seq":45,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.changed","paths":["src/a.rs"],"count":3,"action":"restart"}
-    {"seq":46,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.held","for_ms":30000}
-    {"seq":47,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.blind","reason":"the user's watches are used up"}
-    {"seq":48,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.failed","reason":"exit 1"}
-    {"seq":49,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"unhealthy","reason":"no answer within 1s"}
-    {"seq":50,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"healthy"}
-    {"seq":51,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"stalled","silent_ms":120000,"detail":"pid 812 (cc1), state D, in io_schedule"}
-    {"seq":52,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"active","silent_ms":0}
-    "###);
+    {"seq":41,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.oom","kills":1,"limit":67108864,"peak":67108864,"curve":[{"before_ms":900,"bytes":62914560}]}
+    {"seq":42,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.limit","limit":"pids","value":120,"bound":100,"action":"freeze"}
+    {"seq":43,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.armed","next_at":"2026-01-02T03:04:05.678Z"}
+    {"seq":44,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.fired","next_at":"2026-01-02T03:04:05.678Z"}
+    {"seq":45,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.skipped","why":"the run before has not ended"}
+    {"seq":46,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.begun"}
+    {"seq":47,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.changed","paths":["src/a.rs"],"count":3,"action":"restart"}
+    {"seq":48,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.held","for_ms":30000}
+    {"seq":49,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.blind","reason":"the user's watches are used up"}
+    {"seq":50,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.failed","reason":"exit 1"}
+    {"seq":51,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"unhealthy","reason":"no answer within 1s"}
+    {"seq":52,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"healthy"}
+    {"seq":53,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"stalled","silent_ms":120000,"detail":"pid 812 (cc1), state D, in io_schedule"}
+    {"seq":54,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"active","silent_ms":0}
+    "#);
 }
 
 #[test]

@@ -248,6 +248,7 @@ async fn a_run_has_the_callers_descriptors() {
         started_at: jiff::Timestamp::UNIX_EPOCH,
         duration_ms: 1,
         exit: Exit::Code { code: 3 },
+        out_of_memory: None,
         stages: Vec::new(),
         processes: Vec::new(),
         left: 0,

@@ -5,7 +5,6 @@ use crate::reader::Unknown;
 const LATER: &[&str] = &[
     "hooks",
     "lease",
-    "limits",
     "listen",
     "logging",
     "logs",
@@ -47,8 +46,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("autorestart", "use `restart`"),
     ("args", "put the arguments into `command`"),
     ("backoff_seconds", "it is `delay` under `restart_policy`"),
-    ("cpus", "to choose CPUs use `cpu_affinity`; a share of their time is not supported yet"),
-    ("deploy", "use `replicas` and `restart_policy`"),
     ("develop", "use `watch`"),
     ("disabled", "use `profiles`"),
     ("entrypoint", "use `command`"),

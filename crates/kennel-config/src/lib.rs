@@ -6,6 +6,7 @@
 
 mod diagnostic;
 mod find;
+mod limits;
 mod load;
 
 mod expand;
@@ -32,6 +33,7 @@ mod restart;
 mod schedule;
 mod service;
 mod signal;
+mod size;
 mod stop;
 mod watch;
 mod who;

@@ -12,7 +12,7 @@ use kennel_core::model::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{duration, isolation, privileges, schedule, signal, watch};
+use crate::{duration, isolation, limits, privileges, schedule, signal, watch};
 
 /// The project in the shape of the file, keys in a fixed order and services in the file's order.
 #[must_use]
@@ -86,6 +86,7 @@ fn render_service(service: &Service) -> Value {
     for (name, value) in privileges::rendered(&service.privileges) {
         put(name, value);
     }
+    put("limits", limits::rendered(&service.limits));
     put("isolation", isolation::rendered(service.isolation));
     put(
         "on_daemon_loss",

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
 use crate::{
-    address, command, depends, environment, liveness, load, privileges, probe, restart, schedule, service, stop, watch,
+    address, command, depends, environment, limits, liveness, load, privileges, probe, restart, schedule, service,
+    stop, watch,
 };
 
 /// The JSON Schema of a configuration file.
@@ -35,7 +36,7 @@ pub fn schema() -> Value {
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 16] {
+fn tables() -> [(&'static str, &'static [Key]); 20] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
@@ -53,6 +54,10 @@ fn tables() -> [(&'static str, &'static [Key]); 16] {
         ("Hang", liveness::HANG),
         ("StopStage", stop::STAGE),
         ("Limit", privileges::LIMIT),
+        ("UseLimits", limits::KEYS),
+        ("Deploy", limits::DEPLOY),
+        ("DeployResources", limits::RESOURCES),
+        ("DeployLimits", limits::DEPLOY_LIMITS),
     ]
 }
 

@@ -17,8 +17,8 @@ use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
 use crate::tree::Entry;
 use crate::{
-    address, duration, environment, hints, isolation, liveness, path, privileges, probe, restart, schedule, stop,
-    watch, who,
+    address, duration, environment, hints, isolation, limits, liveness, path, privileges, probe, restart, schedule,
+    stop, watch, who,
 };
 
 /// Keys of a service.
@@ -62,6 +62,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("idle_timeout", &["idle_timeout_seconds"]),
     key("schedule", &[]),
     key("watch", &[]),
+    key("limits", &[]),
+    key("mem_limit", &[]),
+    key("cpus", &[]),
+    key("pids_limit", &[]),
+    key("deploy", &[]),
     key("dedicated_user", &[]),
     key("profiles", &[]),
     key("labels", &[]),
@@ -165,6 +170,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         schedule: fields.read("schedule", |report, entry| schedule::read(report, &entry.value)),
         isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),
+        limits: limits::of_service(&fields),
         profiles: who::profiles(&fields).unwrap_or_default(),
         labels: fields.read("labels", |report, entry| environment::labels(report, &entry.value)).unwrap_or_default(),
         color: who::color(&fields),

@@ -116,6 +116,8 @@ pub enum Reason {
     OwnerEnded,
     /// It ran for as long as it may.
     MaxRuntime,
+    /// It went beyond one of its limits.
+    Limit,
     /// It wrote nothing for as long as it may.
     Idle,
     /// Its liveness failed.

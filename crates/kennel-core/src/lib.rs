@@ -11,6 +11,7 @@ pub mod glob;
 pub mod graph;
 pub mod instance;
 pub mod lease;
+pub mod limit;
 pub mod liveness;
 pub mod probe;
 pub mod reload;

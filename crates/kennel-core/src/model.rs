@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::liveness::{Hang, Liveness};
 
+pub use crate::limit::{LimitAction, Limits};
+
 /// Everything one configuration file declares, resolved: no variables, aliases or relative paths are left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Project {
@@ -108,6 +110,9 @@ pub struct Service {
     pub isolation: Isolation,
     /// Rights, limits and priorities of its processes.
     pub privileges: Privileges,
+    /// What all processes of one instance may use together.
+    #[serde(default)]
+    pub limits: Limits,
     /// Started only if one of these is chosen; empty: always.
     pub profiles: Vec<String>,
     /// Free for users.
@@ -146,6 +151,7 @@ impl Service {
             watch: None,
             isolation: Isolation::default(),
             privileges: Privileges::default(),
+            limits: Limits::default(),
             profiles: Vec::new(),
             labels: BTreeMap::new(),
             color: None,

@@ -237,6 +237,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
         watch,
         isolation,
         privileges,
+        limits,
         profiles,
         labels,
         color,
@@ -265,6 +266,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
     note("schedule", *schedule != new.schedule);
     note("watch", *watch != new.watch);
     note("isolation", *isolation != new.isolation);
+    note("limits", *limits != new.limits);
     changed_privileges(privileges, &new.privileges, &mut note);
     note("profiles", *profiles != new.profiles);
     entries("labels", labels, &new.labels, &mut note);

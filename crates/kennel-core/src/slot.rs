@@ -92,6 +92,8 @@ pub enum Failure {
     NotAlive,
     /// It hung.
     Hung,
+    /// It went beyond one of its limits.
+    Limit,
     /// It was ended because the daemon was lost.
     DaemonLost,
     /// The keeper was lost with everything that it held.
@@ -109,6 +111,7 @@ impl fmt::Display for Failure {
             Self::TooManyRestarts { restarts, window, last } => {
                 write!(f, "{last}, after {restarts} restarts within {window:?}")
             }
+            Self::Limit => f.write_str("went beyond one of its `limits`"),
             Self::MaxRuntime => f.write_str("ran for as long as `max_runtime` lets it"),
             Self::NotAlive => f.write_str("its liveness failed"),
             Self::Hung => f.write_str("it hung"),
@@ -279,6 +282,7 @@ fn ended(
         End::Ran { reason: Reason::MaxRuntime, .. } => Some(Failure::MaxRuntime),
         End::Ran { reason: Reason::NotAlive, .. } => Some(Failure::NotAlive),
         End::Ran { reason: Reason::Hung, .. } => Some(Failure::Hung),
+        End::Ran { reason: Reason::Limit, .. } => Some(Failure::Limit),
         End::Ran { reason: Reason::KeeperLost, .. } => return rest(Rest::Failed(Failure::KeeperLost)),
         End::Ran { reason: Reason::DaemonLost, .. } => return rest(Rest::Failed(Failure::DaemonLost)),
         End::Ran { exit, .. } if exit.is_success(&policy.success_exit_codes) => None,

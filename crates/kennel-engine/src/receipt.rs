@@ -7,7 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use kennel_keeper::proto::{Identity, Place};
 use kennel_sys::{identity, pidfd, proc};
-use kennel_wire::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
+use kennel_wire::{EndedProcess, Exit, OutOfMemory, Receipt, Stage, StopReason, Survivor};
 
 use crate::held::Held;
 
@@ -42,6 +42,8 @@ pub(crate) struct Builder {
     /// Who left the scope's cgroup, from the start of the run: the cgroup does not list them.
     escaped: BTreeMap<u32, Member>,
     begun: Option<Begun>,
+    /// Who was killed for want of memory, in all.
+    out_of_memory: Option<OutOfMemory>,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Builder {
     /// `command` is the main process's own.
     pub(crate) fn new(command: String) -> Self {
         let main = Member { command: Some(command), ..Member::default() };
-        Self { main, main_pid: None, escaped: BTreeMap::new(), begun: None }
+        Self { main, main_pid: None, escaped: BTreeMap::new(), begun: None, out_of_memory: None }
     }
 
     /// The main process was executed.
@@ -117,6 +119,12 @@ impl Builder {
         }
         begun.stages.push((stage.to_owned(), Instant::now()));
         true
+    }
+
+    /// Somebody was killed for want of memory.
+    pub(crate) fn out_of_memory(&mut self, what: OutOfMemory) {
+        let before = self.out_of_memory.as_ref().map_or(0, |before| before.kills);
+        self.out_of_memory = Some(OutOfMemory { kills: before + what.kills, ..what });
     }
 
     /// The main process was reaped.
@@ -191,6 +199,7 @@ impl Builder {
             started_at: time,
             duration_ms: millis(now - at),
             exit: self.main.exit.unwrap_or(Exit::Unknown),
+            out_of_memory: self.out_of_memory.clone(),
             stages: stages
                 .iter()
                 .enumerate()

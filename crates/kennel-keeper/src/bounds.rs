@@ -29,6 +29,8 @@ pub(crate) struct Bounds {
     held: BTreeMap<Resource, (Bound, HeldBy)>,
     /// Its groups of version 1.
     groups: BTreeMap<Controller, PathBuf>,
+    /// Whether one of them was made, and the members are not in it.
+    is_new: bool,
     /// Kills for want of memory that were told.
     kills: u64,
     /// Readable when memory is short in the group of version 1.
@@ -46,7 +48,11 @@ impl Bounds {
         for bound in wanted {
             let by = self.set_one(place, group, bound);
             if !matches!(by, HeldBy::Nobody { .. }) {
-                self.held.insert(bound.resource, (bound, by.clone()));
+                let before = self.held.insert(bound.resource, (bound, by.clone()));
+                if bound.resource == Resource::Memory && before.is_none() {
+                    // Who was killed until now was told, or is not ours to tell of.
+                    self.kills = self.out_of_memory(group).map_or(0, |found| found.kills);
+                }
             }
             applied.push(Applied { bound, by });
         }
@@ -81,6 +87,7 @@ impl Bounds {
             return Ok(there.clone());
         }
         let path = place.group_1(group, controller).ok_or(io::ErrorKind::NotFound)?;
+        self.is_new |= !path.exists();
         std::fs::create_dir_all(&path)?;
         self.groups.insert(controller, path.clone());
         Ok(path)
@@ -92,10 +99,16 @@ impl Bounds {
         files.filter_map(|file| CString::new(file.as_os_str().as_bytes()).ok()).collect()
     }
 
+    /// The members are in all groups, or will be.
+    pub(crate) fn entered(&mut self) {
+        self.is_new = false;
+    }
+
     /// Moves the members of a group into its groups of version 1. Each takes some milliseconds; who ends meanwhile is no loss, who
     /// is born meanwhile is born there once its parent is.
-    pub(crate) fn move_in(&self, group: &Group) {
-        for _ in 0..if self.groups.is_empty() { 0 } else { 2 } {
+    pub(crate) fn move_in(&mut self, group: &Group) {
+        let passes = if std::mem::take(&mut self.is_new) { 2 } else { 0 };
+        for _ in 0..passes {
             for pid in group.members() {
                 for in_1 in self.groups.values() {
                     let _ended = std::fs::write(in_1.join("cgroup.procs"), pid.to_string());
@@ -139,15 +152,20 @@ impl Bounds {
     /// Kills that were not told yet.
     pub(crate) fn news(&mut self, scope: ScopeId, group: &Group, now: Instant) -> Option<Event> {
         self.recheck = self.recheck.filter(|due| *due > now);
-        let (bound, by) = self.held.get(&Resource::Memory)?;
-        let OutOfMemory { kills, peak } = match by {
-            HeldBy::Cgroup => bounds::out_of_memory(group.directory()),
-            HeldBy::CgroupV1 => bounds::out_of_memory_1(self.groups.get(&Controller::Memory)?),
-            HeldBy::Nobody { .. } => return None,
-        };
+        let OutOfMemory { kills, peak } = self.out_of_memory(group)?;
+        let limit = self.held.get(&Resource::Memory)?.0.value;
         let new = kills.checked_sub(self.kills).filter(|new| *new > 0)?;
         self.kills = kills;
-        Some(Event::OutOfMemory { scope, kills: new, limit: bound.value, peak })
+        Some(Event::OutOfMemory { scope, kills: new, limit, peak })
+    }
+
+    /// Where memory is bounded.
+    fn out_of_memory(&self, group: &Group) -> Option<OutOfMemory> {
+        match &self.held.get(&Resource::Memory)?.1 {
+            HeldBy::Cgroup => Some(bounds::out_of_memory(group.directory())),
+            HeldBy::CgroupV1 => Some(bounds::out_of_memory_1(self.groups.get(&Controller::Memory)?)),
+            HeldBy::Nobody { .. } => None,
+        }
     }
 
     /// Removes the groups of version 1; answers whether all of them are gone. Zombies do not hold them.
@@ -171,12 +189,7 @@ impl Bounds {
         }
         let mut this = Self::default();
         this.set(place, group, held);
-        // What was killed until now was told.
-        let told = |bounds: &Self| match bounds.held.get(&Resource::Memory) {
-            Some((_, HeldBy::Cgroup)) => bounds::out_of_memory(group.directory()).kills,
-            _ => bounds.groups.get(&Controller::Memory).map_or(0, |in_1| bounds::out_of_memory_1(in_1).kills),
-        };
-        this.kills = told(&this);
+        this.entered();
         Some(this)
     }
 }

@@ -204,6 +204,7 @@ pub(crate) mod tests {
             started_at: jiff::Timestamp::UNIX_EPOCH,
             duration_ms: 0,
             exit: Exit::Unknown,
+            out_of_memory: None,
             stages: Vec::new(),
             processes: Vec::new(),
             left: 0,

@@ -1,7 +1,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Activity, EndedProcess, Exit, Health, Identity, Orphan, OwnerEnd, Receipt, ShutdownReport, StopReason};
+use crate::{
+    Activity, EndedProcess, Exit, Health, Identity, MemoryPoint, Orphan, OutOfMemory, OwnerEnd, Receipt,
+    ShutdownReport, StopReason,
+};
 
 /// Something that happened. Numbered without gaps in the order it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +95,28 @@ pub enum EventKind {
     Thawed {
         /// On whose behalf: `request`, `signal`, `stop`, or a rule.
         by: String,
+    },
+    /// The kernel has killed processes of it for want of memory.
+    #[serde(rename = "instance.oom")]
+    OutOfMemory {
+        /// How many, which limit, and how much was used.
+        #[serde(flatten)]
+        what: OutOfMemory,
+        /// What it used before, the oldest first; empty where nobody had looked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        curve: Vec<MemoryPoint>,
+    },
+    /// It was found beyond one of its limits.
+    #[serde(rename = "instance.limit")]
+    LimitExceeded {
+        /// Which, as in the configuration.
+        limit: String,
+        /// What was found.
+        value: u64,
+        /// The limit, in the same unit.
+        bound: u64,
+        /// What is done about it: `warn`, `freeze`, `restart`, `stop` or `kill`.
+        action: String,
     },
     /// A stop began.
     #[serde(rename = "instance.stopping")]
@@ -388,6 +413,8 @@ impl EventKind {
             Self::Health { .. } => "instance.health",
             Self::Activity { .. } => "instance.activity",
             Self::Exited { .. } => "instance.exited",
+            Self::OutOfMemory { .. } => "instance.oom",
+            Self::LimitExceeded { .. } => "instance.limit",
             Self::Frozen { .. } => "instance.frozen",
             Self::Thawed { .. } => "instance.thawed",
             Self::Stopping { .. } => "instance.stopping",

@@ -9,6 +9,7 @@ mod event;
 mod frozen;
 mod identity;
 mod import;
+mod limit;
 mod names;
 mod orphan;
 mod owner;
@@ -27,6 +28,7 @@ pub use event::{Event, EventKind, WatchAct};
 pub use frozen::{FreezeOutcome, FreezeReport};
 pub use identity::{Identity, SignalReport};
 pub use import::{ImportReport, ImportedServer, RecordedProcess};
+pub use limit::{EnforcedBy, LimitStatus, MemoryPoint, OutOfMemory};
 pub use names::{DashboardEvent, DashboardKind, DashboardServer, DashboardStatus};
 pub use orphan::{Fate, InstanceOrphans, InstanceState, KnownBy, Orphan, OrphanReport, OrphanStopRequest, Sure};
 pub use owner::{

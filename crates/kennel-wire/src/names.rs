@@ -195,6 +195,8 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         EventKind::DaemonStarted { pid } => vec![To::Initialized { pid: *pid }],
         EventKind::OrphanKilled { process } => vec![To::OrphanKilled { pid: process.pid }],
         EventKind::Pending { .. }
+        | EventKind::OutOfMemory { .. }
+        | EventKind::LimitExceeded { .. }
         | EventKind::Frozen { .. }
         | EventKind::Thawed { .. }
         | EventKind::Stopping { .. }
@@ -254,6 +256,7 @@ fn down(receipt: &Receipt) -> Vec<DashboardKind> {
         | StopReason::ClientGone
         | StopReason::OwnerEnded
         | StopReason::MaxRuntime
+        | StopReason::Limit
         | StopReason::Idle => Vec::new(),
     }
 }

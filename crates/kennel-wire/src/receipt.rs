@@ -3,6 +3,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::OutOfMemory;
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -64,6 +66,9 @@ pub struct Receipt {
     pub duration_ms: u64,
     /// How the main process ended.
     pub exit: Exit,
+    /// Why it was killed, if it was for want of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_memory: Option<OutOfMemory>,
     /// In the order they were run; empty when the scope emptied by itself.
     pub stages: Vec<Stage>,
     /// Every process that was seen in the scope from the begin of the stop, by process id.
@@ -139,6 +144,8 @@ pub enum StopReason {
     OwnerEnded,
     /// It ran for as long as `max_runtime` lets it.
     MaxRuntime,
+    /// It went beyond one of its limits.
+    Limit,
     /// It wrote nothing for its `idle_timeout`.
     Idle,
     /// Its `liveness` failed.

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdHoc, Exit, Identity, Receipt, Survivor};
+use crate::{AdHoc, Exit, Identity, LimitStatus, Receipt, Survivor};
 
 /// One line of `kennel ps`: a service, or one replica of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,6 +86,9 @@ pub struct ServiceStatus {
     /// What it is if the configuration has none of it: a run that was started on request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ad_hoc: Option<AdHoc>,
+    /// What it may use, and who sees to that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitStatus>,
     /// In state `stuck`: who could not be ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub survivors: Vec<Survivor>,

@@ -5,6 +5,7 @@ use kennel_wire::{
     Activity, DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Health, Orphan, WatchAct,
 };
 
+use super::limits;
 use super::owners;
 use super::paint::{BOLD, CYAN, DIM, Paint, RED};
 use super::phase::Phase;
@@ -85,6 +86,11 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
     match kind {
         EventKind::Escaped { pid, command, cgroup } => {
             Some(format!("process {pid} left its cgroup for {cgroup}: {}", cut(command, COMMAND)))
+        }
+        EventKind::OutOfMemory { what, .. } => Some(limits::out_of_memory(what)),
+        EventKind::LimitExceeded { limit, value, bound, action } => {
+            let (value, bound) = (limits::amount(limit, *value), limits::amount(limit, *bound));
+            Some(format!("beyond its limit of `{limit}`: {value} of {bound}; {action}"))
         }
         EventKind::Frozen { by } => Some(format!("frozen by {by}")),
         EventKind::Thawed { by } => Some(format!("thawed by {by}")),
@@ -239,18 +245,20 @@ mod tests {
         38  2026-01-02T03:04:05.678Z  kennel  shutdown completed, left 0; cleanup `logs` was given up after 1.0 s; cleanup `keeper` failed: broken pipe
         39  2026-01-02T03:04:05.678Z  web  frozen by request
         40  2026-01-02T03:04:05.678Z  web  thawed by stop
-        41  2026-01-02T03:04:05.678Z  web  next at 2026-01-02T03:04:05Z
-        42  2026-01-02T03:04:05.678Z  web  its time has come; next at 2026-01-02T03:04:05Z
-        43  2026-01-02T03:04:05.678Z  web  its time has come and is left out, the run before has not ended; no time is left
-        44  2026-01-02T03:04:05.678Z  web  its files are watched
-        45  2026-01-02T03:04:05.678Z  web  changed: src/a.rs, …; it is started anew
-        46  2026-01-02T03:04:05.678Z  web  its files change too often, perhaps by itself; nothing is done for 30 s
-        47  2026-01-02T03:04:05.678Z  web  not all of its files are watched: the user's watches are used up
-        48  2026-01-02T03:04:05.678Z  web  the command for changed files failed: exit 1
-        49  2026-01-02T03:04:05.678Z  web  unhealthy: no answer within 1s
-        50  2026-01-02T03:04:05.678Z  web  healthy again
-        51  2026-01-02T03:04:05.678Z  web  stalled, no sign of life for 2 min: pid 812 (cc1), state D, in io_schedule
-        52  2026-01-02T03:04:05.678Z  web  active
+        41  2026-01-02T03:04:05.678Z  web  1 process killed, out of memory (limit 64.0 MiB, peak 64.0 MiB)
+        42  2026-01-02T03:04:05.678Z  web  beyond its limit of `pids`: 120 of 100; freeze
+        43  2026-01-02T03:04:05.678Z  web  next at 2026-01-02T03:04:05Z
+        44  2026-01-02T03:04:05.678Z  web  its time has come; next at 2026-01-02T03:04:05Z
+        45  2026-01-02T03:04:05.678Z  web  its time has come and is left out, the run before has not ended; no time is left
+        46  2026-01-02T03:04:05.678Z  web  its files are watched
+        47  2026-01-02T03:04:05.678Z  web  changed: src/a.rs, …; it is started anew
+        48  2026-01-02T03:04:05.678Z  web  its files change too often, perhaps by itself; nothing is done for 30 s
+        49  2026-01-02T03:04:05.678Z  web  not all of its files are watched: the user's watches are used up
+        50  2026-01-02T03:04:05.678Z  web  the command for changed files failed: exit 1
+        51  2026-01-02T03:04:05.678Z  web  unhealthy: no answer within 1s
+        52  2026-01-02T03:04:05.678Z  web  healthy again
+        53  2026-01-02T03:04:05.678Z  web  stalled, no sign of life for 2 min: pid 812 (cc1), state D, in io_schedule
+        54  2026-01-02T03:04:05.678Z  web  active
         ");
     }
 
@@ -278,8 +286,8 @@ mod tests {
         16  2026-01-02T03:04:05.678Z  web  statusChange  stopped
         16  2026-01-02T03:04:05.678Z  web  serverStopped
         25  2026-01-02T03:04:05.678Z  web  orphanKilled  pid 100
-        49  2026-01-02T03:04:05.678Z  web  healthCheck  unhealthy: no answer within 1s
-        50  2026-01-02T03:04:05.678Z  web  healthCheck  healthy
+        51  2026-01-02T03:04:05.678Z  web  healthCheck  unhealthy: no answer within 1s
+        52  2026-01-02T03:04:05.678Z  web  healthCheck  healthy
         ");
     }
 }

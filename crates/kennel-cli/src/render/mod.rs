@@ -9,6 +9,7 @@ pub(crate) mod diagnostic;
 pub(crate) mod doctor;
 pub(crate) mod event;
 pub(crate) mod import;
+pub(crate) mod limits;
 pub(crate) mod log_line;
 pub(crate) mod names;
 pub(crate) mod orphans;

@@ -56,6 +56,8 @@ impl Phase {
             // Of one process, or of how it is, and not of where the service stands.
             EventKind::Escaped { .. }
             | EventKind::Frozen { .. }
+            | EventKind::OutOfMemory { .. }
+            | EventKind::LimitExceeded { .. }
             | EventKind::Thawed { .. }
             | EventKind::ScheduleFired { .. }
             | EventKind::WatchBegun {}

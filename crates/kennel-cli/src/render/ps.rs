@@ -45,8 +45,6 @@ fn row(one: &ServiceStatus) -> Vec<Cell> {
     vec![
         Cell::styled(&one.name, of_service(&one.service, one.color.as_deref())),
         if one.frozen { Cell::styled(FROZEN, BLUE) } else { Cell::styled(state(one.state), state_style(one.state)) },
-        Cell::styled(health, if one.health == Health::Unhealthy { YELLOW } else { Style::new() }),
-        if one.frozen { Cell::styled(FROZEN, YELLOW) } else { Cell::styled(state(one.state), state_style(one.state)) },
         Cell::styled(health, health_style(one.health)),
         optional(one.pid.map(|pid| pid.to_string())),
         optional(one.processes.filter(|_| live).map(|count| count.to_string())),

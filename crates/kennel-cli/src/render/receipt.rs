@@ -6,7 +6,7 @@ use kennel_wire::{EndedProcess, Receipt, Survivor};
 
 use super::paint::{BOLD, DIM, GREEN, Paint, RED};
 use super::table::cut;
-use super::units;
+use super::{limits, units};
 
 /// Longest command that is listed, characters.
 const COMMAND: usize = 60;
@@ -34,7 +34,9 @@ pub(crate) fn one_line(receipt: &Receipt) -> String {
     let begin = if receipt.left == 0 { format!("stopped in {duration}") } else { format!("not down after {duration}") };
     let stages: Vec<&str> = receipt.stages.iter().map(|stage| stage.name.as_str()).collect();
     let stages = if stages.is_empty() { "by itself".to_owned() } else { stages.join(" → ") };
-    format!("{begin}  {stages} · {} · left {}", units::processes(receipt.processes.len()), receipt.left)
+    let why = receipt.out_of_memory.as_ref().map(|what| format!("{} · ", limits::out_of_memory(what)));
+    let why = why.unwrap_or_default();
+    format!("{begin}  {why}{stages} · {} · left {}", units::processes(receipt.processes.len()), receipt.left)
 }
 
 /// Every process of a receipt, one a line.

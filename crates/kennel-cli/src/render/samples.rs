@@ -6,10 +6,10 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
     Activity, Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor,
-    EndedProcess, Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy, Leftover,
-    LeftoverKind, LogLine, LogStream, Orphan, OwnerEnd, PlacePlan, Process, ProcessUsage, Receipt, ReloadReport,
-    ServicePlan, ServiceStatus, ServiceUsage, ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor,
-    Usage, WatchAct, Will, Works, ZombieParent,
+    EndedProcess, EnforcedBy, Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy,
+    Leftover, LeftoverKind, LimitStatus, LogLine, LogStream, MemoryPoint, Orphan, OutOfMemory, OwnerEnd, PlacePlan,
+    Process, ProcessUsage, Receipt, ReloadReport, ServicePlan, ServiceStatus, ServiceUsage, ShutdownReport,
+    SignalReport, Stage, State, StopReason, Sure, Survivor, Usage, WatchAct, Will, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -196,6 +196,7 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         command: vec!["npm".into(), "run".into(), "dev".into()],
         working_dir: Some("/srv/shop".into()),
         ad_hoc: None,
+        limits: Vec::new(),
         survivors: Vec::new(),
         tree: Vec::new(),
         last_receipt: None,
@@ -246,6 +247,15 @@ pub(crate) fn detailed(name: &str) -> ServiceStatus {
         command: command.into(),
     };
     ServiceStatus {
+        limits: vec![
+            LimitStatus { name: "memory".into(), value: 512 << 20, enforced_by: EnforcedBy::Cgroup, note: None },
+            LimitStatus {
+                name: "cpus".into(),
+                value: 1500,
+                enforced_by: EnforcedBy::Nobody,
+                note: Some("no `cpu` controller can be used here".into()),
+            },
+        ],
         tree: vec![
             process(100, 1, "npm run dev"),
             process(101, 100, "sh -c vite"),
@@ -289,6 +299,7 @@ pub(crate) fn receipt(service: &str) -> Receipt {
         started_at: time(),
         duration_ms: 312,
         exit: Exit::Code { code: 0 },
+        out_of_memory: None,
         stages: vec![Stage { name: "TERM".into(), duration_ms: 312, ended: 3 }],
         processes: vec![
             process(100, Some("npm run dev"), Exit::Code { code: 0 }, "TERM"),
@@ -488,6 +499,8 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::ShutdownCompleted { left: 0, report: Some(Box::new(shutdown_report())) },
         EventKind::Frozen { by: "request".into() },
         EventKind::Thawed { by: "stop".into() },
+        EventKind::OutOfMemory { what: out_of_memory(), curve: vec![MemoryPoint { before_ms: 900, bytes: 60 << 20 }] },
+        EventKind::LimitExceeded { limit: "pids".into(), value: 120, bound: 100, action: "freeze".into() },
         EventKind::ScheduleArmed { next_at: Some(time()) },
         EventKind::ScheduleFired { next_at: Some(time()) },
         EventKind::ScheduleSkipped { why: "the run before has not ended".into(), next_at: None },
@@ -532,4 +545,8 @@ pub(crate) fn events() -> Vec<Event> {
             Event { service, ..event(seq, kind) }
         })
         .collect()
+}
+
+fn out_of_memory() -> OutOfMemory {
+    OutOfMemory { kills: 1, limit: Some(64 << 20), peak: Some(64 << 20) }
 }

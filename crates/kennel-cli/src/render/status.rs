@@ -5,7 +5,7 @@ use std::fmt::Write;
 use kennel_wire::{Health, Process, ServiceStatus, State};
 
 use super::paint::{BOLD, Paint};
-use super::{owners, ps, receipt, units};
+use super::{limits, owners, ps, receipt, units};
 
 /// A block of lines.
 pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
@@ -34,6 +34,10 @@ pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
     field("restarts", (one.restarts > 0).then(|| one.restarts.to_string()));
     field("ports", Some(ps::ports(one)));
     field("last exit", one.last_exit.map(|exit| exit.to_string()));
+    for (index, limit) in one.limits.iter().enumerate() {
+        let title = if index == 0 { "limits" } else { "" };
+        let _infallible = writeln!(text, "  {title:<10} {}", limits::one(limit));
+    }
     if !one.tree.is_empty() {
         let _infallible = writeln!(text, "  {}", units::processes(one.tree.len()));
         branch(&mut text, &one.tree, None, 0);
@@ -131,6 +135,8 @@ mod tests {
           cpu        3.1%
           memory     12.3 MiB
           ports      8080
+          limits     memory 512 MiB (cgroup)
+                     cpus 1.5 CPUs (nobody): no `cpu` controller can be used here
           4 processes
               100 S   4.0 MiB  npm run dev
               101 S   4.0 MiB    sh -c vite

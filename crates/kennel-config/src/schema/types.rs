@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::values::{
-    Amount, Anything, Boolean, CapabilitySet, Color, Command, Condition, Count, Cpus, Duration, ExitCodes, Factor,
-    HangAction, Identity, IoPriority, Isolation, KillMode, LivenessAction, LogEvents, MaxRestarts, Missed, Nice,
-    OnDaemonLoss, OnEscape, OomScore, Overlap, Pairs, PortOrName, Ports, Replicas, RequireContainment, Restart,
-    ScheduledAction, Share, Shell, Signal, Strings, Target, Test, Texts, Umask, WatchAction, WatchPaths,
+    Amount, Anything, Boolean, CapabilitySet, Color, Command, ComposeCount, ComposeSize, Condition, Count, CpuTime,
+    Cpus, Duration, ExitCodes, Factor, HangAction, Identity, IoPriority, Isolation, KillMode, LimitAction,
+    LivenessAction, LogEvents, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OomScore, Overlap, Pairs, PortOrName,
+    Ports, Rate, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal, Size, Strings, Target,
+    Test, Texts, Umask, WatchAction, WatchPaths, Weight,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -105,6 +106,16 @@ pub(super) struct Service {
     io_priority: IoPriority,
     /// How likely it is killed when memory is short: -1000 (never) to 1000 (first). Below kennel's own it needs root.
     oom_score_adj: OomScore,
+    /// What all processes of one instance may use together, and what happens when it is more.
+    limits: UseLimits,
+    /// Compose's way to write `memory` of `limits`: bytes, or `512m`.
+    mem_limit: ComposeSize,
+    /// Compose's way to write `cpus` of `limits`.
+    cpus: CpuTime,
+    /// Compose's way to write `pids` of `limits`; 0 and -1 are no limit.
+    pids_limit: ComposeCount,
+    /// Compose's way to write `limits`: `{ resources: { limits: { memory, cpus, pids } } }`.
+    deploy: Deploy,
     /// What it has for itself: `none` (the default), `pid` (a PID namespace that the kernel ends with kennel), or `[pid, proc]`, with a
     /// `/proc` of that namespace.
     isolation: Isolation,
@@ -183,6 +194,61 @@ pub(super) struct Schedule {
     missed: Missed,
     /// `run`: the clock starts it (the default). `restart`: it runs all the time, and the clock starts it anew.
     action: ScheduledAction,
+}
+
+/// What all processes of one instance may use together. Sizes are written `512MiB`, rates `10MiB/s`.
+#[derive(JsonSchema)]
+pub(super) struct UseLimits {
+    /// Memory. Where the kernel holds it, a process is killed when more is wanted.
+    memory: Size,
+    /// Memory beyond which it is slowed down and memory is taken back from it; with cgroup version 2.
+    memory_high: Size,
+    /// Swap beside the memory. Default: none where `memory` is given.
+    swap: Size,
+    /// Processes and threads.
+    pids: Count,
+    /// CPU time, in CPUs: `1.5`, or `0.25` for a quarter of one.
+    cpus: CpuTime,
+    /// Share of the CPU while there is not enough for all: 1 to 10000, usually 100.
+    cpu_weight: Weight,
+    /// The same of disks.
+    io_weight: Weight,
+    /// Read from each disk in a second.
+    io_read: Rate,
+    /// Written to each disk in a second.
+    io_write: Rate,
+    /// Open files, sockets and pipes of each process.
+    open_files: Count,
+    /// Written to stdout and stderr in a second.
+    log_rate: Rate,
+    /// What happens when it was found beyond a limit, or one of its processes was killed for want of memory: `warn`, `freeze`, `restart`,
+    /// `stop` or `kill` (the default: all of it, and its restart policy decides).
+    action: LimitAction,
+}
+
+/// Compose's place for limits.
+#[derive(JsonSchema)]
+pub(super) struct Deploy {
+    /// Of which only `limits` mean something here.
+    resources: DeployResources,
+}
+
+/// Compose's place for limits.
+#[derive(JsonSchema)]
+pub(super) struct DeployResources {
+    /// As `limits` of the service.
+    limits: DeployLimits,
+}
+
+/// Limits as compose has them.
+#[derive(JsonSchema)]
+pub(super) struct DeployLimits {
+    /// Bytes, or `512m`.
+    memory: ComposeSize,
+    /// CPU time, in CPUs.
+    cpus: CpuTime,
+    /// Processes and threads; 0 and -1 are no limit.
+    pids: ComposeCount,
 }
 
 /// Resource limits by name.

@@ -38,6 +38,25 @@ macro_rules! value {
 
 value! {
     Anything: json!({});
+    Size: json!({ "anyOf": [
+        { "type": "string", "pattern": "^ *[0-9]+(\\.[0-9]+)? *([TGMK]iB|[TGMkK]B|B) *$|\\$", "examples": ["512MiB", "8GiB"] },
+        { "const": 0 },
+    ] });
+    Rate: json!({ "anyOf": [
+        { "type": "string", "pattern": "^ *[0-9]+(\\.[0-9]+)? *([TGMK]iB|[TGMkK]B|B) */s *$|\\$", "examples": ["10MiB/s"] },
+        { "const": 0 },
+    ] });
+    ComposeSize: json!({ "anyOf": [
+        { "type": "integer", "minimum": 0 },
+        { "type": "string", "pattern": "^ *[0-9]+(\\.[0-9]+)? *([tgmkTGMK]?i?[bB]?) *$|\\$", "examples": ["512m", "2g"] },
+    ] });
+    ComposeCount: json!({ "anyOf": [{ "type": "integer", "minimum": -1 }, variable()] });
+    CpuTime: json!({ "anyOf": [
+        { "type": "number", "minimum": 0.01, "maximum": 8192 },
+        { "type": "string", "pattern": "^ *[0-9]*\\.?[0-9]+ *$|\\$" },
+    ] });
+    Weight: json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 10_000 }, variable()] });
+    LimitAction: json!({ "anyOf": [{ "enum": ["warn", "freeze", "restart", "stop", "kill"] }, variable()] });
     Duration: json!({
         "type": "string",
         "pattern": "^ *([0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|µs|ns))+ *$|\\$",

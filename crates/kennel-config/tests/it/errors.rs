@@ -46,42 +46,35 @@ error[unknown_key]: unknown key `zzz` in `readiness`
 
 #[test]
 fn keys_from_elsewhere_are_explained() {
-    assert_snapshot!(wrong("volumes: {}\nservices:\n  web:\n    command: run\n    image: nginx\n    limits: { memory: 1GiB }\n    availability: { restart: always }\n    stop: [{ signal: INT, timeout: 1s }]\n"), @r###"
-error[not_supported]: `volumes` belongs to containers
-  --> [dir]/kennel.yaml:1:1
-   |
- 1 | volumes: {}
-   | ^^^^^^^
-  = help: kennel runs programs of this machine
+    assert_snapshot!(wrong("volumes: {}\nservices:\n  web:\n    command: run\n    image: nginx\n    limits: { memory: 1GiB }\n    availability: { restart: always }\n    stop: [{ signal: INT, timeout: 1s }]\n"), @r"
+    error[not_supported]: `volumes` belongs to containers
+      --> [dir]/kennel.yaml:1:1
+       |
+     1 | volumes: {}
+       | ^^^^^^^
+      = help: kennel runs programs of this machine
 
-error[not_supported]: `image` belongs to containers
-  --> [dir]/kennel.yaml:5:5
-   |
- 5 |     image: nginx
-   |     ^^^^^
-  = help: kennel runs programs of this machine; say what to run with `command`
+    error[not_supported]: `image` belongs to containers
+      --> [dir]/kennel.yaml:5:5
+       |
+     5 |     image: nginx
+       |     ^^^^^
+      = help: kennel runs programs of this machine; say what to run with `command`
 
-error[not_supported]: `limits` is not supported yet
-  --> [dir]/kennel.yaml:6:5
-   |
- 6 |     limits: { memory: 1GiB }
-   |     ^^^^^^
-  = help: leave it out; this version of kennel would do nothing with it
+    error[unknown_key]: `availability` has another name in kennel
+      --> [dir]/kennel.yaml:7:5
+       |
+     7 |     availability: { restart: always }
+       |     ^^^^^^^^^^^^
+      = help: use `restart` and `restart_policy`
 
-error[unknown_key]: `availability` has another name in kennel
-  --> [dir]/kennel.yaml:7:5
-   |
- 7 |     availability: { restart: always }
-   |     ^^^^^^^^^^^^
-  = help: use `restart` and `restart_policy`
-
-error[unknown_key]: `timeout` is no key of a stage of `stop`
-  --> [dir]/kennel.yaml:8:27
-   |
- 8 |     stop: [{ signal: INT, timeout: 1s }]
-   |                           ^^^^^^^
-  = help: did you mean `wait`?
-"###);
+    error[unknown_key]: `timeout` is no key of a stage of `stop`
+      --> [dir]/kennel.yaml:8:27
+       |
+     8 |     stop: [{ signal: INT, timeout: 1s }]
+       |                           ^^^^^^^
+      = help: did you mean `wait`?
+    ");
 }
 
 #[test]

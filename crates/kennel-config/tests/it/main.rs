@@ -14,6 +14,7 @@ mod errors_environment;
 mod errors_probes;
 mod errors_values;
 mod isolation;
+mod limits;
 mod meaning;
 mod privileges;
 mod properties;

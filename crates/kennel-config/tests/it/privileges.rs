@@ -252,46 +252,39 @@ error[unknown_key]: `rlimits` has another name in kennel
 
 #[test]
 fn wrong_priorities() {
-    assert_snapshot!(wrong_service("nice: 20\noom_score_adj: -1001\nio_priority: best-effort:8\ncpu_affinity: 3-1\ncpus: 0.5\nionice: idle"), @r###"
-error[out_of_range]: `nice` must be between -20 and 19, not 20
-  --> [dir]/kennel.yaml:4:11
-   |
- 4 |     nice: 20
-   |           ^^
+    assert_snapshot!(wrong_service("nice: 20\noom_score_adj: -1001\nio_priority: best-effort:8\ncpu_affinity: 3-1\ncpus: 0.5\nionice: idle"), @r"
+    error[out_of_range]: `nice` must be between -20 and 19, not 20
+      --> [dir]/kennel.yaml:4:11
+       |
+     4 |     nice: 20
+       |           ^^
 
-error[out_of_range]: `oom_score_adj` must be between -1000 and 1000, not -1001
-  --> [dir]/kennel.yaml:5:20
-   |
- 5 |     oom_score_adj: -1001
-   |                    ^^^^^
+    error[out_of_range]: `oom_score_adj` must be between -1000 and 1000, not -1001
+      --> [dir]/kennel.yaml:5:20
+       |
+     5 |     oom_score_adj: -1001
+       |                    ^^^^^
 
-error[out_of_range]: the level of `best-effort` must be between 0 (first) and 7 (last)
-  --> [dir]/kennel.yaml:6:18
-   |
- 6 |     io_priority: best-effort:8
-   |                  ^^^^^^^^^^^^^
+    error[out_of_range]: the level of `best-effort` must be between 0 (first) and 7 (last)
+      --> [dir]/kennel.yaml:6:18
+       |
+     6 |     io_priority: best-effort:8
+       |                  ^^^^^^^^^^^^^
 
-error[bad_value]: `cpu_affinity`: `3-1` runs backwards
-  --> [dir]/kennel.yaml:7:19
-   |
- 7 |     cpu_affinity: 3-1
-   |                   ^^^
-  = help: for example `0-3,6`
+    error[bad_value]: `cpu_affinity`: `3-1` runs backwards
+      --> [dir]/kennel.yaml:7:19
+       |
+     7 |     cpu_affinity: 3-1
+       |                   ^^^
+      = help: for example `0-3,6`
 
-error[unknown_key]: `cpus` has another name in kennel
-  --> [dir]/kennel.yaml:8:5
-   |
- 8 |     cpus: 0.5
-   |     ^^^^
-  = help: to choose CPUs use `cpu_affinity`; a share of their time is not supported yet
-
-error[unknown_key]: `ionice` has another name in kennel
-  --> [dir]/kennel.yaml:9:5
-   |
- 9 |     ionice: idle
-   |     ^^^^^^
-  = help: use `io_priority`
-"###);
+    error[unknown_key]: `ionice` has another name in kennel
+      --> [dir]/kennel.yaml:9:5
+       |
+     9 |     ionice: idle
+       |     ^^^^^^
+      = help: use `io_priority`
+    ");
     assert_snapshot!(wrong_service("nice: low\noom_score_adj: never\nio_priority: idel\ncpu_affinity: [0, 1-, { a: b }, 9999]\ncpuset: 1"), @r###"
 error[wrong_type]: `nice` must be a whole number, not the string "low"
   --> [dir]/kennel.yaml:4:11

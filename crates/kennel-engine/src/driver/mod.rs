@@ -4,6 +4,7 @@
 
 mod ad_hoc;
 mod adopt;
+mod bounds;
 mod calls;
 mod changes;
 mod clean;
@@ -431,6 +432,8 @@ impl Driver {
                 // Comes with the report of who is left.
                 KillStage::Stuck => {}
             },
+            proto::Event::Bounded { scope, applied } => self.bounded(scope.0, applied),
+            proto::Event::OutOfMemory { scope, kills, limit, peak } => self.out_of_memory(scope.0, kills, limit, peak),
             proto::Event::Frozen { scope, frozen } => self.is_frozen_now(scope.0, frozen),
             proto::Event::Leftovers { survivors } => self.leftovers(survivors),
             proto::Event::Signalled { scope, process, refused } => self.signalled(scope.0, process, refused),

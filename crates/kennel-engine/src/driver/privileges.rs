@@ -4,21 +4,26 @@
 //! `nice`. Capabilities are looked at before, because nothing but having them gives them.
 
 use kennel_core::capability;
-use kennel_core::model::{IoPriority, Privileges, ResourceLimit, Service};
+use kennel_core::model::{IoPriority, ResourceLimit, Service};
 use kennel_keeper::proto::{self, Limit, Setting};
 use kennel_sys::{limit, spawn};
 
 /// The service's settings in the kernel's numbers.
-pub(super) fn wanted(privileges: &Privileges) -> Result<proto::Privileges, String> {
+pub(super) fn wanted(service: &Service) -> Result<proto::Privileges, String> {
+    let privileges = &service.privileges;
     let limits = privileges.limits.iter().map(|(name, ResourceLimit { soft, hard })| {
         let resource = limit::number(name).ok_or_else(|| format!("there is no limit `{name}`"))?;
         Ok(Limit { resource, soft: soft.unwrap_or(u64::MAX), hard: hard.unwrap_or(u64::MAX) })
     });
+    // What is said of it under `ulimits` says more.
+    let files = service.limits.open_files.filter(|_| !privileges.limits.contains_key("nofile"));
+    let files =
+        files.zip(limit::number("nofile")).map(|(value, resource)| Limit { resource, soft: value, hard: value });
     Ok(proto::Privileges {
         no_new_privs: privileges.no_new_privileges,
         capabilities: privileges.capabilities,
         added_capabilities: added(privileges.added_capabilities, spawn::own_capabilities())?,
-        limits: limits.collect::<Result<_, String>>()?,
+        limits: limits.chain(files.map(Ok)).collect::<Result<_, String>>()?,
         nice: privileges.nice,
         cpus: privileges.cpus.clone(),
         io_priority: privileges.io.map(io_priority),

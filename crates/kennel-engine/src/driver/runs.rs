@@ -13,6 +13,7 @@ use kennel_keeper::proto::{self, Backend, Place, Request, ScopeId};
 use kennel_store::Change;
 use kennel_wire::{Code, EventKind, Receipt, StopReason};
 
+use super::bounds::Bounded;
 use super::health::Zombie;
 use super::liveness::Live;
 use super::oneoff::Purpose;
@@ -61,6 +62,8 @@ pub(super) struct Run {
     /// Why the keeper did not start it.
     pub(super) refused: Option<proto::SpawnErrorKind>,
     pub(super) is_stuck: bool,
+    /// What it may use, and who sees to that.
+    pub(super) bounded: Bounded,
     /// Set while all of it stands still: on whose behalf.
     pub(super) frozen: Option<String>,
     /// What was asked for of that and is not so yet.
@@ -147,6 +150,7 @@ impl Driver {
         let opened = run.opened.take();
         opened.into_iter().for_each(|opened| self.settle(opened));
         self.arm_limits(id);
+        self.arm_bounds(id);
         self.pace_samples(id);
         if let Some(pipes) = pipes {
             self.attach_output(id, pipes);
@@ -415,6 +419,7 @@ impl Driver {
         match run.kind {
             Kind::Slot => {
                 if let Some(slot) = self.slots.get_mut(&run.name) {
+                    slot.bounded = std::mem::take(&mut run.bounded);
                     slot.refused = match &end {
                         End::NotSpawned { error, .. } => {
                             Some((run.refused.map_or(Code::SpawnFailed, spawn::problem_code), error.clone()))
@@ -516,6 +521,7 @@ pub(super) fn wire_reason(reason: Reason) -> StopReason {
         Reason::ClientGone => StopReason::ClientGone,
         Reason::OwnerEnded => StopReason::OwnerEnded,
         Reason::MaxRuntime => StopReason::MaxRuntime,
+        Reason::Limit => StopReason::Limit,
         Reason::Idle => StopReason::Idle,
         Reason::NotAlive => StopReason::NotAlive,
         Reason::Hung => StopReason::Hung,

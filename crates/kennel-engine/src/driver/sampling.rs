@@ -89,8 +89,9 @@ impl Driver {
     }
 
     /// Called for each sample of a run that is still there, after it was taken in.
-    #[expect(clippy::unused_self, reason = "rules and the detection of hangs listen here")]
-    fn on_samples(&mut self, _id: u64, _sample: &Sample, _rates: Option<Rates>) {}
+    fn on_samples(&mut self, id: u64, sample: &Sample, rates: Option<Rates>) {
+        self.limits_sampled(id, sample, rates);
+    }
 
     /// What has been read.
     pub(super) fn samples(&mut self, samples: Vec<(u64, Sample)>) {
@@ -136,7 +137,7 @@ impl Driver {
             instance: id,
             state: view::shown(slot, Some(run)).0,
             health: self.health(slot, Some(run), true).word,
-            frozen: false,
+            frozen: run.frozen.is_some(),
             usage: Usage::default(),
             cpu_recent: self.sampling.rings.get(&id).map(|ring| ring.cpu(RECENT)).unwrap_or_default(),
             source: match run.place.as_ref()? {

@@ -10,6 +10,7 @@ use kennel_core::restart::History;
 use kennel_core::slot::{self, Action, Event, Rest, State, Then};
 use kennel_wire::{Code, EventKind, Receipt};
 
+use super::bounds::Bounded;
 use super::health::Noted;
 use super::runs::Kind;
 use super::schedule::Armed;
@@ -36,6 +37,8 @@ pub(super) struct Slot {
     /// Its schedule, while that counts.
     pub(super) armed: Option<Box<Armed>>,
     pub(super) last_exit: Option<Exit>,
+    /// Who saw to the limits of the last run.
+    pub(super) bounded: Bounded,
     pub(super) last_receipt: Option<Receipt>,
     /// Set if it was started on request, and is not in the configuration.
     pub(super) ad_hoc: Option<Box<AdHoc>>,
@@ -68,6 +71,7 @@ impl Slot {
             waiting_for: Vec::new(),
             armed: None,
             last_exit: None,
+            bounded: Bounded::default(),
             last_receipt: None,
             ad_hoc: None,
             refused: None,

@@ -198,6 +198,7 @@ impl Driver {
             live: None,
             zombie: Zombie::default(),
             is_stuck: false,
+            bounded: super::bounds::Bounded::default(),
             frozen: None,
             freezing: None,
             cpu_seen: None,
@@ -213,9 +214,13 @@ impl Driver {
 
     /// Hands a run to the keeper; what cannot even be asked for fails as a spawn that failed.
     pub(super) fn launch(&mut self, id: u64, mut run: Run, launch: Launch) {
-        let request = request(id, &run.service, launch);
-        if let Ok(request) = &request {
+        let mut request = request(id, &run.service, launch);
+        if let Ok(request) = &mut request {
             run.scope.clone_from(&request.name);
+            if matches!(run.kind, Kind::Slot) {
+                // What works for a service is not counted with it, and is short.
+                request.bounds = super::bounds::wanted(&run.service.limits);
+            }
         }
         self.dirty.run(id);
         self.runs.insert(id, run);
@@ -262,9 +267,10 @@ fn request(id: u64, service: &Service, launch: Launch) -> Result<Spawn, String> 
             tmp: service.isolation.tmp,
             network: service.isolation.network,
         },
-        privileges: privileges::wanted(&service.privileges)?,
+        privileges: privileges::wanted(service)?,
         keep: launch.keep,
         note: launch.note,
+        bounds: Vec::new(),
         kill_escaped: service.on_escape == OnEscape::Kill,
         stdio: launch.stdio.map_or(Stdio::Capture, Stdio::Passed),
     })

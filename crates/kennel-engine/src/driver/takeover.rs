@@ -304,6 +304,7 @@ impl Driver {
         let actions = instance::resume(&run.policy, &run.state);
         if is_running {
             self.arm_limits(id);
+            self.ask_bounds(id);
         }
         if was_ready {
             self.begin_liveness(id);

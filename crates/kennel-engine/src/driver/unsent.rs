@@ -33,6 +33,7 @@ impl Driver {
                 self.signalled(scope.0, process, Some(SignalRefused::Os(Errno::NOTSUP.raw_os_error())));
             }
             Request::Freeze { scope, .. } => self.not_frozen(scope.0, &in_words(error)),
+            Request::Bound { .. } => tracing::warn!(%error, "limits of a service cannot be changed"),
             Request::Adopt(adopt) => {
                 let refused = AdoptError::Os(error.raw_os_error().unwrap_or(Errno::NOTSUP.raw_os_error()));
                 self.not_adopted(adopt.scope.0, &refused);

@@ -13,6 +13,7 @@ use kennel_wire::{
 };
 
 use super::Driver;
+use super::bounds;
 use super::health::Finding;
 use super::runs::Run;
 use super::slots::Slot;
@@ -78,6 +79,10 @@ impl Driver {
             working_dir: Some(run.map_or(&slot.service, |run| &run.service).working_dir.clone()),
             color: slot.service.color.clone(),
             ad_hoc: slot.ad_hoc.as_ref().map(|ad_hoc| ad_hoc.about.clone()),
+            limits: run.map_or_else(
+                || slot.bounded.status(&slot.service.limits),
+                |run| run.bounded.status(&run.service.limits),
+            ),
             survivors: stuck.as_ref().map(|receipt| receipt.survivors.clone()).unwrap_or_default(),
             tree: usage.tree,
             last_receipt: stuck.or_else(|| slot.last_receipt.clone()).filter(|_| detail),
@@ -135,6 +140,7 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         working_dir: None,
         color: None,
         ad_hoc: None,
+        limits: Vec::new(),
         survivors: Vec::new(),
         tree: Vec::new(),
         last_receipt: None,
@@ -197,9 +203,15 @@ pub(super) fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
         State::Rest(Rest::Failed(Failure::DaemonLost)) if slot.ad_hoc.is_some() => {
             (Shown::Failed, Some("stopped because the daemon was lost, with which it ends".into()))
         }
+        State::Rest(Rest::Failed(_)) if let Some(why) = slot.last_receipt.as_ref().and_then(bounds::explained) => {
+            (Shown::Failed, Some(why))
+        }
         State::Rest(Rest::Failed(failure)) => (Shown::Failed, Some(failure.to_string())),
         State::Rest(Rest::GivenUp(failure)) => (Shown::GivenUp, Some(failure.to_string())),
         State::Pending => (Shown::Pending, Some(format!("waits for {}", slot.waiting_for.join(", ")))),
+        State::Waiting if let Some(why) = slot.last_receipt.as_ref().and_then(bounds::explained) => {
+            (Shown::Waiting, Some(why))
+        }
         State::Waiting => (Shown::Waiting, slot.last_exit.map(|exit| format!("ended: {}", wire_exit(exit)))),
         State::Active { .. } => match run.map(|run| (&run.state, run)) {
             None | Some((RunState::Starting { .. }, _)) => (Shown::Starting, None),
@@ -242,6 +254,7 @@ fn why_stopped(slot: &Slot) -> Option<String> {
         | StopReason::KeeperLost
         | StopReason::ClientGone
         | StopReason::MaxRuntime => None,
+        StopReason::Limit => Some("went beyond one of its `limits`".into()),
     }
 }
 

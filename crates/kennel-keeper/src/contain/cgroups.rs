@@ -181,6 +181,8 @@ impl Cgroups {
         }
         let mut bounds = Box::<Bounds>::default();
         let applied = bounds.set(&self.place, group, &spawn.bounds);
+        // Whoever comes enters by itself.
+        bounds.entered();
         out.push(Event::Bounded { scope: spawn.scope, applied });
         Some(bounds)
     }

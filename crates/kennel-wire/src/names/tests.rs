@@ -30,6 +30,8 @@ fn recorded() -> Vec<Value> {
         json!({ "event": "instance.stopping", "reason": "requested" }),
         json!({ "event": "stop.stage", "stage": "TERM" }),
         json!({ "event": "instance.escaped", "pid": 7, "command": "x", "cgroup": "/" }),
+        json!({ "event": "instance.oom", "kills": 1, "limit": 64, "peak": 64 }),
+        json!({ "event": "instance.limit", "limit": "memory", "value": 2, "bound": 1, "action": "warn" }),
         json!({ "event": "instance.frozen", "by": "request" }),
         json!({ "event": "instance.thawed", "by": "stop" }),
         json!({ "event": "instance.stuck", "receipt": receipt("requested", 2) }),

@@ -232,6 +232,7 @@ fn the_order_is_right() {
     }
     const NPROC: u32 = Resource::Nproc as u32;
     let settings = Settings {
+        groups: &[],
         limits: &[Limit { resource: NPROC, soft: 50, hard: 60 }],
         nice: Some(-5),
         cpus: &[0],
