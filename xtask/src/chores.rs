@@ -23,7 +23,16 @@ pub(crate) fn test(arguments: &[String]) -> Result {
     with_crash_points()?;
     run::cargo(["test", "--workspace", "--doc", "--locked", "--quiet"])?;
     let call = ["nextest", "run", "--workspace", "--locked"].map(str::to_owned);
-    run::cargo(call.iter().chain(arguments))
+    run::cargo(call.iter().chain(arguments))?;
+    // Somebody who chose a test did not mean these.
+    if arguments.is_empty() { with_otel() } else { Ok(()) }
+}
+
+/// What is only there with the feature `otel`.
+fn with_otel() -> Result {
+    let what = ["--package", "kennel-server", "--package", "kennel-cli", "--features", "kennel-cli/otel"];
+    let which = ["-E", "package(kennel-server) | binary(otel)"];
+    run::cargo(["nextest", "run", "--locked"].into_iter().chain(what).chain(which))
 }
 
 /// A kennel that a test can kill at each of its steps, in a place of its own; what it shares with the ordinary one is
@@ -42,6 +51,8 @@ pub(crate) fn lint() -> Result {
     tidy::check()?;
     run::cargo(["fmt", "--all", "--check"])?;
     run::cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    let otel = ["--workspace", "--features", "kennel-cli/otel", "--all-targets", "--locked", "--", "-D", "warnings"];
+    run::cargo(["clippy"].into_iter().chain(otel))?;
     if run::have("cargo-deny") {
         return run::cargo(["deny", "--workspace", "check", "bans", "licenses", "sources"]);
     }

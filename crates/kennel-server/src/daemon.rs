@@ -126,8 +126,14 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     kennel_sys::crash_point!("daemon.ready");
     *ready = fs::File::open("/dev/null")?;
     tracing::info!(instance = home.name, "serving");
+    #[cfg(feature = "otel")]
+    let exports = crate::otel::begin(&serving, &home.name);
     let over = ending.over().await;
     let _late = tokio::time::timeout(LAST_WORDS, serving.announced()).await;
+    #[cfg(feature = "otel")]
+    if let Some(exports) = exports {
+        let _late = tokio::time::timeout(LAST_WORDS, exports).await;
+    }
     let _late = tokio::time::timeout(LAST_WORDS, server).await;
     let (report, end) = match over {
         Over::Down(report, end) => (report, end),

@@ -11,6 +11,8 @@ mod idle;
 mod leases;
 mod listener;
 mod load;
+#[cfg(feature = "otel")]
+mod otel;
 mod owners;
 mod query;
 mod record;
