@@ -1,6 +1,6 @@
 //! Colours, or none; signs for states.
 
-use kennel_wire::State;
+use kennel_wire::{Activity, Health, ServiceStatus, State};
 use ratatui::style::{Color, Modifier, Style};
 
 /// Which styles are used.
@@ -111,6 +111,18 @@ impl Theme {
             State::Completed => ("✓", "completed", self.good()),
             State::Scheduled => ("◷", "scheduled", self.dim()),
             State::Stopped => ("·", "stopped", self.dim()),
+        }
+    }
+
+    /// How a service is: by its state, and where that says no more than that it runs, by what else is known of it.
+    pub(crate) fn service(self, one: &ServiceStatus) -> (&'static str, &'static str, Style) {
+        let runs = matches!(one.state, State::Ready | State::Up) && !one.frozen;
+        match (one.health, one.activity) {
+            (Health::Zombie, _) if runs => ("▲", "zombie", self.bad()),
+            (Health::Unhealthy, _) if runs => ("▲", "unhealthy", self.warn()),
+            (_, Some(Activity::Stalled)) if runs => ("▲", "stalled", self.warn()),
+            (_, Some(Activity::Spinning)) if runs => ("▲", "spinning", self.warn()),
+            _ => self.state(one.state, one.frozen),
         }
     }
 

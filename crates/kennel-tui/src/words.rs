@@ -1,6 +1,6 @@
 //! Words that the command line has as well: given to us, so that one thing is said in one way.
 
-use kennel_wire::{ActionReport, Event, FreezeReport, ServiceStatus, SignalReport, UpReport};
+use kennel_wire::{ActionReport, Event, FreezeReport, LimitStatus, ServiceStatus, SignalReport, UpReport};
 use ratatui::style::Color;
 
 /// How the command line says things. Each text is one line without its end.
@@ -12,6 +12,8 @@ pub struct Words {
     pub event: fn(&Event) -> String,
     /// The colour of a name: of the service, as declared.
     pub color: fn(&str, Option<&str>) -> Color,
+    /// A limit, and who sees to it.
+    pub limit: fn(&LimitStatus) -> String,
     /// What became of a start.
     pub started: fn(&UpReport) -> String,
     /// What became of a stop, a restart or a kill.

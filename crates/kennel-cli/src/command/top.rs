@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::exit_codes;
 use crate::failure::Failure;
 use crate::render::paint::{self, Paint};
-use crate::render::{event, names, outcome, ps, receipt};
+use crate::render::{event, limits, names, outcome, ps, receipt};
 
 /// Between two looks where nobody says it.
 const EVERY: Duration = Duration::from_secs(1);
@@ -81,7 +81,8 @@ fn order(order: TopOrder) -> Order {
 }
 
 /// The words of all other commands.
-const WORDS: Words = Words { note: ps::note, event: happened, color, started, ended, frozen, signalled };
+const WORDS: Words =
+    Words { note: ps::note, event: happened, color, limit: limits::one, started, ended, frozen, signalled };
 
 fn happened(event: &Event) -> String {
     event::words(event).0

@@ -1,6 +1,6 @@
 //! Everything about the chosen service: why, charts, figures without room in the table, and what happened.
 
-use kennel_wire::{ServiceStatus, ServiceUsage};
+use kennel_wire::{Health, ServiceStatus, ServiceUsage};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -18,6 +18,9 @@ pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
     title(&mut pen, state, status);
     for text in facts(state, status) {
         pen.write(&text, Style::new());
+    }
+    for (name, text) in watched(state, status) {
+        pen.field(name, &text);
     }
     if let Some(usage) = usage {
         charts(&mut pen, state, usage);
@@ -60,7 +63,7 @@ impl Pen<'_> {
 }
 
 fn title(pen: &mut Pen<'_>, state: &State, status: &ServiceStatus) {
-    let (sign, word, style) = pen.theme.state(status.state, status.frozen);
+    let (sign, word, style) = pen.theme.service(status);
     let name = pen.theme.name((state.words.color)(&status.service, status.color.as_deref()));
     let parts = [(sign, style), (" ", style), (&*status.name, name), ("  ", style), (word, style)];
     let end = put_all(pen.buffer, pen.area, 0, pen.line, &parts);
@@ -85,6 +88,28 @@ fn facts(state: &State, status: &ServiceStatus) -> Vec<String> {
         status.command.join(" ").replace(char::is_control, " "),
     ];
     lines.into_iter().filter(|line| !line.is_empty()).collect()
+}
+
+/// What probes, the hang detection and limits say of it.
+fn watched(state: &State, status: &ServiceStatus) -> Vec<(&'static str, String)> {
+    let now = state.now;
+    let since = |at: Option<jiff::Timestamp>| {
+        let ms = at.and_then(|at| u64::try_from(now.duration_since(at).as_millis()).ok());
+        ms.map(|ms| format!(" for {}", duration(ms))).unwrap_or_default()
+    };
+    let mut fields = Vec::new();
+    if status.health != Health::None && status.pid.is_some() {
+        let reason = status.health_reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+        let took = status.probe_ms.map(|ms| format!(", probe took {ms:.1} ms")).unwrap_or_default();
+        fields.push(("health", format!("{}{}{reason}{took}", status.health.as_str(), since(status.health_since))));
+    }
+    if let Some(activity) = status.activity {
+        fields.push(("doing", format!("{}{}", activity.as_str(), since(status.activity_since))));
+    }
+    for (at, limit) in status.limits.iter().enumerate() {
+        fields.push((if at == 0 { "limits" } else { "" }, (state.words.limit)(limit)));
+    }
+    fields
 }
 
 /// CPU and memory over the looks so far.

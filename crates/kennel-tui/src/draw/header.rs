@@ -1,7 +1,6 @@
 //! Above the table: where we are, the machine, and how many of what there is.
 
 use jiff::tz::TimeZone;
-use kennel_wire::State as Stage;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -72,14 +71,10 @@ fn counts(look: &Look, theme: Theme, area: Rect, line: u16, buffer: &mut Buffer)
     let services = counted(look.services.len() as u64, "service", "services");
     let mut column = put_at(buffer, area, 0, line, &services, theme.bold());
     let mut before = ": ";
-    let cold = look.services.iter().filter(|one| one.frozen).count();
-    let stages = STAGES.into_iter().map(|stage| {
-        let count = look.services.iter().filter(|one| one.state == stage && !one.frozen).count();
-        (count, theme.state(stage, false))
-    });
-    for (count, (_, word, style)) in std::iter::once((cold, theme.state(Stage::Up, true))).chain(stages) {
-        if count > 0 {
-            let text = format!("{count} {word}");
+    for word in WORDS {
+        let mut alike = look.services.iter().map(|one| theme.service(one)).filter(|(_, other, _)| *other == word);
+        if let Some((_, _, style)) = alike.next() {
+            let text = format!("{} {word}", 1 + alike.count());
             column = put_all(buffer, area, column, line, &[(before, theme.dim()), (&text, style)]);
             before = ", ";
         }
@@ -98,19 +93,45 @@ fn counts(look: &Look, theme: Theme, area: Rect, line: u16, buffer: &mut Buffer)
     }
 }
 
-/// What is worth a look first.
-const STAGES: [Stage; 13] = [
-    Stage::Stuck,
-    Stage::GivenUp,
-    Stage::Failed,
-    Stage::Unhealthy,
-    Stage::Waiting,
-    Stage::Stopping,
-    Stage::Starting,
-    Stage::Pending,
-    Stage::Ready,
-    Stage::Up,
-    Stage::Completed,
-    Stage::Scheduled,
-    Stage::Stopped,
+/// Words for services, what is worth a look first.
+const WORDS: [&str; 17] = [
+    "stuck",
+    "given up",
+    "failed",
+    "zombie",
+    "unhealthy",
+    "stalled",
+    "spinning",
+    "frozen",
+    "waiting",
+    "stopping",
+    "starting",
+    "pending",
+    "ready",
+    "up",
+    "completed",
+    "scheduled",
+    "stopped",
 ];
+
+#[cfg(test)]
+mod tests {
+    use kennel_wire::State;
+
+    use super::*;
+
+    #[test]
+    fn every_word_is_counted() {
+        use State::{
+            Completed, Failed, GivenUp, Pending, Ready, Scheduled, Starting, Stopped, Stopping, Stuck, Unhealthy, Up,
+            Waiting,
+        };
+        let theme = Theme { color: false };
+        let states = [
+            Completed, Failed, GivenUp, Pending, Ready, Scheduled, Starting, Stopped, Stopping, Stuck, Unhealthy, Up,
+            Waiting,
+        ];
+        assert!(states.into_iter().all(|state| WORDS.contains(&theme.state(state, false).1)));
+        assert!(WORDS.contains(&theme.state(Ready, true).1));
+    }
+}

@@ -1,6 +1,6 @@
 //! The lines: services and their processes with their figures.
 
-use kennel_wire::{ProcessUsage, ServiceUsage};
+use kennel_wire::{Activity, ProcessUsage, ServiceStatus, ServiceUsage};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -81,7 +81,7 @@ fn service(
     buffer: &mut Buffer,
 ) {
     let Row::Service { status, usage, open } = row else { return };
-    let (sign, word, style) = theme.state(status.state, status.frozen);
+    let (sign, word, style) = theme.service(status);
     let fold = match usage {
         Some(_) if *open => "▾",
         Some(_) => "▸",
@@ -102,7 +102,7 @@ fn service(
     };
     let room = Rect { width: names, ..area };
     let end = put_at(buffer, room, from, line, word, style).max(from + STATE);
-    let (note, note_style) = match ((state.words.note)(status), usage.usage.processes) {
+    let (note, note_style) = match (note(state, status), usage.usage.processes) {
         (Some(note), _) => (note, theme.warn()),
         (None, count) if !open && count > 1 && !columns.iter().any(|column| column.figure == Figure::Processes) => {
             (format!("({count})"), theme.dim())
@@ -116,6 +116,13 @@ fn service(
     for column in columns {
         of_service(state, theme, area, line, *column, (status.pid, status.uptime_ms), usage, buffer);
     }
+}
+
+/// Why it is as it is, in a few words.
+fn note(state: &State, status: &ServiceStatus) -> Option<String> {
+    let waits = status.activity.filter(|activity| *activity == Activity::WaitingForInput);
+    let said = (state.words.note)(status).or_else(|| status.health_reason.clone());
+    said.or_else(|| waits.map(|activity| activity.as_str().to_owned()))
 }
 
 #[expect(clippy::too_many_arguments, reason = "where, what and how to draw")]

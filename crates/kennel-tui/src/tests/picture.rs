@@ -7,7 +7,7 @@ fn on_a_small_terminal() {
     kennel  shop                                                          03:04:05
     CPU ━━━━━━━━━━━━━━──────────── 215% of 4 CPUs, load 2.31
     MEM ━━━━━━━━━━━─────────────── 717 MiB of 16.0 GiB, 9.0 GiB free
-    7 services: 1 frozen, 1 failed, 1 waiting, 2 ready, 1 up, 1 completed
+    7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed
 
     SERVICE                            CPU%     TREND    MEM   THR  READ/s  WRIT/s
     ▾ ● web       ready                12.3   ▁▁▂▅▄▂▁   201M     9       0    1.2M
@@ -17,7 +17,7 @@ fn on_a_small_terminal() {
       │  │     └─ 4260 esbuild --se…    0.0            30.0M     1
       │  └─ 4255 node watch.js          0.0             9.0M     2
       └─ Z 4299 [escaped]               0.0                0     1
-    ▾ ● hog       up                    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M
+    ▾ ▲ hog       spinning              203   ▁▁▁▃▂▁▄   500M     3       0    1.2M
       └─ 5000 ./hog                     203             500M     3
     ▾ ● worker.1  ready                 0.0   ▁▁▂▅▄▂    8.0M     2       0    1.2M
       └─ 6001 worker                    0.0             8.0M     2
@@ -37,7 +37,7 @@ fn on_a_large_terminal() {
     kennel  shop                                                                                                                                                                                  03:04:05
     CPU ━━━━━━━━━━━━━━━━━━━━━━────────────────── 215% of 4 CPUs, load 2.31
     MEM ━━━━━━━━━━━━━━━━━━────────────────────── 717 MiB of 16.0 GiB, 9.0 GiB free
-    7 services: 1 frozen, 1 failed, 1 waiting, 2 ready, 1 up, 1 completed · 9 processes · 17 threads · kennel itself 7.0 MiB
+    7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed · 9 processes · 17 threads · kennel itself 7.0 MiB
 
     SERVICE                                              PID   CPU%     TREND    MEM  PROC   THR  READ/s  WRIT/s    TIME   ● web  ready ──────────────────────────────────────────────────────────────────
     ▾ ● web       ready                                 4242   12.3   ▁▁▂▅▄▂▁   201M     6     9       0    1.2M   3h12m   run 7 · pid 4242 · for 3h12m · ports http:8080
@@ -47,7 +47,7 @@ fn on_a_large_terminal() {
       │  │     └─ esbuild --service=0.21.5 --ping       4260    0.0            30.0M           1                     12s
       │  └─ node watch.js                               4255    0.0             9.0M           2                     12s                                                                              ▂
       └─ Z [escaped]                                    4299    0.0                0           1                     12s                                                                              █▂
-    ▾ ● hog       up        memory limit in 40 s a…     4242    203   ▁▁▁▃▂▁▄   500M     1     3       0    1.2M   3h12m                                                                             ▄██
+    ▾ ▲ hog       spinning  memory limit in 40 s a…     4242    203   ▁▁▁▃▂▁▄   500M     1     3       0    1.2M   3h12m                                                                             ▄██
       └─ ./hog                                          5000    203             500M           3                     12s                                                                           ▁▄████▂
     ▾ ● worker.1  ready                                 4242    0.0   ▁▁▂▅▄▂    8.0M     1     2       0    1.2M   3h12m   Memory  201 MiB                                                      of 256 MiB
       └─ worker                                         6001    0.0             8.0M           2                     12s
@@ -118,7 +118,7 @@ fn details_below() {
     kennel  shop                                                                              03:04:05
     CPU ━━━━━━━━━━━━━━━━━─────────────── 215% of 4 CPUs, load 2.31
     MEM ━━━━━━━━━━━━━━────────────────── 717 MiB of 16.0 GiB, 9.0 GiB free
-    7 services: 1 frozen, 1 failed, 1 waiting, 2 ready, 1 up, 1 completed · 9 processes · 17 threads
+    7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed · 9 processes
 
     SERVICE                                        CPU%     TREND    MEM   THR  READ/s  WRIT/s    TIME
     ▾ ● web       ready                            12.3   ▁▁▂▅▄▂▁   201M     9       0    1.2M   3h12m┃
@@ -128,21 +128,21 @@ fn details_below() {
       │  │     └─ 4260 esbuild --service=0.21.5…    0.0            30.0M     1                     12s┃
       │  └─ 4255 node watch.js                      0.0             9.0M     2                     12s┃
       └─ Z 4299 [escaped]                           0.0                0     1                     12s┃
-    ▾ ● hog       up        memory limit in 40 …    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M   3h12m│
+    ▾ ▲ hog       spinning  memory limit in 40 …    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M   3h12m│
       └─ 5000 ./hog                                 203             500M     3                     12s│
     ▾ ● worker.1  ready                             0.0   ▁▁▂▅▄▂    8.0M     2       0    1.2M   3h12m│
       └─ 6001 worker                                0.0             8.0M     2                     12s│
-    ● hog  up ────────────────────────────────────────────────────────────────────────────────────────
+    ▲ hog  spinning ──────────────────────────────────────────────────────────────────────────────────
     memory limit in 40 s at this rate
     run 7 · pid 4242 · for 3h12m
+    doing     spinning
+    limits    memory 536870912 (cgroup)
     CPU  203%                                                                                  of 400%
 
                                                                                                ▁▁▂▅▄▂█
     Memory  500 MiB                                                               of its limit 512 MiB
                                                                                                      █
                                                                                                      █
-    processes 1 · 3 threads
-    memory    peak 505 MiB
     03:04:05  web  ready in 210 ms
     ? help  q quit  Space open  / find  s stop  x kill  r restart  f freeze  d details
     ");
@@ -162,10 +162,10 @@ fn as_text() {
     kennel  shop                                                                                03:04:05
     CPU ━━━━━━━━━━━━━━━━━━─────────────── 215% of 4 CPUs, load 2.31
     MEM ━━━━━━━━━━━━━━─────────────────── 717 MiB of 16.0 GiB, 9.0 GiB free
-    7 services: 1 frozen, 1 failed, 1 waiting, 2 ready, 1 up, 1 completed · 9 processes · 17 threads
+    7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed · 9 processes
 
     SERVICE                                         CPU%▾     TREND    MEM   THR  READ/s  WRIT/s    TIME
-    ▾ ● hog       up        memory limit in 40 s …    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M   3h12m
+    ▾ ▲ hog       spinning  memory limit in 40 s …    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M   3h12m
       └─ 5000 ./hog                                   203             500M     3                     12s
     ▾ ● web       ready                              12.3   ▁▁▂▅▄▂▁   201M     9       0    1.2M   3h12m
       ├─ 4242 npm run dev                             0.0            50.0M     1                     12s

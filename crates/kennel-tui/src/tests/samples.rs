@@ -1,8 +1,8 @@
 //! A stack: a web server with a tree, a hog beside its limit, replicas, one that is frozen, and those that do not run.
 
 use kennel_wire::{
-    Event, EventKind, Exit, Health, MachineUsage, OwnUsage, ProcessUsage, ServiceStatus, ServiceUsage, State, Usage,
-    UsageReport,
+    Activity, EnforcedBy, Event, EventKind, Exit, Health, LimitStatus, MachineUsage, OwnUsage, ProcessUsage,
+    ServiceStatus, ServiceUsage, State, Usage, UsageReport,
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -21,6 +21,7 @@ pub(crate) const WORDS: Words = Words {
         other => format!("{other:?}"),
     },
     color: |_, _| Color::Cyan,
+    limit: |limit| format!("{} {} ({})", limit.name, limit.value, limit.enforced_by.as_str()),
     started: |report| format!("started: {}", report.ok),
     ended: |report| format!("ended: {}", report.ok),
     frozen: |report| format!("frozen: {}", report.ok),
@@ -98,7 +99,13 @@ pub(crate) fn look() -> Look {
     let mut web = status("web", State::Ready);
     web.ports.insert("http".into(), 8080);
     web.command = vec!["npm".into(), "run".into(), "dev".into()];
-    let hog = ServiceStatus { reason: Some("memory limit in 40 s at this rate".into()), ..status("hog", State::Up) };
+    let limit = LimitStatus { name: "memory".into(), value: 512 << 20, enforced_by: EnforcedBy::Cgroup, note: None };
+    let hog = ServiceStatus {
+        activity: Some(Activity::Spinning),
+        limits: vec![limit],
+        reason: Some("memory limit in 40 s at this rate".into()),
+        ..status("hog", State::Up)
+    };
     let waiting = ServiceStatus {
         reason: Some("exit 3, retry in 3.0 s".into()),
         restarts: 4,
