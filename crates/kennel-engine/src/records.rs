@@ -61,8 +61,10 @@ pub(crate) struct SlotRecord {
 pub(crate) struct RunRecord {
     /// Name in `ps`.
     pub(crate) service: String,
-    /// What it was started with.
-    pub(crate) definition: Service,
+    /// What it was started with. Absent where that is what its service is declared as now: most of what there is to write
+    /// would be that, each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) definition: Option<Service>,
     pub(crate) state: instance::State,
     /// Name of its scope's leaf.
     pub(crate) scope: String,

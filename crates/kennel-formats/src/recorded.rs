@@ -47,7 +47,7 @@ struct Slot {
 
 #[derive(Debug, Deserialize)]
 struct Run {
-    definition: Service,
+    definition: Option<Service>,
     boot_id: String,
     pid: Option<u32>,
     start_ticks: Option<u64>,
@@ -76,7 +76,7 @@ fn read(restored: Restored, boot_id: &str) -> Recorded {
         let Some(slot) = understood::<Slot>(&format!("`{name}`"), body, &mut incomplete) else { continue };
         let run = slot.run.and_then(|id| runs.get(&id));
         let on_request = || understood_quietly::<AdHoc>(restored.services.get(&name)?).map(|it| it.definition);
-        let definition = run.map(|run| run.definition.clone()).or_else(|| declared.get(&slot.service).cloned());
+        let definition = run.and_then(|run| run.definition.clone()).or_else(|| declared.get(&slot.service).cloned());
         match definition.or_else(on_request) {
             Some(definition) => servers.push(server(name, &slot.state, definition, run, boot_id)),
             None => incomplete.push(format!("what `{name}` runs is not recorded")),

@@ -4,6 +4,9 @@ use jiff::Timestamp;
 use kennel_wire::{Event, EventKind};
 use rusqlite::{Connection, params};
 
+/// How the JSON of every event begins, before its name.
+const TAG: &str = "{\"event\":\"";
+
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -18,16 +21,17 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn of(event: &Event) -> Self {
-        // An event is a struct with names and numbers: it has a JSON form, and its tag is in it.
-        let body = serde_json::to_value(&event.kind).unwrap_or_default();
-        let kind = body.get("event").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
+        // An event is a struct with names and numbers: it has a JSON form, and its tag comes first in it.
+        let body = serde_json::to_string(&event.kind).unwrap_or_default();
+        let tag = body.strip_prefix(TAG).and_then(|rest| rest.split('"').next());
+        let kind = tag.unwrap_or_default().to_owned();
         Self {
             seq: event.seq,
             time: i64::try_from(event.time.as_nanosecond()).unwrap_or(i64::MAX),
             service: event.service.clone(),
             instance: event.instance.map(signed),
             kind,
-            body: body.to_string(),
+            body,
         }
     }
 

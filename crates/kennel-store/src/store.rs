@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kennel_wire::EventKind;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
 use crate::change::{Change, Restored};
 use crate::error::StoreError;
@@ -158,6 +158,13 @@ impl Store {
         self.history.clone()
     }
 
+    /// Lets go of pages that are in memory to be read again sooner.
+    pub fn release_memory(&mut self) {
+        if let Some(Err(error)) = self.writer.as_ref().map(Connection::release_memory) {
+            tracing::debug!(%error, "the store keeps its memory");
+        }
+    }
+
     /// Records what is pending and brings all of it to the disk. Afterwards nothing is recorded any more.
     pub fn close(&mut self) {
         if let Some(failing) = &mut self.failing {
@@ -199,22 +206,22 @@ impl Store {
         let rows = self.stream.unsaved(part.events);
         let newest = rows.last().map_or(self.stream.recorded(), |row| row.seq);
         let mut changes = 0;
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        events::insert(&transaction, rows.iter())?;
-        for entry in self.waiting.entries(part) {
-            records::apply(&transaction, entry)?;
-            changes += 1;
-        }
         let silent_commits = self.silent_commits + u64::from(rows.is_empty());
-        if rows.is_empty() {
-            records::count_silent_commit(&transaction, silent_commits)?;
-        }
-        let since_look = self.since_look + u64::try_from(rows.len() + changes).unwrap_or(0);
-        let look = since_look >= LOOK_EVERY;
-        if look {
-            prune(&transaction, LIMITS, newest, Timestamp::now())?;
-        }
-        transaction.commit()?;
+        let entries = self.waiting.entries(part);
+        let (mut look, mut since_look) = (false, self.since_look);
+        transact(writer, |writer| {
+            events::insert(writer, rows.iter())?;
+            for entry in entries {
+                records::apply(writer, entry)?;
+                changes += 1;
+            }
+            if rows.is_empty() {
+                records::count_silent_commit(writer, silent_commits)?;
+            }
+            since_look += u64::try_from(rows.len() + changes).unwrap_or(0);
+            look = since_look >= LOOK_EVERY;
+            if look { prune(writer, LIMITS, newest, Timestamp::now()) } else { Ok(()) }
+        })?;
         kennel_sys::crash_point!("store.committed");
         self.silent_commits = silent_commits;
         self.since_look = if look { 0 } else { since_look };
@@ -289,6 +296,19 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.upkeep.finish(&mut self.numbers);
     }
+}
+
+/// Does all of it or nothing. Begin and end are statements like others, prepared once: there is one for every turn of the
+/// driver.
+fn transact(writer: &mut Connection, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let run = |sql| writer.prepare_cached(sql)?.execute([]).map(drop);
+    run("BEGIN IMMEDIATE")?;
+    let result = work(writer).and_then(|()| run("COMMIT"));
+    // Some errors have ended the transaction already.
+    if result.is_err() && !writer.is_autocommit() {
+        let _worse = writer.execute_batch("ROLLBACK");
+    }
+    result
 }
 
 fn nanoseconds(time: Timestamp) -> i64 {

@@ -2,6 +2,7 @@
 //!
 //! What does not fit a packet travels in a memory file whose descriptor does. A packet is sent whole or not at all.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,6 +25,11 @@ pub const MAX_FDS: usize = crate::unix::MAX_FDS - 1;
 const HERE: u8 = 1;
 /// First byte of a packet whose message is in the memory file that is its last descriptor; its length follows.
 const THERE: u8 = 2;
+
+thread_local! {
+    /// For one packet: messages come too often to ask the allocator for the longest one each time.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What [`recv`] found.
 #[derive(Debug)]
@@ -77,24 +83,26 @@ pub fn send(socket: impl AsFd, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Re
 /// `WouldBlock` if there is none yet; `InvalidData` for a packet that [`send`] would not make, or if descriptors
 /// were lost because this process may open no more.
 pub fn recv(socket: impl AsFd) -> io::Result<Received> {
+    let mut buffer = BUFFER.take();
+    buffer.resize(INLINE + 1, 0);
+    let received = receive(socket.as_fd(), &mut buffer);
+    let result = received.and_then(|(length, fds, flags)| read(buffer.get(..length).unwrap_or_default(), fds, flags));
+    BUFFER.set(buffer);
+    result
+}
+
+fn read(packet: &[u8], mut fds: Vec<OwnedFd>, flags: ReturnFlags) -> io::Result<Received> {
     let bad = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    let mut packet = vec![0; INLINE + 1];
-    let (length, mut fds, flags) = receive(socket.as_fd(), &mut packet)?;
     if flags.contains(ReturnFlags::CTRUNC) {
         return bad("descriptors of a packet were lost");
     }
     if flags.contains(ReturnFlags::TRUNC) {
         return bad("a packet is too long");
     }
-    packet.truncate(length);
     match packet.split_first() {
         // A packet socket has no empty message here, so zero bytes are the end.
         None => Ok(Received::Closed),
-        Some((&HERE, _)) => {
-            packet.remove(0);
-            packet.shrink_to_fit();
-            Ok(Received::Message(packet, fds))
-        }
+        Some((&HERE, message)) => Ok(Received::Message(message.to_vec(), fds)),
         Some((&THERE, rest)) => {
             let (Ok(length), Some(file)) = (<[u8; 8]>::try_from(rest), fds.pop()) else {
                 return bad("a packet announces a file and brings none");

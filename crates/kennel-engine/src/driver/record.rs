@@ -5,8 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use kennel_core::instance::State;
+use kennel_core::model::Service;
 use kennel_store::Change;
 
 use super::oneoff::Purpose;
@@ -96,9 +98,11 @@ impl Driver {
     }
 
     fn note_changes(&mut self) {
-        let Dirty { slots, runs, ad_hoc, owners, leases, loaded } = std::mem::take(&mut self.dirty);
+        let Dirty { slots, mut runs, ad_hoc, owners, leases, loaded } = std::mem::take(&mut self.dirty);
         if loaded {
             self.wish_announcements();
+            // What was declared the same may not be any more.
+            runs.extend(self.runs.keys());
             self.events.change(Change::Project(self.loaded.as_ref().map(loaded_body)));
         }
         for name in ad_hoc {
@@ -122,7 +126,7 @@ impl Driver {
             let run =
                 self.runs.get(&id).filter(|run| matches!(run.kind, Kind::Slot | Kind::Helper(Purpose::OneOff { .. })));
             let run = run.filter(|run| !matches!(run.state, State::Down(_)));
-            let body = run.map(|run| body(&run_record(run, &self.boot_id)));
+            let body = run.map(|run| body(&run_record(run, self.own_definition(run), &self.boot_id)));
             if body.is_some() && id >= super::HELPERS {
                 self.recorded_calls.insert(id);
             }
@@ -131,6 +135,20 @@ impl Driver {
                 self.events.change(Change::Run { id, body });
             }
         }
+    }
+}
+
+impl Driver {
+    /// What has to stand in the record of a run, because no other record has it. What is kept has it always: it can outlive
+    /// the keeper's copy, and the other record may be damaged.
+    fn own_definition(&self, run: &Run) -> Option<Service> {
+        let slot = self.slots.get(&run.name).filter(|_| matches!(run.kind, Kind::Slot));
+        let elsewhere = slot.is_some_and(|slot| match (&slot.ad_hoc, &self.loaded) {
+            (Some(_), _) => Arc::ptr_eq(&slot.service, &run.service),
+            (None, Some(loaded)) => loaded.project.services.get(&slot.service_name) == Some(&*run.service),
+            (None, None) => false,
+        });
+        (!elsewhere || run.is_kept()).then(|| (*run.service).clone())
     }
 }
 
@@ -166,10 +184,10 @@ fn slot_record(slot: &Slot, leaving: bool) -> SlotRecord {
     }
 }
 
-fn run_record(run: &Run, boot_id: &str) -> RunRecord {
+fn run_record(run: &Run, definition: Option<Service>, boot_id: &str) -> RunRecord {
     RunRecord {
         service: run.name.clone(),
-        definition: (*run.service).clone(),
+        definition,
         state: run.state.clone(),
         scope: run.scope.clone(),
         boot_id: boot_id.to_owned(),

@@ -39,10 +39,17 @@ impl Driver {
         let newest = numbers.filter(|id| *id < HELPERS).max();
         self.next_instance = self.next_instance.max(newest.unwrap_or(0) + 1);
         self.restore_wanted(&mut restored, &runs);
-        for (id, record) in runs {
+        for (id, mut record) in runs {
+            let declared = || self.slots.get(&record.service).map(|slot| Arc::clone(&slot.service));
+            let Some(definition) = record.definition.take().map(Arc::new).or_else(declared) else {
+                // The keeper may have a copy.
+                let service = record.service;
+                tracing::error!(service, id, "what a run was started with is lost with another record");
+                continue;
+            };
             match known.remove(&id) {
-                Some(known) => self.take_over(id, record, known, follows),
-                None => self.take_over_unknown(id, record, follows),
+                Some(known) => self.take_over(id, record, definition, known, follows),
+                None => self.take_over_unknown(id, record, definition, follows),
             }
         }
         for (name, receipt) in receipts {
@@ -89,7 +96,7 @@ impl Driver {
         for (name, body) in std::mem::take(&mut restored.slots) {
             let Some(record) = read::<SlotRecord>("service", &name, body) else { continue };
             let declared = self.loaded.as_ref().and_then(|loaded| loaded.project.services.get(&record.service));
-            let running = || runs.iter().find(|(id, _)| Some(*id) == record.run).map(|(_, run)| &run.definition);
+            let running = || runs.iter().find(|(id, _)| Some(*id) == record.run)?.1.definition.as_ref();
             let on_request = ad_hoc.remove(&name);
             let defined = on_request.as_ref().map(|record| &record.definition);
             // One that is leaving is declared no more, and without a run it has left.

@@ -28,12 +28,19 @@ const COMES_BACK: Duration = Duration::from_secs(15);
 
 impl Driver {
     /// A run that the keeper still knows.
-    pub(super) fn take_over(&mut self, id: u64, record: RunRecord, known: Known, follows: Follows) {
+    pub(super) fn take_over(
+        &mut self,
+        id: u64,
+        record: RunRecord,
+        definition: Arc<Service>,
+        known: Known,
+        follows: Follows,
+    ) {
         if record.call.is_some() {
-            return self.take_over_call(id, record, known, follows);
+            return self.take_over_call(id, record, definition, known, follows);
         }
         let keeps = known.keep || follows == Follows::HandOver;
-        self.insert_run(id, record, &known.name);
+        self.insert_run(id, record, definition, &known.name);
         if !keeps {
             self.lose(id, StopReason::DaemonLost);
         }
@@ -75,17 +82,17 @@ impl Driver {
     }
 
     /// A run that the keeper does not know: never begun, or of a keeper that was lost.
-    pub(super) fn take_over_unknown(&mut self, id: u64, record: RunRecord, follows: Follows) {
+    pub(super) fn take_over_unknown(&mut self, id: u64, record: RunRecord, definition: Arc<Service>, follows: Follows) {
         if record.call.is_some() {
             return self.forget_call(id);
         }
         let survives =
-            follows == Follows::Fresh && record.boot_id == self.boot_id && self.can_outlive_keeper(&record.definition);
+            follows == Follows::Fresh && record.boot_id == self.boot_id && self.can_outlive_keeper(&definition);
         let identity = record.identity();
         let (name, scope) = (record.service.clone(), record.scope.clone());
         let pipes = record.pipes;
-        let keeps = record.definition.is_kept();
-        self.insert_run(id, record, &scope);
+        let keeps = definition.is_kept();
+        self.insert_run(id, record, definition, &scope);
         match identity {
             Some(process) if survives => {
                 let Some(run) = self.runs.get(&id) else { return };
@@ -140,13 +147,13 @@ impl Driver {
     }
 
     /// A command that a client waits for: it runs on where one daemon hands over to the next, and ends with a lost one.
-    fn take_over_call(&mut self, id: u64, record: RunRecord, known: Known, follows: Follows) {
+    fn take_over_call(&mut self, id: u64, record: RunRecord, definition: Arc<Service>, known: Known, follows: Follows) {
         let CallRecord { token, ends_at } = record.call.clone().unwrap_or_default();
         if follows != Follows::HandOver {
             self.forget_call(id);
             return self.see_off(known);
         }
-        self.insert_run(id, record, &known.name);
+        self.insert_run(id, record, definition, &known.name);
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.kind = Kind::Helper(Purpose::OneOff { token, reply: None });
         run.policy.probed = false;
@@ -252,8 +259,7 @@ impl Driver {
         }
     }
 
-    fn insert_run(&mut self, id: u64, record: RunRecord, scope: &str) {
-        let service = Arc::new(record.definition);
+    fn insert_run(&mut self, id: u64, record: RunRecord, service: Arc<Service>, scope: &str) {
         // A run of the definition that is in force shares it, which is how a changed one is told.
         let slot = self.slots.get(&record.service).map(|slot| &slot.service);
         let service = slot.filter(|declared| ***declared == *service).cloned().unwrap_or(service);
