@@ -84,6 +84,11 @@ impl Events {
         });
     }
 
+    /// Lets go of memory that the store keeps for later.
+    pub(crate) fn release_memory(&self) {
+        self.lock().release_memory();
+    }
+
     /// Runs `then` on another thread once all that was committed is on the disk, so that a power cut does not take it; or when
     /// the disk refuses. It must not use the events.
     pub(crate) fn when_durable(&self, then: impl FnOnce() + Send + 'static) {

@@ -93,6 +93,11 @@ impl Handle {
         }
     }
 
+    /// Lets go of memory that is kept for later, after which the next requests are a little slower.
+    pub fn release_memory(&self) {
+        self.events.release_memory();
+    }
+
     /// Loads a configuration and starts services; answers when each is ready, completed or failed.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use crate::listener::{Connections, Door};
 use crate::record::Record;
 use crate::routes::{self, Doors};
 use crate::sockets::Sockets;
-use crate::{descriptors, idle, load};
+use crate::{descriptors, idle, load, rest};
 
 /// How long answers under way may take once the engine has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -111,6 +111,7 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     tokio::spawn(load::on_hangup(engine.clone(), signal(SignalKind::hangup())?));
     tokio::spawn(descriptors::serve(sockets.stdio, engine.clone(), connections.clone()));
     tokio::spawn(idle::watch(engine.clone(), ending.clone(), connections.watch()));
+    tokio::spawn(rest::watch(engine.clone(), connections.watch()));
     let door = Door { listener: sockets.api, connections };
     let (finishing, serving) = (engine.clone(), engine.clone());
     let server = axum::serve(

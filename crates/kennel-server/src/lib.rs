@@ -17,6 +17,7 @@ mod owners;
 mod query;
 mod record;
 mod reply;
+mod rest;
 mod routes;
 mod sockets;
 mod streams;

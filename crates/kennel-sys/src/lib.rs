@@ -41,6 +41,7 @@ pub mod proc;
 pub mod sample;
 
 pub mod lock;
+pub mod memory;
 pub mod packet;
 pub mod pipe;
 pub mod unix;
