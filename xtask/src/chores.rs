@@ -101,6 +101,19 @@ pub(crate) fn torture(arguments: &[String]) -> Result {
     run::become_program(&target.join("debug/kennel-torture"), call, &[])
 }
 
+/// Lets a kennel with the release profile run for some time with services that fail, fork and flood, while others start
+/// and stop; what grows, is left or is lost fails it. Needs root.
+pub(crate) fn soak(arguments: &[String]) -> Result {
+    setup::for_build()?;
+    let packages = ["--package", "kennel-cli", "--package", "kennel-testkit"];
+    let programs = ["--bin", "kennel", "--bin", "kennel-badchild", "--bin", "kennel-soak"];
+    run::cargo(["build", "--release", "--locked"].into_iter().chain(programs).chain(packages))?;
+    let target = run::target_dir();
+    let kennel = target.join("release/kennel").display().to_string();
+    let call = std::iter::once(kennel).chain(arguments.iter().cloned());
+    run::become_program(&target.join("release/kennel-soak"), call, &[])
+}
+
 /// Boots a machine with cgroup v2 alone and runs the core of the tests there.
 pub(crate) fn vm(arguments: &[String]) -> Result {
     setup::for_build()?;

@@ -37,6 +37,9 @@ Usage: cargo xtask CHORE [ARGUMENTS]
                 the tests of kennel-sys and kennel-keeper under the address sanitizer (ARGS go to nextest)
   torture [--rounds N] [--seed S] [--mode M] [--victim V] [--json FILE]
                 kill daemon, keeper or both at random instants (release build, as root); fails if a process is left
+  soak [--minutes N] [--cycles N] [--svg FILE]
+                services that fail, fork and flood while others start and stop, for ten minutes (release build, as
+                root); fails if daemon or keeper grow, or a process is left, or a line is lost
 ";
 
 /// A chore that did not succeed, in one line.
@@ -56,7 +59,9 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(chore: &str, rest: &[String]) -> Result {
-    if !matches!(chore, "demo" | "test" | "bench" | "torture" | "sanitize" | "vm" | "matrix") && !rest.is_empty() {
+    if !matches!(chore, "demo" | "test" | "bench" | "torture" | "soak" | "sanitize" | "vm" | "matrix")
+        && !rest.is_empty()
+    {
         return Err(format!("takes no arguments, got `{}`", rest.join(" ")));
     }
     match chore {
@@ -73,6 +78,7 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "matrix" => matrix::matrix(rest),
         "sanitize" => chores::sanitize(rest),
         "torture" => chores::torture(rest),
+        "soak" => chores::soak(rest),
         "help" | "-h" | "--help" => {
             print!("{HELP}");
             Ok(())

@@ -12,6 +12,7 @@ mod given;
 mod processes;
 mod scratch;
 mod shown;
+pub mod soak;
 mod survivors;
 mod terminal;
 pub mod torture;
