@@ -23,10 +23,13 @@ pub(crate) fn memory(kennel: &Path) -> Vec<Row> {
         (1, "memory of daemon + keeper, 1 service", "≤ 8 MiB RSS"),
         (100, "memory of daemon + keeper, 100 services", "≤ 9 MiB RSS"),
         (500, "memory of daemon + keeper, 500 services", "–"),
+        (1000, "memory of daemon + keeper, 1,000 services", "≤ 14 kB each"),
     ] {
         let scratch = rates::sleepers(kennel, count);
         scratch.ok(&["up", "-d", "-q"]);
         let (daemon, keeper) = (scratch.daemon().pid, scratch.keeper().pid);
+        // At rest: what only the start needed is given back after two seconds.
+        kennel_sys::process::pause(Duration::from_secs(4));
         let mib = |kib: u64| kib as f64 / 1024.0;
         let text = format!(
             "RSS {:.1} + {:.1}, PSS {:.1} + {:.1}, private {:.1} + {:.2} MiB",
@@ -66,7 +69,11 @@ fn wake_ups(pid: u32, before: &BTreeMap<OsString, u64>) -> u64 {
 
 /// Wake-ups of daemon and keeper in ten seconds in which nothing happens.
 pub(crate) fn idle(kennel: &Path) -> Vec<Row> {
-    let scratch = rates::sleepers(kennel, 100);
+    [100, 1000].into_iter().map(|count| idle_with(kennel, count)).collect()
+}
+
+fn idle_with(kennel: &Path, count: usize) -> Row {
+    let scratch = rates::sleepers(kennel, count);
     scratch.ok(&["up", "-d", "-q"]);
     let (daemon, keeper) = (scratch.daemon().pid, scratch.keeper().pid);
     // Past everything that has to do with the start: idle threads of the runtime end after ten seconds.
@@ -75,7 +82,8 @@ pub(crate) fn idle(kennel: &Path) -> Vec<Row> {
     kennel_sys::process::pause(Duration::from_secs(10));
     let text = format!("{} + {}", wake_ups(daemon, &before.0), wake_ups(keeper, &before.1));
     scratch.down();
-    vec![Row::new("wake-ups of daemon + keeper in 10 s idle, 100 services", "0".into(), text, "–".into(), "0")]
+    let what = format!("wake-ups of daemon + keeper in 10 s idle, {count} services");
+    Row::new(what, "0".into(), text, "–".into(), "0")
 }
 
 fn measure(rounds: usize, mut act: impl FnMut()) -> Duration {

@@ -1,7 +1,7 @@
 //! Measures kennel beside bare loops of the same system calls, in the same minute, and prints a table.
 //!
 //! `kennel-bench [KENNEL [MEASURE…]]`: the program to measure, by default (or if empty) the one beside this, and which of
-//! keeper, bomb, event, restart, start, stop, lost, recovery, memory, idle, status. Runs as root, with cgroups.
+//! keeper, bomb, event, restart, start, stop, lost, recovery, memory, idle, status, services, processes, storm. Runs as root, with cgroups.
 //! The figures that are kept are in `docs/benchmarks.md`.
 
 #![allow(clippy::print_stdout, reason = "its output is the table")]
@@ -14,6 +14,7 @@ mod keeper;
 mod latency;
 mod rates;
 mod recovery;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
     let kennel = first.filter(|first| !first.is_empty()).map_or_else(beside, PathBuf::from);
     let only: Vec<String> = args.filter_map(|arg| arg.into_string().ok()).collect();
     println!("| what | bare | kennel | ratio | target |\n|---|---|---|---|---|");
-    let measures: [(&str, Measure); 11] = [
+    let measures: [(&str, Measure); 14] = [
         ("keeper", keeper::starts),
         ("bomb", keeper::bomb),
         ("event", latency::death_to_event),
@@ -68,6 +69,9 @@ fn main() -> ExitCode {
         ("memory", cost::memory),
         ("idle", cost::idle),
         ("status", cost::status),
+        ("services", watch::services),
+        ("processes", watch::processes),
+        ("storm", watch::storm),
     ];
     for (name, measure) in measures {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {

@@ -40,6 +40,8 @@ const CHANNELS: std::ops::Range<u64> = 1..5;
 
 /// A daemon that says goodbye and does not go is ended after this time.
 const GOODBYE: Duration = Duration::from_secs(10);
+/// After this time nobody needs what a start has touched: a keeper runs for as long as the stack.
+const BEGINNING: Duration = Duration::from_secs(3);
 /// Most messages taken from the daemon before anything else is looked at.
 const BATCH: usize = 64;
 /// Most children reaped before anything else is looked at: a service that makes them faster than they can be reaped
@@ -73,6 +75,8 @@ pub(crate) struct Keeper {
     /// Who the daemon knows to be left of it.
     told_left: BTreeSet<u32>,
     next_start: Option<Instant>,
+    /// When it gives back what only its start needed.
+    rests_at: Option<Instant>,
     /// More children wait to be reaped, and no signal will say so again.
     unreaped: bool,
     /// Set by a goodbye, or when the daemon cannot be kept alive: nothing is started any more.
@@ -114,6 +118,7 @@ impl Keeper {
             hunted: Hunted::new(),
             told_left: BTreeSet::new(),
             next_start: None,
+            rests_at: Some(Instant::now() + BEGINNING),
             unreaped: false,
             leaving: None,
             said_goodbye: false,
@@ -219,7 +224,15 @@ impl Keeper {
         // Once it has passed, the goodbye needs no more looking after.
         let goodbye = self.leaving.filter(|_| self.daemon.is_some());
         let leftovers = self.leftovers.as_ref().map(Leftovers::due);
-        let ours = [self.next_start, goodbye, leftovers, self.handover.due(), self.exec.due(), self.strays_due()];
+        let ours = [
+            self.next_start,
+            self.rests_at,
+            goodbye,
+            leftovers,
+            self.handover.due(),
+            self.exec.due(),
+            self.strays_due(),
+        ];
         ours.into_iter().chain([self.contain.due()]).flatten().min()
     }
 
@@ -243,6 +256,9 @@ impl Keeper {
                 self.lost(false, now, out);
             }
             kennel_sys::crash_point!("restart.started");
+        }
+        if self.rests_at.take_if(|due| *due <= now).is_some() {
+            kennel_sys::memory::release();
         }
         self.hasten_handover(now);
         self.hasten_exec(now);

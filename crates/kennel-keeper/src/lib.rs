@@ -114,8 +114,6 @@ fn resume(number: &str, reads: &RangeInclusive<u16>) -> ExitCode {
 
 /// Until everything has ended.
 fn run(keeper: Keeper) -> ExitCode {
-    // A keeper runs for as long as the stack, and most of what its start has touched is not needed again.
-    kennel_sys::memory::release();
     // A lock file that nobody holds and that is not empty tells of a keeper that was lost, or that had to leave
     // something to the next.
     let (lock, all_gone) = keeper.run();

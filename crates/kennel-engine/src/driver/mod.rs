@@ -32,6 +32,7 @@ mod signal;
 mod slots;
 mod spawn;
 mod start;
+mod table;
 mod takeover;
 mod unsent;
 mod view;
@@ -77,10 +78,10 @@ pub use lease::Grant;
 use link::AsyncLink;
 use owners::Owners;
 use record::{Answer, Dirty};
-use runs::Run;
 pub(crate) use sampling::Looked;
 use sampling::Sampling;
 use slots::{Held, Slot};
+use table::Runs;
 use waiters::Waiter;
 
 pub use ending::become_keeper;
@@ -254,7 +255,7 @@ pub struct Driver {
 
     loaded: Option<Loaded>,
     slots: IndexMap<String, Slot>,
-    runs: HashMap<u64, Run>,
+    runs: Runs,
     owners: Owners,
     /// Stops that wait for dependants to be down first.
     held: IndexMap<String, Held>,
@@ -310,6 +311,9 @@ pub struct Driver {
 
 /// Helper runs (probes, stop commands, one-offs) are numbered from here, so that services' runs have small numbers.
 const HELPERS: u64 = 1 << 62;
+
+/// Pieces of work after which a long turn is committed as far as it is.
+const BATCH: usize = 16;
 
 /// Pause of a restart that is due while it is not known yet whether its service still runs.
 const CLEARING: Duration = Duration::from_millis(20);
@@ -371,11 +375,18 @@ impl Driver {
 
     /// Carries out all work that follows from what was learnt, to a fixed point.
     fn turn(&mut self) {
+        let mut done = 0;
         loop {
             while let Some(work) = self.queue.pop_front() {
                 match work {
                     Work::Slot(name, event) => self.slot_event(&name, event),
                     Work::Run(id, event) => self.run_event(id, event),
+                }
+                done += 1;
+                // The keeper starts the first of many while the rest is worked out, and what is said to it is not held for all of
+                // them at once, between what stays: memory that is free piece by piece cannot be given back.
+                if done % BATCH == 0 {
+                    self.commit();
                 }
             }
             self.release_held_stops();

@@ -125,7 +125,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         answers: Vec::new(),
         loaded: None,
         slots: IndexMap::new(),
-        runs: HashMap::new(),
+        runs: super::table::Runs::default(),
         owners: Owners::default(),
         held: IndexMap::new(),
         leaving: HashSet::new(),

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
+use std::time::Instant;
 
 use kennel_sys::process::Nofile;
 use kennel_sys::signal::SignalFd;
@@ -17,7 +18,7 @@ use super::exec::Exec;
 use super::handover::HandOver;
 use super::losses::Losses;
 use super::records::Records;
-use super::{Keeper, SIGNALS};
+use super::{BEGINNING, Keeper, SIGNALS};
 use crate::codec::{Malformed, Reader, Writer, read_follows, write_follows};
 use crate::contain::{Contain, Tools};
 use crate::daemon::Daemon;
@@ -95,6 +96,7 @@ impl Keeper {
             hunted: Vec::new(),
             told_left: BTreeSet::new(),
             next_start,
+            rests_at: Some(Instant::now() + BEGINNING),
             // Who ended in between is to be reaped.
             unreaped: true,
             leaving: None,
