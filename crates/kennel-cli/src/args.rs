@@ -139,6 +139,8 @@ pub(crate) enum Command {
     Top(Top),
     /// Show one service with its processes and the receipt of its last stop
     Status(Status),
+    /// Show who listens on which port, and what kennel keeps for services
+    Ports(Ports),
     /// Show what services wrote
     Logs(Logs),
     /// Run one command in a scope of its own, and end all it started
@@ -335,6 +337,13 @@ pub(crate) struct Clean {
 pub(crate) struct Status {
     /// A service, or a single replica such as worker.2
     pub(crate) name: String,
+}
+
+/// `kennel ports`
+#[derive(Debug, Args)]
+pub(crate) struct Ports {
+    /// Services, or single replicas such as worker.2 [default: all]
+    pub(crate) names: Vec<String>,
 }
 
 /// `kennel logs`

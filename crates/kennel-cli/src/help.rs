@@ -40,6 +40,7 @@ fn the_command() {
       ps           List services [aliases: list, ls]
       top          Show what services and their processes use, live
       status       Show one service with its processes and the receipt of its last stop
+      ports        Show who listens on which port, and what kennel keeps for services
       logs         Show what services wrote
       run          Run one command in a scope of its own, and end all it started
       exec         Run one command with the environment, directory and user of a service

@@ -8,8 +8,8 @@ use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, InstanceOrphans, LogLine,
-    OrphanStopRequest, ReloadReport, ReloadRequest, ServiceStatus, SignalReport, UpReport, UpRequest, UsageReport,
-    UsageRequest,
+    OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
+    UsageReport, UsageRequest,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -196,6 +196,14 @@ impl Daemon {
     /// See [`CallError`].
     pub async fn services(&self) -> Result<Vec<ServiceStatus>, CallError> {
         self.call(Method::GET, "/v1/services", Vec::new()).await
+    }
+
+    /// Every port that a service declares or listens on, and who has it.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn ports(&self) -> Result<Vec<PortStatus>, CallError> {
+        self.call(Method::GET, "/v1/ports", Vec::new()).await
     }
 
     /// One replica, or all of one service, with processes and last receipts.

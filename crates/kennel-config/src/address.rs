@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 use kennel_core::model::ProbeKind;
+use kennel_core::ports::AUTO;
 
 use crate::diagnostic::{Report, Span, suggest};
 use crate::reader::{Fields, Key, entries, expected, expected_help, filled, integer, key, list, no_hint};
@@ -40,7 +41,11 @@ pub(crate) fn ports(report: &Report<'_>, node: &Node) -> Option<IndexMap<String,
             let help = "letters, digits, `_` and `-`";
             report.error_help(entry.key_span, "bad_name", message, help);
         }
-        if let Some(port) = number(report, &entry.value, &format!("the port `{}`", entry.key)) {
+        let port = match entry.value.as_str() {
+            Some("auto") => Some(AUTO),
+            _ => number(report, &entry.value, &format!("the port `{}`", entry.key)),
+        };
+        if let Some(port) = port {
             ports.insert(entry.key.clone(), (port, entry.value.span));
         }
     }
@@ -49,11 +54,6 @@ pub(crate) fn ports(report: &Report<'_>, node: &Node) -> Option<IndexMap<String,
 
 pub(crate) fn number(report: &Report<'_>, node: &Node, what: &str) -> Option<u16> {
     match node.as_str() {
-        Some("auto") => {
-            let message = "a port that kennel chooses (`auto`) is not supported yet";
-            report.error_help(node.span, "not_supported", message, "give a number");
-            None
-        }
         Some(mapping) if mapping.contains(':') => {
             let help = "the service listens on the port itself, so there is nothing to map: give one number";
             expected_help(report, node, what, "a number", Some(help));
@@ -63,17 +63,21 @@ pub(crate) fn number(report: &Report<'_>, node: &Node, what: &str) -> Option<u16
     }
 }
 
+/// A port that a probe asks: its number, and its name where kennel chooses that.
+type Asked = (u16, Option<String>);
+
 /// A port by number, or by its name in `ports`.
-fn port(report: &Report<'_>, node: &Node, ports: &IndexMap<String, u16>) -> Option<u16> {
+fn port(report: &Report<'_>, node: &Node, ports: &IndexMap<String, u16>) -> Option<Asked> {
     match &node.value {
         Value::String(text) | Value::Expanded(text) => named(report, node.span, text.trim(), ports),
-        _ => integer(report, node, "the port", PORT),
+        _ => integer(report, node, "the port", PORT).map(|port| (port, None)),
     }
 }
 
-fn named(report: &Report<'_>, span: Span, text: &str, ports: &IndexMap<String, u16>) -> Option<u16> {
-    if let Some(port) = ports.get(text) {
-        return Some(*port);
+fn named(report: &Report<'_>, span: Span, text: &str, ports: &IndexMap<String, u16>) -> Option<Asked> {
+    let plain = text.strip_prefix("${ports.").and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
+    if let Some(port) = ports.get(plain) {
+        return Some((*port, (*port == AUTO).then(|| plain.to_owned())));
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
         let port = text.parse().ok().filter(|port| *port > 0);
@@ -81,7 +85,7 @@ fn named(report: &Report<'_>, span: Span, text: &str, ports: &IndexMap<String, u
             let message = format!("the port must be between 1 and 65535, not {text}");
             report.error(span, "out_of_range", message);
         }
-        return port;
+        return port.map(|port| (port, None));
     }
     let help = match ports.is_empty() {
         true => "this service has no `ports`; give a number".to_owned(),
@@ -97,19 +101,20 @@ pub(crate) fn tcp(report: &Report<'_>, node: &Node, ports: &IndexMap<String, u16
         Value::Map(_) => {
             let fields = Fields::open(report, node, "`tcp`", TCP, no_hint)?;
             let host = host(&fields);
-            let port = required_port(&fields, "`tcp`", ports);
-            Some(ProbeKind::Tcp { host: host?, port: port? })
+            let (port, auto) = required_port(&fields, "`tcp`", ports)?;
+            Some(ProbeKind::Tcp { host: host?, port, auto })
         }
         Value::String(text) | Value::Expanded(text) => {
             let (host, port) = split_port(text.trim());
             let port =
                 named(report, node.span, port.unwrap_or(host), ports).filter(|_| check_host(report, node.span, host));
             let host = if text.contains(':') { unbracket(host) } else { LOCALHOST };
-            Some(ProbeKind::Tcp { host: host.to_owned(), port: port? })
+            let (port, auto) = port?;
+            Some(ProbeKind::Tcp { host: host.to_owned(), port, auto })
         }
         Value::Int(..) => {
-            let port = port(report, node, ports)?;
-            Some(ProbeKind::Tcp { host: LOCALHOST.to_owned(), port })
+            let (port, auto) = port(report, node, ports)?;
+            Some(ProbeKind::Tcp { host: LOCALHOST.to_owned(), port, auto })
         }
         _ => {
             expected(report, node, "`tcp`", "a port, or `host:port`");
@@ -136,7 +141,8 @@ pub(crate) fn http_get(report: &Report<'_>, node: &Node, ports: &IndexMap<String
                 }
                 None => Some("/".to_owned()),
             };
-            Some(ProbeKind::HttpGet { host: host?, port: port?, path: path? })
+            let (port, auto) = port?;
+            Some(ProbeKind::HttpGet { host: host?, port, path: path?, auto })
         }
         _ => {
             expected(report, node, "`http_get`", "a URL or a mapping");
@@ -181,13 +187,13 @@ fn url(report: &Report<'_>, node: &Node, text: &str, ports: &IndexMap<String, u1
     if !check_host(report, node.span, host) {
         return None;
     }
-    let port = match port {
+    let (port, auto) = match port {
         Some(port) => named(report, node.span, port, ports)?,
-        None => 80,
+        None => (80, None),
     };
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let path = check_path(report, node, path)?;
-    Some(ProbeKind::HttpGet { host: unbracket(host).to_owned(), port, path })
+    Some(ProbeKind::HttpGet { host: unbracket(host).to_owned(), port, path, auto })
 }
 
 fn host(fields: &Fields<'_>) -> Option<String> {
@@ -198,7 +204,7 @@ fn host(fields: &Fields<'_>) -> Option<String> {
     check_host(fields.report, entry.value.span, &host).then(|| unbracket(&host).to_owned())
 }
 
-fn required_port(fields: &Fields<'_>, what: &str, ports: &IndexMap<String, u16>) -> Option<u16> {
+fn required_port(fields: &Fields<'_>, what: &str, ports: &IndexMap<String, u16>) -> Option<Asked> {
     match fields.get("port") {
         Some(entry) => port(fields.report, &entry.value, ports),
         None => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use kennel_core::model::Condition;
+use kennel_core::ports::AUTO;
 
 use crate::diagnostic::{Report, Span, closest};
 use crate::reader::{Fields, Key, boolean, choice, entries, expected, filled, key, list, no_hint};
@@ -215,7 +216,7 @@ fn circle<'n>(names: impl ExactSizeIterator<Item = &'n str> + Clone) -> String {
 fn ports(report: &Report<'_>, services: &[Draft]) {
     let mut owners: BTreeMap<u16, Vec<&Draft>> = BTreeMap::new();
     for draft in services {
-        for (port, span) in draft.ports.values() {
+        for (port, span) in draft.ports.values().filter(|(port, _)| *port != AUTO) {
             let others = owners.entry(*port).or_default();
             if report.is_full() {
                 return;

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use kennel_core::ports;
+
 use crate::diagnostic::{Report, Span};
 use crate::tree::{Node, Value};
 
@@ -213,6 +215,14 @@ impl<'t> Parser<'t> {
         let name = name_at(&self.text[self.at..]);
         self.at += name.len();
         let rest = &self.text[self.at..];
+        // The number of a port, which is known when it is started; whether there is such a port is checked apart.
+        if let Some(inside) = rest.strip_prefix('.').filter(|_| name == "ports")
+            && let Some(length) = inside.find('}')
+            && ports::reference(&inside[..length]).is_some()
+        {
+            self.at += 1 + length + 1;
+            return Ok(Piece::Text(&self.text[start..self.at]));
+        }
         if name.is_empty() || rest.starts_with(|c: char| c == '.' || c.is_alphanumeric()) {
             let Some(length) = rest.find('}') else {
                 return Err(error(start + 2, Kind::Unclosed));

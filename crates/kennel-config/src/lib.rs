@@ -26,6 +26,7 @@ mod hints;
 mod isolation;
 mod liveness;
 mod path;
+mod ports;
 mod privileges;
 mod probe;
 mod reader;

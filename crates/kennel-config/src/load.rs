@@ -13,7 +13,7 @@ use crate::diagnostic::{Invalid, Report, nowhere, suggest};
 use crate::reader::{Fields, Key, choice, entries, filled, key};
 use crate::service::{self, Context, Draft};
 use crate::tree::{Node, Value};
-use crate::{expand, hints, toml, yaml};
+use crate::{expand, hints, ports, toml, yaml};
 
 /// Keys of the whole file.
 pub(crate) const KEYS: &[Key] = &[
@@ -123,6 +123,7 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
     let context = Context { directory: &directory, environment: options.environment };
     let entries = entries(report, &services.value, &what)?;
     let mut drafts: Vec<Draft> = entries.iter().filter_map(|entry| service::read(report, entry, &context)).collect();
+    ports::check(report, entries);
     let complete = report.is_clean();
     if drafts.is_empty() && complete && services.value.value != Value::Broken {
         report.error_help(

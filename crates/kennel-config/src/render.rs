@@ -10,6 +10,7 @@ use kennel_core::model::{
     Condition, LogEvents, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RequireContainment, RestartMode,
     RestartPolicy, Service, StopStage, StopStep, Target,
 };
+use kennel_core::ports::{self, AUTO};
 use serde_json::{Map, Value, json};
 
 use crate::{duration, isolation, limits, privileges, schedule, signal, watch};
@@ -78,7 +79,8 @@ fn render_service(service: &Service) -> Value {
     put("start_timeout", json!(duration::format(service.start_timeout)));
     put("stop", service.stop.iter().map(stage).collect());
     put("success_exit_codes", json!(service.success_exit_codes));
-    put("ports", json!(service.ports));
+    let port = |port: &u16| if *port == AUTO { json!("auto") } else { json!(port) };
+    put("ports", service.ports.iter().map(|(name, number)| (name.clone(), port(number))).collect());
     put("replicas", json!(service.replicas));
     put("user", service.user.as_deref().map_or(Value::Null, text));
     put("group", service.group.as_deref().map_or(Value::Null, text));
@@ -115,7 +117,36 @@ fn render_service(service: &Service) -> Value {
 }
 
 fn text(text: &str) -> Value {
-    Value::String(text.replace('$', "$$"))
+    Value::String(escaped(text))
+}
+
+/// With each `$` as `$$`, but where it begins the number of a port.
+pub(crate) fn escaped(text: &str) -> String {
+    const BEGIN: &str = "${ports.";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        let inside = after.strip_prefix(BEGIN).and_then(|inside| inside.split_once('}'));
+        match inside.filter(|(inside, _)| ports::reference(inside).is_some()) {
+            Some((inside, next)) => {
+                out.push_str(&format!("{BEGIN}{inside}}}"));
+                rest = next;
+            }
+            None => {
+                out.push_str("$$");
+                rest = &after[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The port of a probe, by its name where kennel chooses it.
+fn asked(port: u16, auto: &Option<String>) -> Value {
+    auto.as_ref().map_or_else(|| json!(port), |name| json!(name))
 }
 
 fn texts(list: &[String]) -> Value {
@@ -173,10 +204,10 @@ fn probe(probe: &Probe) -> Value {
 fn ask(kind: &ProbeKind) -> (&'static str, Value) {
     match kind {
         ProbeKind::Exec(command) => ("exec", texts(command)),
-        ProbeKind::HttpGet { host, port, path } => {
-            ("http_get", json!({ "host": host, "port": port, "path": text(path) }))
+        ProbeKind::HttpGet { host, port, path, auto } => {
+            ("http_get", json!({ "host": host, "port": asked(*port, auto), "path": text(path) }))
         }
-        ProbeKind::Tcp { host, port } => ("tcp", json!({ "host": host, "port": port })),
+        ProbeKind::Tcp { host, port, auto } => ("tcp", json!({ "host": host, "port": asked(*port, auto) })),
         ProbeKind::LogLine(pattern) => ("log_line", text(pattern)),
         ProbeKind::Notify => ("notify", json!(true)),
         ProbeKind::File(file) => ("file", path(file)),

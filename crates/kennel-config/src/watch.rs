@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::command::{self, Shell};
 use crate::diagnostic::Report;
 use crate::reader::{Fields, Key, choice, expected_help, filled, key, list, no_hint};
+use crate::render::escaped;
 use crate::tree::{Node, Value};
 use crate::{duration, signal};
 
@@ -189,7 +190,7 @@ fn pattern(report: &Report<'_>, node: &Node, what: &str) -> Option<String> {
 
 /// The same as it stands in a file.
 pub(crate) fn rendered(watch: &Watch) -> Json {
-    let text = |text: &str| json!(text.replace('$', "$$"));
+    let text = |text: &str| json!(escaped(text));
     let mut map = Map::new();
     let path = |path: &WatchPath| {
         let root = path.root.to_string_lossy();

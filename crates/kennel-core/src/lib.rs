@@ -13,6 +13,7 @@ pub mod instance;
 pub mod lease;
 pub mod limit;
 pub mod liveness;
+pub mod ports;
 pub mod probe;
 pub mod reload;
 pub mod restart;

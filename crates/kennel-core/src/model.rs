@@ -80,7 +80,7 @@ pub struct Service {
     pub stop: Vec<StopStage>,
     /// Exit codes that count as success beside 0.
     pub success_exit_codes: Vec<i32>,
-    /// Port numbers by name, in the file's order.
+    /// Port numbers by name, in the file's order; [`crate::ports::AUTO`]: kennel chooses one.
     pub ports: IndexMap<String, u16>,
     /// How many instances run side by side, at least 1.
     pub replicas: u32,
@@ -274,6 +274,9 @@ pub enum ProbeKind {
         port: u16,
         /// Path with its query, begins with `/`.
         path: String,
+        /// Name of the port if kennel chooses it; `port` is its number as soon as that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        auto: Option<String>,
     },
     /// A TCP connection is accepted.
     Tcp {
@@ -281,6 +284,9 @@ pub enum ProbeKind {
         host: String,
         /// Port number.
         port: u16,
+        /// Name of the port if kennel chooses it; `port` is its number as soon as that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        auto: Option<String>,
     },
     /// A line of its output matches this regular expression.
     LogLine(String),

@@ -78,7 +78,7 @@ pub struct Reload {
 }
 
 impl Handle {
-    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Problem> {
+    pub(crate) async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(make(reply)).map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())

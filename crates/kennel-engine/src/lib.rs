@@ -15,6 +15,7 @@ mod lost;
 mod notify;
 mod orphans;
 pub mod panics;
+mod ports;
 mod probe;
 mod receipt;
 mod records;

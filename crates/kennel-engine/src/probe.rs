@@ -149,12 +149,12 @@ async fn ask<T>(
         Question::Kind(kind) => kind,
     };
     match kind {
-        ProbeKind::Tcp { host, port } => {
+        ProbeKind::Tcp { host, port, .. } => {
             let connect = async { TcpStream::connect((host.as_str(), *port)).await.map(drop) };
             let answer = timeout(plan.timeout, connect).await.map(|done| done.map_err(|error| error.to_string()));
             answer.unwrap_or_else(late)
         }
-        ProbeKind::HttpGet { host, port, path } => {
+        ProbeKind::HttpGet { host, port, path, .. } => {
             timeout(plan.timeout, http_get(host, *port, path)).await.unwrap_or_else(late)
         }
         ProbeKind::File(path) => match std::fs::symlink_metadata(path) {

@@ -54,6 +54,9 @@ pub(crate) struct SlotRecord {
     pub(crate) plan: Option<kennel_core::schedule::Plan>,
     #[serde(default)]
     pub(crate) health: Noted,
+    /// Ports that kennel chose, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) ports: BTreeMap<String, u16>,
 }
 
 /// One run of a service, from the moment it is meant to be until it is down.

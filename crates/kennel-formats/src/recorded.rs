@@ -5,6 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::model::{Project, Service};
+use kennel_core::ports::AUTO;
 use kennel_core::slot::{Rest, State};
 use kennel_store::{Records, Restored, StoreError};
 use kennel_sys::identity::Identity;
@@ -106,7 +107,8 @@ fn server(id: String, state: &State, definition: Service, run: Option<&Run>, boo
     Server {
         id,
         status: status(state, run, main.is_some()),
-        ports: distinct(definition.ports.values().copied()),
+        // What kennel was to choose stands in another record.
+        ports: distinct(definition.ports.values().copied().filter(|port| *port != AUTO)),
         cwd: definition.working_dir,
         command: definition.command,
         main,

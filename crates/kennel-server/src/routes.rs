@@ -10,8 +10,8 @@ use axum::routing::{get, post};
 use kennel_engine::Handle;
 use kennel_wire::{
     ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, FreezeReport, InstanceOrphans,
-    OrphanStopRequest, Problem, ReloadReport, ReloadRequest, RunReport, RunRequest, ServiceStatus, SignalReport,
-    UpReport, UpRequest,
+    OrphanStopRequest, PortStatus, Problem, ReloadReport, ReloadRequest, RunReport, RunRequest, ServiceStatus,
+    SignalReport, UpReport, UpRequest,
 };
 use serde::Deserialize;
 
@@ -55,6 +55,7 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/run/{token}/wait", post(await_run))
         .route("/v1/processes/{pid}/signal", post(signal_process))
         .route("/v1/services", get(services))
+        .route("/v1/ports", get(ports))
         .route("/v1/services/{name}", get(service))
         .route("/v1/usage", get(usage::now))
         .route("/v1/logs", get(streams::logs))
@@ -183,6 +184,10 @@ async fn signal_process(
 
 async fn services(State(engine): State<Handle>) -> Answer<Vec<ServiceStatus>> {
     answer(engine.services().await)
+}
+
+async fn ports(State(engine): State<Handle>) -> Answer<Vec<PortStatus>> {
+    answer(engine.ports().await)
 }
 
 async fn service(State(engine): State<Handle>, Path(name): Path<String>) -> Answer<Vec<ServiceStatus>> {

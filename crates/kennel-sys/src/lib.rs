@@ -40,6 +40,7 @@ pub mod cgroup;
 pub mod proc;
 pub mod sample;
 
+pub mod listening;
 pub mod lock;
 pub mod memory;
 pub mod packet;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use crate::listening::Protocol;
+
 /// What `/proc/PID/stat` says of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
@@ -239,14 +241,18 @@ pub fn boot_time() -> Option<u64> {
 
 /// The process that listens on a TCP port of this machine, if it can be told.
 ///
-/// Looks the socket's inode up in `/proc/net/tcp` and `tcp6`, then among the descriptors of every process that
-/// may be read. Costs a scan of `/proc`, so it is for explaining failures, not for polling.
+/// Asks the kernel for the socket, then looks for its inode among the descriptors of every process that may be read. Where somebody listens it costs a
+/// scan of `/proc`, so it is for explaining failures, not for polling.
 #[must_use]
 pub fn tcp_listener(port: u16) -> Option<Listener> {
-    let (uid, inode) = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .find_map(|text| listening(&text, port))?;
+    let (uid, inode) = match crate::listening::listening(&[Protocol::Tcp]) {
+        Ok(sockets) => sockets.iter().find(|socket| socket.port == port).map(|socket| (socket.uid, socket.inode)),
+        // Not every kernel can be asked; the tables are slower and say the same.
+        Err(_) => ["/proc/net/tcp", "/proc/net/tcp6"]
+            .iter()
+            .filter_map(|file| fs::read_to_string(file).ok())
+            .find_map(|text| listening(&text, port)),
+    }?;
     let wanted = format!("socket:[{inode}]");
     let holder = fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;

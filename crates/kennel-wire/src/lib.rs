@@ -13,6 +13,7 @@ mod limit;
 mod names;
 mod orphan;
 mod owner;
+mod ports;
 mod receipt;
 mod reload;
 mod request;
@@ -35,6 +36,7 @@ pub use owner::{
     AdHoc, CleanReport, CleanRequest, DetachReport, DetachRequest, LeaseKind, LeaseNews, LeaseRequest, LeaseStatus,
     Lifetime, OwnerEnd, OwnerRequest, OwnerState, OwnerStatus, RestartMode,
 };
+pub use ports::{PortHolder, PortState, PortStatus};
 pub use receipt::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
 pub use reload::{Declared, PlacePlan, ReloadReport, ReloadRequest, ServicePlan, Will};
 pub use request::{

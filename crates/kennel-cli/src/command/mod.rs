@@ -1,6 +1,7 @@
 //! One module for each verb, or for verbs that are alike.
 
 mod again;
+mod ports;
 mod progress;
 mod stopping;
 
@@ -88,6 +89,7 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Clean(args) => orphans::clean(context, &args).await,
         Command::Top(args) => top::top(context, args).await,
         Command::Status(args) => status::status(context, &args).await,
+        Command::Ports(args) => ports::ports(context, &args).await,
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Run(args) => run::run(context, *args).await,
         Command::Owners => owners::owners(context).await,

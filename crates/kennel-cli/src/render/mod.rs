@@ -16,6 +16,7 @@ pub(crate) mod orphans;
 pub(crate) mod outcome;
 pub(crate) mod owners;
 pub(crate) mod phase;
+pub(crate) mod ports;
 pub(crate) mod ps;
 pub(crate) mod receipt;
 pub(crate) mod reload;

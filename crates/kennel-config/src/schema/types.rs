@@ -78,7 +78,7 @@ pub(super) struct Service {
     kill_mode: KillMode,
     /// Exit codes that count as success beside 0.
     success_exit_codes: ExitCodes,
-    /// Ports it listens on, by name or as a list. Probes may use the names.
+    /// Ports it listens on, by name or as a list; `auto`: kennel chooses one. Probes may use the names, and texts `${ports.NAME}`.
     ports: Ports,
     /// How many of it run side by side. Default 1.
     replicas: Replicas,

@@ -171,7 +171,11 @@ value! {
         {
             "type": "object",
             "propertyNames": { "pattern": "^[A-Za-z0-9_-]+$" },
-            "additionalProperties": { "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "\\$" }] },
+            "additionalProperties": { "anyOf": [
+                { "type": "integer", "minimum": 1, "maximum": 65535 },
+                { "const": "auto" },
+                { "type": "string", "pattern": "\\$" },
+            ] },
         },
         { "type": "array", "items": { "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "\\$" }] } },
         { "type": "null" },

@@ -35,12 +35,12 @@ error[bad_interpolation]: `${` without its `}`
    |          ^^
   = help: a `$` that begins no variable is written `$$`
 
-error[bad_interpolation]: `ports.http` is not the name of a variable
+error[unknown_port]: `http` is not in the `ports` of `one`
   --> [dir]/kennel.yaml:10:10
     |
  10 |       D: ${ports.http}
     |          ^^^^^^^^^^^^^
-  = help: a `$` that begins no variable is written `$$`
+  = help: it has no `ports`; `ports: { http: auto }` lets kennel choose one
 
 error[bad_interpolation]: `${A` is followed by something unknown
   --> [dir]/kennel.yaml:11:10

@@ -67,13 +67,6 @@ error[out_of_range]: the port `a` must be between 1 and 65535, not 0
  5 |     ports: { a: 0, b: auto, c: "8080:80", d: 1.5 }
    |                 ^
 
-error[not_supported]: a port that kennel chooses (`auto`) is not supported yet
-  --> [dir]/kennel.yaml:5:23
-   |
- 5 |     ports: { a: 0, b: auto, c: "8080:80", d: 1.5 }
-   |                       ^^^^
-  = help: give a number
-
 error[wrong_type]: the port `c` must be a number, not the string "8080:80"
   --> [dir]/kennel.yaml:5:32
    |

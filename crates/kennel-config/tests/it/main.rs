@@ -16,6 +16,7 @@ mod errors_values;
 mod isolation;
 mod limits;
 mod meaning;
+mod ports;
 mod privileges;
 mod properties;
 mod schedule;

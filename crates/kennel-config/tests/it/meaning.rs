@@ -130,8 +130,13 @@ fn a_task_is_not_restarted() {
 #[test]
 fn probes() {
     let kind = |keys: &str| service(&format!("ports: {{ http: 80 }}\nreadiness: {{ {keys} }}")).readiness.unwrap().kind;
-    let tcp = |host: &str, port| ProbeKind::Tcp { host: host.to_owned(), port };
-    let http = |host: &str, port, path: &str| ProbeKind::HttpGet { host: host.to_owned(), port, path: path.to_owned() };
+    let tcp = |host: &str, port| ProbeKind::Tcp { host: host.to_owned(), port, auto: None };
+    let http = |host: &str, port, path: &str| ProbeKind::HttpGet {
+        host: host.to_owned(),
+        port,
+        path: path.to_owned(),
+        auto: None,
+    };
     assert_eq!(kind("tcp: 5432"), tcp("127.0.0.1", 5432));
     assert_eq!(kind("tcp: \"5432\""), tcp("127.0.0.1", 5432));
     assert_eq!(kind("tcp: http"), tcp("127.0.0.1", 80));
@@ -172,7 +177,7 @@ fn the_pace_of_probes() {
 #[test]
 fn liveness_is_asked_often_and_ends_in_a_restart_unless_said_otherwise() {
     let one = service("working_dir: sub\nports: { http: 80 }\nliveness: { tcp: http }\nhang: 2m");
-    let tcp = ProbeKind::Tcp { host: "127.0.0.1".to_owned(), port: 80 };
+    let tcp = ProbeKind::Tcp { host: "127.0.0.1".to_owned(), port: 80, auto: None };
     let usual = Liveness {
         check: Check::Ask(tcp),
         interval: ms(3000),

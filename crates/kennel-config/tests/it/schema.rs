@@ -149,6 +149,7 @@ fn whatever_loads_is_accepted() {
         r#""max_runtime_seconds": 3, "idle_timeout_seconds": 2"#,
         r#""watch": true, "schedule": "0 3 * * *", "max_runtime": "1h""#,
         r#""watch": ["src", "*.toml"]"#,
+        r#""ports": {"http": "auto", "b": 3}, "readiness": {"tcp": "http"}, "environment": {"A": "${ports.http}"}"#,
         r#""watch": {"path": "src", "exclude": "*.md", "delay": "1s", "action": "signal", "signal": "HUP"}"#,
         r#""watch": {"paths": ["a"], "ignore": ["b/", "!c"], "debounce_seconds": 1, "command": "make x", "shell": true}"#,
         r#""limits": {"memory": "512MiB", "swap": 0, "pids": 100, "cpus": 1.5, "io_read": "10 MiB/s", "action": "freeze"}"#,

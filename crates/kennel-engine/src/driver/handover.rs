@@ -84,6 +84,7 @@ impl Driver {
         // Whoever asked hears of the end of the old daemon as everybody else does, and asks the new one.
         drop(reply.send(Ok(())));
         self.send_on();
+        self.let_all_ports_go();
         // The other one reads on where this one has stopped.
         self.recorder.stop().await;
         self.commit();

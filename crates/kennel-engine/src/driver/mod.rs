@@ -20,6 +20,7 @@ mod liveness;
 mod oneoff;
 mod orphans;
 mod owners;
+mod ports;
 mod privileges;
 mod record;
 mod reload;
@@ -66,6 +67,7 @@ use crate::announce::Announcer;
 use crate::events::Events;
 use crate::handle::{LoadedFrom, Reload, Up};
 use crate::logs::Recorder;
+use crate::ports::Ported;
 use crate::probe::Told;
 use crate::receipt::SWEEP;
 use crate::timers::Timers;
@@ -134,6 +136,7 @@ pub(crate) enum Input {
         reply: Reply<Result<SignalReport, Problem>>,
     },
     Services(Reply<Vec<ServiceStatus>>),
+    Ports(Reply<Vec<Ported>>),
     Service(String, Reply<Result<Vec<ServiceStatus>, Problem>>),
     Info(Reply<DaemonInfo>),
     IsIdle(Reply<bool>),

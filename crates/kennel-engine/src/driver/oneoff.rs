@@ -101,14 +101,15 @@ impl Driver {
         let (service, environment) = match &request.service {
             None => (Arc::new(Service::plain(request.command.clone(), request.directory.clone())), request.environment),
             Some(name) => {
-                let Some(slot) = self.slots.values().find(|slot| slot.service_name == *name) else {
+                let Some((place, slot)) = self.slots.iter().find(|(_, slot)| slot.service_name == *name) else {
                     return drop(reply.send(Err(self.unknown_service(name))));
                 };
+                let service = self.with_ports(place, &slot.service);
                 let mut environment = request.environment;
-                environment.extend(slot.service.environment.clone());
-                environment.insert("PWD".into(), slot.service.working_dir.to_string_lossy().into_owned());
+                environment.extend(service.environment.clone());
+                environment.insert("PWD".into(), service.working_dir.to_string_lossy().into_owned());
                 environment.insert("KENNEL_SERVICE".into(), name.clone());
-                (Arc::clone(&slot.service), environment)
+                (service, environment)
             }
         };
         if let Some(problem) = self.too_weak_beside(service.isolation.pid) {

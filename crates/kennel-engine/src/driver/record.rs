@@ -181,6 +181,7 @@ fn slot_record(slot: &Slot, leaving: bool) -> SlotRecord {
         leaving,
         plan: slot.armed.as_ref().map(|armed| armed.plan()),
         health: slot.health.clone(),
+        ports: slot.chosen.numbers.clone(),
     }
 }
 

@@ -128,6 +128,7 @@ impl Driver {
             *loaded = Loaded { project: reload.project, config: reload.config, environment, selection };
         }
         self.sort_slots();
+        self.choose_all_ports();
         (starts, stops)
     }
 

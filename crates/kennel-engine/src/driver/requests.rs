@@ -62,6 +62,7 @@ impl Driver {
             Input::Clean(request, reply) => self.clean(&request, reply),
             Input::SignalRun(token, signal, reply) => drop(reply.send(self.signal_one_off(&token, signal))),
             Input::SignalProcess { pid, signal, reply } => self.signal_process(pid, signal, reply),
+            Input::Ports(reply) => drop(reply.send(self.ported())),
             Input::Services(reply) => drop(reply.send(self.statuses())),
             Input::Service(name, reply) => {
                 let found =
@@ -188,6 +189,7 @@ impl Driver {
         self.dirty.loaded();
         self.sync_schedules();
         self.sync_watches();
+        self.choose_all_ports();
         names
     }
 

@@ -11,6 +11,7 @@ use kennel_keeper::proto::{Follows, Known, Request};
 use kennel_store::Restored;
 use kennel_wire::EventKind;
 
+use super::ports::Chosen;
 use super::schedule::Armed;
 use super::slots::Slot;
 use super::{Driver, HELPERS, Loaded, TimerKey, Work};
@@ -64,6 +65,7 @@ impl Driver {
         known.into_values().for_each(|known| self.take_over_unrecorded(known, follows));
         self.resume_slots(follows);
         self.sync_watches();
+        self.choose_all_ports();
         self.restore_owners(owners, leases);
         kennel_sys::crash_point!("daemon.inherited");
         match follows {
@@ -113,6 +115,7 @@ impl Driver {
             slot.last_run = record.last_run;
             slot.retry_at = record.retry_at.map(clock::instant);
             slot.last_exit = record.last_exit;
+            slot.chosen = Chosen::restored(record.ports);
             slot.armed = slot.service.schedule.as_ref().zip(record.plan).map(|it| Box::new(Armed::resume(it.0, it.1)));
             slot.health = record.health;
             self.slots.insert(name, slot);

@@ -449,6 +449,9 @@ impl Driver {
         if let Some(slot) = self.slots.get_mut(name) {
             slot.run = None;
         }
+        if let Err(error) = self.choose_ports(name) {
+            tracing::warn!(error, service = name, "cannot choose a port");
+        }
         let ended = slot::Event::Ended { end, ran, now, random: fastrand::f64() };
         self.queue.push_back(Work::Slot(name.to_owned(), ended));
     }

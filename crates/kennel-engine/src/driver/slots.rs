@@ -12,6 +12,7 @@ use kennel_wire::{Code, EventKind, Receipt};
 
 use super::bounds::Bounded;
 use super::health::Noted;
+use super::ports::Chosen;
 use super::runs::Kind;
 use super::schedule::Armed;
 use super::{Driver, TimerKey, Work};
@@ -36,6 +37,8 @@ pub(super) struct Slot {
     pub(super) waiting_for: Vec<String>,
     /// Its schedule, while that counts.
     pub(super) armed: Option<Box<Armed>>,
+    /// Ports that kennel chose for it.
+    pub(super) chosen: Chosen,
     pub(super) last_exit: Option<Exit>,
     /// Who saw to the limits of the last run.
     pub(super) bounded: Bounded,
@@ -70,6 +73,7 @@ impl Slot {
             retry_at: None,
             waiting_for: Vec::new(),
             armed: None,
+            chosen: Chosen::default(),
             last_exit: None,
             bounded: Bounded::default(),
             last_receipt: None,

@@ -47,6 +47,8 @@ impl Driver {
         service: Arc<Service>,
         kind: Kind,
     ) {
+        let chosen = self.choose_ports(name);
+        let service = self.with_ports(name, &service);
         let mut environment = self.environment_of(name, &service);
         environment.insert("KENNEL_SERVICE".into(), service_name.into());
         environment.insert("KENNEL_REPLICA".into(), replica.to_string());
@@ -70,7 +72,7 @@ impl Driver {
                 Err(error) => tracing::warn!(error, service = name, "cannot open the notify socket"),
             }
         }
-        if let Some(conflict) = self.port_conflict(&service) {
+        if let Some(conflict) = chosen.err().or_else(|| self.port_conflict(service_name, &service)) {
             self.runs.insert(id, run);
             let failed = instance::Event::SpawnFailed { error: conflict, transient: false };
             return self.queue.push_back(Work::Run(id, failed));
@@ -78,6 +80,7 @@ impl Driver {
         let argv = service.command.clone();
         let keep = service.is_kept();
         let note = self.note_of(&run);
+        self.let_ports_go(name);
         self.launch(id, run, Launch { argv, environment, stdio: None, leaf: name.to_owned(), keep, note });
     }
 
@@ -121,7 +124,7 @@ impl Driver {
     }
 
     /// A declared port that somebody else listens on, in words. Replicas of one service may share a port.
-    fn port_conflict(&self, service: &Arc<Service>) -> Option<String> {
+    fn port_conflict(&self, service_name: &str, service: &Service) -> Option<String> {
         service.ports.iter().find_map(|(port_name, port)| {
             let holder = proc::tcp_listener(*port)?;
             let is_in = |run: &&Run| {
@@ -129,7 +132,8 @@ impl Driver {
                 holder.pid.is_some_and(|pid| members.contains(&pid))
             };
             let ours = self.runs.values().find(is_in);
-            if ours.is_some_and(|run| Arc::ptr_eq(&run.service, service)) {
+            let is_same = |run: &Run| self.slots.get(&run.name).is_some_and(|slot| slot.service_name == service_name);
+            if ours.is_some_and(is_same) {
                 return None;
             }
             let by = match (ours, holder.pid) {

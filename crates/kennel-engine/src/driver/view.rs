@@ -74,7 +74,7 @@ impl Driver {
             next_in_ms: slot.armed.as_ref().and_then(|armed| armed.next_in()).map(millis),
             retry_in_ms: slot.retry_at.map(|at| millis(at.saturating_duration_since(Instant::now()))),
             last_exit: slot.last_exit.map(wire_exit),
-            ports: slot.service.ports.clone(),
+            ports: slot.ports(),
             command: run.map_or(&slot.service, |run| &run.service).command.clone(),
             working_dir: Some(run.map_or(&slot.service, |run| &run.service).working_dir.clone()),
             color: slot.service.color.clone(),
