@@ -21,6 +21,8 @@ pub(crate) struct Edge {
     pub(crate) wait: Wait,
     /// Without it, a service that is not declared is not waited for.
     pub(crate) required: bool,
+    /// It is restarted along.
+    pub(crate) restart: bool,
 }
 
 /// `condition`: the last one is `healthy` for a service whose readiness is a line of its log.
@@ -54,7 +56,7 @@ pub(crate) fn read(report: &Report<'_>, node: &Node) -> Option<Vec<Edge>> {
     if let Value::List(_) = node.value {
         let edges = list(report, node, "`depends_on`", |item| {
             let service = filled(report, item, "a name under `depends_on`")?;
-            Some(Edge { service, span: item.span, wait: started, required: true })
+            Some(Edge { service, span: item.span, wait: started, required: true, restart: false })
         })?;
         for (index, edge) in edges.iter().enumerate() {
             if edges[..index].iter().any(|earlier| earlier.service == edge.service) {
@@ -71,19 +73,22 @@ pub(crate) fn read(report: &Report<'_>, node: &Node) -> Option<Vec<Edge>> {
     let mut edges = Vec::new();
     for entry in entries(report, node, "`depends_on`")? {
         let (service, span) = (entry.key.clone(), entry.key_span);
-        let (wait, required) = match &entry.value.value {
+        let (wait, required, restart) = match &entry.value.value {
             // `db: healthy` is short for `db: { condition: healthy }`.
-            Value::String(_) | Value::Expanded(_) => (condition(report, &entry.value), Some(true)),
-            _ => options(report, &entry.value, &service).unwrap_or((None, None)),
+            Value::String(_) | Value::Expanded(_) => (condition(report, &entry.value), Some(true), Some(false)),
+            _ => options(report, &entry.value, &service).unwrap_or((None, None, None)),
         };
         // With the usual condition where the given one is wrong, so that the name is checked all the same.
         let (wait, required) = (wait.unwrap_or(started), required.unwrap_or(true));
-        edges.push(Edge { service, span, wait, required });
+        edges.push(Edge { service, span, wait, required, restart: restart.unwrap_or(false) });
     }
     Some(edges)
 }
 
-fn options(report: &Report<'_>, node: &Node, service: &str) -> Option<(Option<Wait>, Option<bool>)> {
+/// Condition, whether it has to be declared, and whether it is restarted along.
+type Options = (Option<Wait>, Option<bool>, Option<bool>);
+
+fn options(report: &Report<'_>, node: &Node, service: &str) -> Option<Options> {
     let fields = Fields::open(report, node, &format!("the dependency `{service}`"), DEPENDENCY, no_hint)?;
     let wait = match fields.get("condition") {
         Some(entry) => condition(report, &entry.value),
@@ -93,13 +98,8 @@ fn options(report: &Report<'_>, node: &Node, service: &str) -> Option<(Option<Wa
         Some(entry) => boolean(report, &entry.value, "`required`"),
         None => Some(true),
     };
-    if let Some(entry) = fields.get("restart")
-        && boolean(report, &entry.value, "`restart`") == Some(true)
-    {
-        let message = "a restart along with the dependency is not supported yet";
-        report.error_help(entry.value.span, "not_supported", message, "leave out `restart`");
-    }
-    Some((wait, required))
+    let restart = fields.read("restart", |report, entry| boolean(report, &entry.value, "`restart`"));
+    Some((wait, required, restart))
 }
 
 fn condition(report: &Report<'_>, node: &Node) -> Option<Wait> {

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use kennel_core::liveness::{Check, Hang, Liveness, Remedy};
 use kennel_core::model::{
-    Condition, LogEvents, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RequireContainment, RestartMode,
-    RestartPolicy, Service, StopStage, StopStep, Target,
+    Condition, Dependency, LogEvents, OnDaemonLoss, OnEscape, Probe, ProbeKind, Project, RequireContainment,
+    RestartMode, RestartPolicy, Service, StopStage, StopStep, Target,
 };
 use kennel_core::ports::{self, AUTO};
 use serde_json::{Map, Value, json};
@@ -63,14 +63,7 @@ fn render_service(service: &Service) -> Value {
     put("command", texts(&service.command));
     put("working_dir", path(&service.working_dir));
     put("environment", service.environment.iter().map(|(k, v)| (k.clone(), text(v))).collect());
-    put(
-        "depends_on",
-        service
-            .depends_on
-            .iter()
-            .map(|edge| (edge.service.clone(), json!({ "condition": condition(edge.condition) })))
-            .collect(),
-    );
+    put("depends_on", service.depends_on.iter().map(|edge| (edge.service.clone(), dependency(edge))).collect());
     put("restart", json!(restart(service.restart)));
     put("restart_policy", policy(&service.restart_policy));
     put("readiness", service.readiness.as_ref().map_or(Value::Null, probe));
@@ -156,6 +149,13 @@ fn texts(list: &[String]) -> Value {
 /// Paths came out of text, so nothing is lost here.
 fn path(path: &Path) -> Value {
     text(&path.to_string_lossy())
+}
+
+fn dependency(edge: &Dependency) -> Value {
+    match edge.restart {
+        true => json!({ "condition": condition(edge.condition), "restart": true }),
+        false => json!({ "condition": condition(edge.condition) }),
+    }
 }
 
 fn condition(condition: Condition) -> &'static str {

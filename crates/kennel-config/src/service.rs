@@ -120,7 +120,11 @@ impl Draft {
         let service = Service {
             restart: self.restart.unwrap_or(usual),
             depends_on: depends_on
-                .map(|edge| Dependency { condition: edge.wait.condition(), service: edge.service })
+                .map(|edge| Dependency {
+                    condition: edge.wait.condition(),
+                    service: edge.service,
+                    restart: edge.restart,
+                })
                 .collect(),
             ports: self.ports.into_iter().map(|(name, (port, _))| (name, port)).collect(),
             ..self.service

@@ -178,6 +178,9 @@ pub struct Dependency {
     pub service: String,
     /// What must be true of it.
     pub condition: Condition,
+    /// Whether a restart of that one that somebody asked for, a change of files or the clock, restarts the dependant as well.
+    #[serde(default)]
+    pub restart: bool,
 }
 
 /// What a dependant waits for.

@@ -17,7 +17,7 @@ fn service(program: &str) -> Service {
 }
 
 fn needs(program: &str, other: &str) -> Service {
-    let edge = Dependency { service: other.into(), condition: Condition::Started };
+    let edge = Dependency { service: other.into(), condition: Condition::Started, restart: false };
     Service { depends_on: vec![edge], ..service(program) }
 }
 

@@ -22,7 +22,11 @@ fn service(depends_on: Vec<Dependency>) -> Service {
 fn project(edges: &[(usize, usize)], count: usize) -> Project {
     let services = (0..count).map(|index| {
         let needed = edges.iter().filter(|(from, _)| *from == index);
-        let needed = needed.map(|(_, to)| Dependency { service: format!("s{to}"), condition: Condition::Started });
+        let needed = needed.map(|(_, to)| Dependency {
+            service: format!("s{to}"),
+            condition: Condition::Started,
+            restart: false,
+        });
         (format!("s{index}"), service(needed.collect()))
     });
     Project {
@@ -188,7 +192,11 @@ proptest! {
 #[test]
 fn unknown_names_are_errors() {
     let mut project = project(&[], 1);
-    project.services[0].depends_on.push(Dependency { service: "db".into(), condition: Condition::Healthy });
+    project.services[0].depends_on.push(Dependency {
+        service: "db".into(),
+        condition: Condition::Healthy,
+        restart: false,
+    });
     let error = order(&project).unwrap_err();
     assert_eq!(error, GraphError::Unknown { service: "s0".into(), missing: "db".into() });
 }

@@ -145,6 +145,30 @@ pub fn descendants(root: u32) -> Vec<Stat> {
     found
 }
 
+/// Children of a process that have ended and that it has not waited for, whichever of its threads made them. None on a kernel that does not tell
+/// children.
+///
+/// Source: `proc_tid_children(5)`.
+#[must_use]
+pub fn zombie_children(pid: u32) -> Vec<Stat> {
+    let children = threads(pid)
+        .into_iter()
+        .filter_map(|thread| fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).ok());
+    let pids: Vec<u32> = children
+        .flat_map(|text| text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect();
+    pids.into_iter().filter_map(stat).filter(|stat| stat.ppid == pid && has_ended(stat)).collect()
+}
+
+/// How long the machine has run; start times are counted in it.
+///
+/// Source: `proc_uptime(5)`.
+#[must_use]
+pub fn uptime() -> Option<std::time::Duration> {
+    let text = fs::read_to_string("/proc/uptime").ok()?;
+    text.split(['.', ' ']).next()?.parse().ok().map(std::time::Duration::from_secs)
+}
+
 /// Whether `root` is the parent of a process, or of its parent, and so on.
 ///
 /// Answers for the process that has `pid` now: with a pidfd open, and the identity checked before and after, for that
@@ -317,6 +341,20 @@ mod tests {
         crate::pidfd::send_signal(&child.pidfd, libc::SIGKILL).unwrap();
         crate::wait::reap(child.pid, true).unwrap();
         assert!(!is_descendant(child.pid, std::process::id()));
+    }
+
+    // covers: D4
+    #[test]
+    fn a_zombie_is_found_with_who_should_wait_for_it() {
+        let child = crate::spawn::tests::start(&["true"]).unwrap();
+        while !crate::pidfd::has_exited(&child.pidfd).unwrap() {
+            std::thread::yield_now();
+        }
+        let found = zombie_children(std::process::id());
+        assert!(found.iter().any(|stat| stat.pid == child.pid && stat.state == 'Z'), "{found:?}");
+        crate::wait::reap(child.pid, true).unwrap();
+        assert!(!zombie_children(std::process::id()).iter().any(|stat| stat.pid == child.pid));
+        assert!(uptime().unwrap().as_secs() > 0);
     }
 
     #[test]

@@ -216,6 +216,16 @@ pub enum EventKind {
         /// How.
         reason: String,
     },
+    /// A process of the service has children that have ended, and does not wait for them; told once for each in a run, when somebody looked.
+    #[serde(rename = "zombies.found")]
+    ZombiesFound {
+        /// The one that does not wait.
+        parent: u32,
+        /// Its command line.
+        command: String,
+        /// How many there are.
+        count: u32,
+    },
     /// It ended with success and stays down.
     #[serde(rename = "service.completed")]
     Completed {},
@@ -431,6 +441,7 @@ impl EventKind {
             Self::WatchHeld { .. } => "watch.held",
             Self::WatchBlind { .. } => "watch.blind",
             Self::WatchFailed { .. } => "watch.failed",
+            Self::ZombiesFound { .. } => "zombies.found",
             Self::Completed {} => "service.completed",
             Self::Failed { .. } => "service.failed",
             Self::GivenUp { .. } => "service.given_up",

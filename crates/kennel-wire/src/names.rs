@@ -205,6 +205,7 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         | EventKind::Escaped { .. }
         | EventKind::ScheduleArmed { .. }
         | EventKind::WatchBegun {}
+        | EventKind::ZombiesFound { .. }
         | EventKind::WatchChanged { .. }
         | EventKind::WatchHeld { .. }
         | EventKind::WatchBlind { .. }

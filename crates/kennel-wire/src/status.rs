@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdHoc, Exit, Identity, LimitStatus, Receipt, Survivor};
+use crate::{AdHoc, Exit, Identity, LimitStatus, Receipt, Survivor, ZombieParent};
 
 /// One line of `kennel ps`: a service, or one replica of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +95,9 @@ pub struct ServiceStatus {
     /// Processes of the scope; only in the answer to a question about one service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tree: Vec<Process>,
+    /// Who in the scope has zombies and does not wait for them, most first; only in the answer to a question about one service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zombies: Vec<ZombieParent>,
     /// Receipt of the last stop, in state `stuck` of the one that goes on; only in the answer to a question about one service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_receipt: Option<Receipt>,

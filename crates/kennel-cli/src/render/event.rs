@@ -94,6 +94,9 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
         }
         EventKind::Frozen { by } => Some(format!("frozen by {by}")),
         EventKind::Thawed { by } => Some(format!("thawed by {by}")),
+        EventKind::ZombiesFound { parent, command, count } => {
+            Some(format!("{} not waited for by {parent} ({})", units::zombies(*count), cut(command, COMMAND)))
+        }
         EventKind::WatchBegun {} => Some("its files are watched".to_owned()),
         EventKind::WatchChanged { paths, count, action } => {
             let told = u64::try_from(paths.len()).unwrap_or(u64::MAX);

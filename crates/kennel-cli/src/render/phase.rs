@@ -61,6 +61,7 @@ impl Phase {
             | EventKind::Thawed { .. }
             | EventKind::ScheduleFired { .. }
             | EventKind::WatchBegun {}
+            | EventKind::ZombiesFound { .. }
             | EventKind::WatchChanged { .. }
             | EventKind::WatchHeld { .. }
             | EventKind::WatchBlind { .. }

@@ -199,6 +199,7 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         limits: Vec::new(),
         survivors: Vec::new(),
         tree: Vec::new(),
+        zombies: Vec::new(),
         last_receipt: None,
     }
 }
@@ -505,6 +506,7 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::ScheduleFired { next_at: Some(time()) },
         EventKind::ScheduleSkipped { why: "the run before has not ended".into(), next_at: None },
         EventKind::WatchBegun {},
+        EventKind::ZombiesFound { parent: 100, command: "node server.js".into(), count: 3 },
         EventKind::WatchChanged { paths: vec!["src/a.rs".into()], count: 3, action: WatchAct::Restart },
         EventKind::WatchHeld { for_ms: 30_000 },
         EventKind::WatchBlind { reason: "the user's watches are used up".into() },

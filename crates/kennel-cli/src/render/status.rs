@@ -5,7 +5,11 @@ use std::fmt::Write;
 use kennel_wire::{Health, Process, ServiceStatus, State};
 
 use super::paint::{BOLD, Paint};
+use super::table::cut;
 use super::{limits, owners, ps, receipt, units};
+
+/// Longest command of who has zombies, characters.
+const ZOMBIES_OF: usize = 60;
 
 /// A block of lines.
 pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
@@ -41,6 +45,10 @@ pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
     if !one.tree.is_empty() {
         let _infallible = writeln!(text, "  {}", units::processes(one.tree.len()));
         branch(&mut text, &one.tree, None, 0);
+    }
+    for parent in &one.zombies {
+        let (count, command) = (units::zombies(parent.count), cut(&parent.command, ZOMBIES_OF));
+        let _infallible = writeln!(text, "  {count} not waited for by {} ({command})", parent.pid);
     }
     if let Some(last) = &one.last_receipt {
         let title = if one.state == State::Stuck { "this stop" } else { "last stop" };

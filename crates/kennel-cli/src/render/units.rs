@@ -48,6 +48,11 @@ pub(crate) fn processes(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
 
+/// `1 zombie`
+pub(crate) fn zombies(count: u32) -> String {
+    if count == 1 { "1 zombie".to_owned() } else { format!("{count} zombies") }
+}
+
 /// `next at 2026-01-02T03:04:05Z`
 pub(crate) fn next_time(at: Option<jiff::Timestamp>) -> String {
     at.map_or_else(|| "no time is left".to_owned(), |at| format!("next at {}", at.strftime("%Y-%m-%dT%H:%M:%SZ")))

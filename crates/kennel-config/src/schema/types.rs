@@ -349,7 +349,7 @@ pub(super) struct Dependency {
     condition: Condition,
     /// `false`: a service that is not declared is not waited for. Default true.
     required: Boolean,
-    /// Only `false` for now.
+    /// `true`: when that one is restarted by command, by a change of files or by the clock, this one is restarted as well. Default false.
     restart: Boolean,
 }
 

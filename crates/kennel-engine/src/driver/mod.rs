@@ -38,6 +38,7 @@ mod takeover;
 mod unsent;
 mod view;
 mod waiters;
+mod zombies;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;

@@ -64,6 +64,8 @@ pub(super) struct Run {
     pub(super) is_stuck: bool,
     /// What it may use, and who sees to that.
     pub(super) bounded: Bounded,
+    /// What of it has ended and was not waited for.
+    pub(super) zombies: super::zombies::Seen,
     /// Set while all of it stands still: on whose behalf.
     pub(super) frozen: Option<String>,
     /// What was asked for of that and is not so yet.

@@ -121,11 +121,15 @@ impl Driver {
             Event::Stop { .. } => slot.wanted = false,
             _ => {}
         }
+        let restarts = matches!((&event, &slot.state), (Event::Restart { .. }, State::Active { .. }));
         let state = std::mem::replace(&mut slot.state, State::Pending);
         let (state, actions) = slot::step(&slot.policy, &mut slot.history, state, event);
         slot.state = state;
         for action in actions {
             self.slot_action(name, action);
+        }
+        if restarts {
+            self.restart_along(name);
         }
         self.sync_schedule(name);
         self.start_queued(name);
@@ -177,6 +181,22 @@ impl Driver {
                 };
                 self.events.publish(Some(name), slot.last_run, kind);
             }
+        }
+    }
+
+    /// Restarts what runs and is to be restarted with this slot. It waits for its dependencies, so it begins when they are there again.
+    fn restart_along(&mut self, name: &str) {
+        let (Some(slot), Some(loaded)) = (self.slots.get(name), &self.loaded) else { return };
+        let is_meant = |other: &Slot| {
+            let declared = loaded.project.services.get(&other.service_name);
+            let mut edges = declared.into_iter().flat_map(|service| &service.depends_on);
+            edges.any(|edge| edge.restart && edge.service == slot.service_name)
+        };
+        let runs = |other: &Slot| matches!(other.state, State::Active { then: Then::Decide });
+        let others = self.slots.iter().filter(|(_, other)| runs(other) && is_meant(other));
+        let others: Vec<String> = others.map(|(name, _)| name.clone()).collect();
+        for other in others {
+            self.queue.push_back(Work::Slot(other, Event::Restart { limit: None }));
         }
     }
 

@@ -203,6 +203,7 @@ impl Driver {
             zombie: Zombie::default(),
             is_stuck: false,
             bounded: super::bounds::Bounded::default(),
+            zombies: super::zombies::Seen::default(),
             frozen: None,
             freezing: None,
             cpu_seen: None,

@@ -35,6 +35,7 @@ impl Driver {
         if let Some(id) = self.slots.get(name)?.run {
             self.look_for_zombie(id);
         }
+        let zombies = if detail { self.zombies_of(name) } else { Vec::new() };
         let slot = self.slots.get(name)?;
         let run = slot.run.and_then(|id| self.runs.get_mut(&id));
         let usage = run.map(|run| look(run, detail)).unwrap_or_default();
@@ -85,6 +86,7 @@ impl Driver {
             ),
             survivors: stuck.as_ref().map(|receipt| receipt.survivors.clone()).unwrap_or_default(),
             tree: usage.tree,
+            zombies,
             last_receipt: stuck.or_else(|| slot.last_receipt.clone()).filter(|_| detail),
         })
     }
@@ -143,6 +145,7 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         limits: Vec::new(),
         survivors: Vec::new(),
         tree: Vec::new(),
+        zombies: Vec::new(),
         last_receipt: None,
     }
 }

@@ -44,6 +44,7 @@ fn recorded() -> Vec<Value> {
         json!({ "event": "watch.held", "for_ms": 1 }),
         json!({ "event": "watch.blind", "reason": "r" }),
         json!({ "event": "watch.failed", "reason": "r" }),
+        json!({ "event": "zombies.found", "parent": 1, "command": "c", "count": 1 }),
         json!({ "event": "service.completed" }),
         json!({ "event": "service.failed", "reason": "exit 1" }),
         json!({ "event": "service.given_up", "reason": "too often" }),
