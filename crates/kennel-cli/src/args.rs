@@ -141,6 +141,11 @@ pub(crate) enum Command {
     Status(Status),
     /// Show who listens on which port, and what kennel keeps for services
     Ports(Ports),
+    /// Say whether services are well; the exit code tells it to scripts
+    #[command(after_help = "Exit code 0 if all that is to run is well, 1 if not. Quick: no process is looked at.")]
+    Health(HealthOf),
+    /// Show how many services are in which state, and what they use together
+    Summary,
     /// Show what services wrote
     Logs(Logs),
     /// Run one command in a scope of its own, and end all it started
@@ -330,6 +335,14 @@ pub(crate) struct Clean {
     /// Longest time before the kill, for example 5s [default: 10s for running services, else none]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub(crate) timeout: Option<Duration>,
+}
+
+/// `kennel health`
+#[derive(Debug, Args)]
+pub(crate) struct HealthOf {
+    /// Services, or single replicas such as worker.2 [default: all that are to run]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 /// `kennel status`

@@ -41,6 +41,8 @@ fn the_command() {
       top          Show what services and their processes use, live
       status       Show one service with its processes and the receipt of its last stop
       ports        Show who listens on which port, and what kennel keeps for services
+      health       Say whether services are well; the exit code tells it to scripts
+      summary      Show how many services are in which state, and what they use together
       logs         Show what services wrote
       run          Run one command in a scope of its own, and end all it started
       exec         Run one command with the environment, directory and user of a service

@@ -7,9 +7,9 @@ use std::time::Duration;
 use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, InstanceOrphans, LogLine,
-    OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest, ServiceStatus, SignalReport, UpReport, UpRequest,
-    UsageReport, UsageRequest,
+    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, HealthReport,
+    InstanceOrphans, LogLine, OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest, ServiceStatus, SignalReport,
+    Summary, UpReport, UpRequest, UsageReport, UsageRequest,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -212,6 +212,24 @@ impl Daemon {
     /// `unknown_service`.
     pub async fn service(&self, name: &str) -> Result<Vec<ServiceStatus>, CallError> {
         self.call(Method::GET, &format!("/v1/services/{}", encode(name)), Vec::new()).await
+    }
+
+    /// Whether services are well; without names all that are wanted or have run.
+    ///
+    /// # Errors
+    /// `unknown_service`.
+    pub async fn health(&self, names: &[String]) -> Result<HealthReport, CallError> {
+        let parts: Vec<String> = names.iter().map(|name| format!("service={}", encode(name))).collect();
+        let query = if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) };
+        self.call(Method::GET, &format!("/v1/health{query}"), Vec::new()).await
+    }
+
+    /// Totals over all services.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn summary(&self) -> Result<Summary, CallError> {
+        self.call(Method::GET, "/v1/summary", Vec::new()).await
     }
 
     /// What services use now.

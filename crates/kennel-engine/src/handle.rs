@@ -13,8 +13,8 @@ use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Code, DaemonInfo, DetachReport, DetachRequest, DownReport,
-    DownRequest, EventKind, FreezeReport, Outcome, OutcomeKind, OwnerRequest, OwnerStatus, Problem, ReloadReport,
-    RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UsageReport, UsageRequest,
+    DownRequest, EventKind, FreezeReport, HealthReport, Outcome, OutcomeKind, OwnerRequest, OwnerStatus, Problem,
+    ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UsageReport, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -329,6 +329,14 @@ impl Handle {
     /// `shutting_down`.
     pub async fn services(&self) -> Result<Vec<ServiceStatus>, Problem> {
         self.ask(Input::Services).await
+    }
+
+    /// Whether services are well; without names all that are wanted or have run.
+    ///
+    /// # Errors
+    /// `unknown_service`, `shutting_down`.
+    pub async fn health(&self, names: Vec<String>) -> Result<HealthReport, Problem> {
+        self.ask(|reply| Input::Health(names, reply)).await?
     }
 
     /// One service or replica with its processes and its last receipt.

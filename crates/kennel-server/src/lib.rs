@@ -7,6 +7,7 @@ mod choice;
 mod daemon;
 mod descriptors;
 mod ending;
+mod health;
 mod idle;
 mod leases;
 mod listener;

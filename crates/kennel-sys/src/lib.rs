@@ -31,6 +31,7 @@ pub mod spawn;
 
 pub mod namespace;
 pub mod pidfd;
+pub mod posture;
 pub mod process;
 pub mod signal;
 pub mod wait;

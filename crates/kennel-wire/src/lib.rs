@@ -7,6 +7,7 @@ mod doctor;
 mod error;
 mod event;
 mod frozen;
+mod health;
 mod identity;
 mod import;
 mod limit;
@@ -27,6 +28,7 @@ pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind
 pub use error::{Code, Diagnostic, Problem};
 pub use event::{Event, EventKind, WatchAct};
 pub use frozen::{FreezeOutcome, FreezeReport};
+pub use health::{HealthReport, ServiceHealth, Summary, is_well};
 pub use identity::{Identity, SignalReport};
 pub use import::{ImportReport, ImportedServer, RecordedProcess};
 pub use limit::{EnforcedBy, LimitStatus, MemoryPoint, OutOfMemory};

@@ -16,6 +16,7 @@ mod reload;
 
 mod audit;
 mod events;
+mod health;
 mod logs;
 mod orphans;
 mod ps;
@@ -90,6 +91,8 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Top(args) => top::top(context, args).await,
         Command::Status(args) => status::status(context, &args).await,
         Command::Ports(args) => ports::ports(context, &args).await,
+        Command::Health(args) => health::health(context, &args).await,
+        Command::Summary => health::summary(context).await,
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Run(args) => run::run(context, *args).await,
         Command::Owners => owners::owners(context).await,

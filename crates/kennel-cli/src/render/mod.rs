@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod diagnostic;
 pub(crate) mod doctor;
 pub(crate) mod event;
+pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod limits;
 pub(crate) mod log_line;

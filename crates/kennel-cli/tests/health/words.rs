@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::common::{DEADLINE, both, events, wait_events, wait_health};
 
-both!(each_word, a_zombie_is_told);
+both!(each_word, a_zombie_is_told, one_answer);
 
 fn each_word(scratch: &Scratch) {
     scratch.config(
@@ -32,6 +32,46 @@ services:
         // Other events tell all of that.
         assert_eq!(events(scratch, service, "instance.health"), Vec::<serde_json::Value>::new());
     }
+    scratch.down();
+}
+
+/// One answer for scripts, by the exit code, and the totals.
+fn one_answer(scratch: &Scratch) {
+    assert_eq!(scratch.kennel(&["health"]).code(), 5, "no daemon, no health");
+    scratch.config(
+        "
+services:
+  one: { command: sleep 600, liveness: { file: kennel.yaml, action: warn, interval: 50ms } }
+  two: { command: sleep 600 }
+  never: { command: sleep 600, profiles: [extra] }
+",
+    );
+    scratch.ok(&["up", "-d"]);
+    wait_health(scratch, "one", "healthy");
+    assert_eq!(scratch.ok(&["health"]).stdout, "all 2 services are well\n");
+    let report = scratch.json(&["health", "one", "--json"]);
+    assert_eq!((&report["ok"], &report["services"][0]["health"]), (&json!(true), &json!("healthy")), "{report}");
+    assert_eq!(scratch.kennel(&["health", "never"]).code(), 1, "it was asked for, and does not run");
+    assert_eq!(scratch.kennel(&["health", "nobody"]).code(), 4);
+    let summary = scratch.json(&["summary", "--json"]);
+    assert_eq!((&summary["ok"], &summary["by_state"]["ready"]), (&json!(true), &json!(2)), "{summary}");
+    assert_eq!((&summary["processes"], &summary["by_health"]["healthy"]), (&json!(2), &json!(1)), "{summary}");
+    assert!(summary["memory_bytes"].as_u64().unwrap() > 0, "{summary}");
+
+    let config = scratch.project().join("kennel.yaml");
+    std::fs::rename(&config, config.with_extension("away")).unwrap();
+    wait_health(scratch, "one", "unhealthy");
+    std::fs::rename(config.with_extension("away"), &config).unwrap();
+    let answer = scratch.kennel(&["health"]);
+    // It may be well again by now.
+    if answer.code() != 0 {
+        assert_eq!(answer.code(), 1);
+        assert!(answer.stdout.starts_with("one  unhealthy  "), "{}", answer.stdout);
+    }
+    scratch.ok(&["freeze", "two"]);
+    let frozen = scratch.kennel(&["health", "two"]);
+    assert_eq!((frozen.code(), frozen.stdout.as_str()), (1, "two  frozen\n"));
+    scratch.ok(&["thaw", "two"]);
     scratch.down();
 }
 

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use kennel_core::instance::{Health as RunHealth, State as RunState};
 use kennel_core::slot::{Rest, State};
 use kennel_sys::proc;
-use kennel_wire::{EventKind, Health};
+use kennel_wire::{EventKind, Health, HealthReport, Problem, ServiceHealth, State as Shown, is_well};
 use serde::{Deserialize, Serialize};
 
 use super::runs::{Kind, Run};
 use super::slots::Slot;
-use super::view::wire_exit;
+use super::view::{shown, wire_exit};
 use super::{Driver, TimerKey};
 
 /// How a service was when that was looked at last.
@@ -127,6 +127,35 @@ impl Driver {
         }
     }
 
+    /// Whether these services are well, or all that are wanted or have run.
+    pub(super) fn health_report(&self, names: &[String]) -> Result<HealthReport, Problem> {
+        let is_named = !names.is_empty();
+        let names: Vec<String> = if is_named { self.named(names)? } else { self.slots.keys().cloned().collect() };
+        let one = |name: &String| {
+            let slot = self.slots.get(name)?;
+            let run = slot.run.and_then(|id| self.runs.get(&id));
+            let (state, because) = shown(slot, run);
+            if !is_named && !slot.wanted && state == Shown::Stopped {
+                return None;
+            }
+            let Finding { word, reason, .. } = self.health(slot, run, true);
+            let frozen = run.is_some_and(|run| run.frozen.is_some());
+            Some(ServiceHealth {
+                name: name.clone(),
+                // Whoever asks for one by name wants it to run.
+                ok: is_well(state, word, slot.wanted || is_named, frozen),
+                state,
+                health: word,
+                reason: reason.or(because),
+                since: slot.health.since.filter(|_| slot.health.word == word),
+                activity: run.and_then(|run| run.hang.as_ref()?.activity()).map(super::hang::wire),
+                frozen,
+            })
+        };
+        let services: Vec<ServiceHealth> = names.iter().filter_map(one).collect();
+        Ok(HealthReport { ok: services.iter().all(|one| one.ok), services })
+    }
+
     /// Looks whether the main process of a run has ended without being reaped, where nobody has told its end.
     pub(super) fn look_for_zombie(&mut self, id: u64) {
         let Some(run) = self.runs.get_mut(&id).filter(|run| matches!(run.kind, Kind::Slot)) else { return };
@@ -157,9 +186,12 @@ fn of_running(run: &Run) -> Finding {
     if let Some(why) = run.live.as_ref().and_then(|live| live.failing.clone()) {
         return Finding { word: Health::Unhealthy, reason: Some(why), is_news: true };
     }
+    if let Some(why) = run.hang.as_ref().and_then(|hang| hang.why.clone()) {
+        return Finding { word: Health::Unhealthy, reason: Some(why), is_news: true };
+    }
     match run.state {
         RunState::Running { health: RunHealth::Unhealthy } => known(Health::Unhealthy, run.probe_said.clone()),
-        _ if run.policy.probed || run.live.is_some() => known(Health::Healthy, None),
+        _ if run.policy.probed || run.live.is_some() || run.hang.is_some() => known(Health::Healthy, None),
         _ => known(Health::None, None),
     }
 }

@@ -12,6 +12,7 @@ mod closing;
 mod ending;
 mod freeze;
 mod handover;
+mod hang;
 mod health;
 mod lease;
 mod limits;
@@ -58,8 +59,8 @@ use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport, DetachRequest,
-    DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, Orphan, Outcome, OwnerRequest, OwnerStatus,
-    Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor, UsageRequest,
+    DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, HealthReport, Orphan, Outcome, OwnerRequest,
+    OwnerStatus, Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -138,6 +139,7 @@ pub(crate) enum Input {
     },
     Services(Reply<Vec<ServiceStatus>>),
     Ports(Reply<Vec<Ported>>),
+    Health(Vec<String>, Reply<Result<HealthReport, Problem>>),
     Service(String, Reply<Result<Vec<ServiceStatus>, Problem>>),
     Info(Reply<DaemonInfo>),
     IsIdle(Reply<bool>),

@@ -64,6 +64,7 @@ impl Driver {
             Input::SignalProcess { pid, signal, reply } => self.signal_process(pid, signal, reply),
             Input::Ports(reply) => drop(reply.send(self.ported())),
             Input::Services(reply) => drop(reply.send(self.statuses())),
+            Input::Health(names, reply) => drop(reply.send(self.health_report(&names))),
             Input::Service(name, reply) => {
                 let found =
                     self.named(&[name]).map(|names| names.iter().filter_map(|n| self.status(n, true)).collect());

@@ -14,6 +14,7 @@ use kennel_store::Change;
 use kennel_wire::{Code, EventKind, Receipt, StopReason};
 
 use super::bounds::Bounded;
+use super::hang::Hanging;
 use super::health::Zombie;
 use super::liveness::Live;
 use super::oneoff::Purpose;
@@ -57,6 +58,8 @@ pub(super) struct Run {
     /// What is known of its liveness, where that is asked for and it has been ready.
     pub(super) live: Option<Box<Live>>,
     pub(super) zombie: Zombie,
+    /// What it is doing, where that is watched.
+    pub(super) hang: Option<Box<Hanging>>,
     /// It said that it is ready before the keeper said that it runs.
     pub(super) ready_early: bool,
     /// Why the keeper did not start it.
@@ -295,6 +298,7 @@ impl Driver {
                 run.notify = None;
                 run.live = None;
                 self.timers.disarm(&TimerKey::Liveness(id));
+                self.end_hang(id);
                 self.stop_helpers_of(id, |purpose| matches!(purpose, Purpose::Probe { .. }));
             }
             Action::Arm(Timer::Limit, after) => {
@@ -311,6 +315,7 @@ impl Driver {
                     self.events.publish(Some(&run.name), Some(id), EventKind::Ready { after_ms });
                 }
                 self.begin_liveness(id);
+                self.begin_hang(id);
             }
             Action::AnnounceUnhealthy => {
                 let reason = run.probe_said.clone().unwrap_or_default();

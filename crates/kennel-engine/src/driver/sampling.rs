@@ -91,6 +91,7 @@ impl Driver {
     /// Called for each sample of a run that is still there, after it was taken in.
     fn on_samples(&mut self, id: u64, sample: &Sample, rates: Option<Rates>) {
         self.limits_sampled(id, sample, rates);
+        self.hang_sample(id, sample, rates);
     }
 
     /// What has been read.

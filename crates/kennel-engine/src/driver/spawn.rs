@@ -201,6 +201,7 @@ impl Driver {
             probe_took: None,
             live: None,
             zombie: Zombie::default(),
+            hang: None,
             is_stuck: false,
             bounded: super::bounds::Bounded::default(),
             zombies: super::zombies::Seen::default(),

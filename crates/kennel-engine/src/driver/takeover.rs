@@ -314,6 +314,7 @@ impl Driver {
         }
         if was_ready {
             self.begin_liveness(id);
+            self.begin_hang(id);
         }
         for action in actions {
             self.act(id, action);

@@ -12,11 +12,11 @@ use kennel_wire::{
     Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown, StopReason, Survivor,
 };
 
-use super::Driver;
 use super::bounds;
 use super::health::Finding;
 use super::runs::Run;
 use super::slots::Slot;
+use super::{Driver, hang};
 use crate::receipt::{identity, millis};
 
 const COMMAND_CHARS: usize = 400;
@@ -55,8 +55,11 @@ impl Driver {
             health,
             health_reason,
             health_since,
-            activity: None,
-            activity_since: None,
+            activity: run.and_then(|run| run.hang.as_ref()?.activity()).map(hang::wire),
+            activity_since: run
+                .and_then(|run| run.hang.as_ref())
+                .filter(|it| it.activity().is_some())
+                .map(|it| it.since),
             probe_ms: run.and_then(|run| run.probe_took).map(|took| (took.as_secs_f64() * 1e6).round() / 1e3),
             reason: stuck.as_ref().map(|receipt| who_is_left(&receipt.survivors)).or(reason).or(frozen),
             frozen: running.is_some_and(|run| run.frozen.is_some()),
@@ -263,7 +266,8 @@ fn why_stopped(slot: &Slot) -> Option<String> {
 
 /// Why it does not work although it can serve, if that is known.
 fn failing(run: &Run) -> Option<String> {
-    run.live.as_ref()?.failing.clone()
+    let dead = run.live.as_ref().and_then(|live| live.failing.clone());
+    dead.or_else(|| run.hang.as_ref()?.why.clone())
 }
 
 #[derive(Default)]
