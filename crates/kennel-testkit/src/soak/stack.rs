@@ -19,7 +19,7 @@ pub(super) fn cycled() -> Vec<String> {
 /// Writes the configuration: some that fail, one whose processes fork all the time and one whose processes become daemons
 /// all the time, one that floods, some that rest, and those that are started and stopped.
 pub(super) fn configure(scratch: &Scratch) {
-    let again = "restart: always\n    restart_policy: { delay: 200ms, max_delay: 200ms, max_restarts: 1000000000 }";
+    let again = "restart: always\n    restart_policy: { delay: 200ms, max_delay: 200ms, max_restarts: 1000000 }";
     let mut text = format!(
         "services:
   failing:
