@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kennel_sys::cgroup::bounds::{self, Controller};
+use kennel_sys::cgroup::bounds::{self, Controller, Resource};
 use kennel_sys::cgroup::{self, Group, Hierarchy};
 use kennel_sys::process;
 use kennel_sys::spawn::{Exec, Spawner, Stage};
@@ -23,6 +23,8 @@ use crate::start::note;
 
 /// How long a keeper that was killed may take to be gone.
 const DYING: Duration = Duration::from_secs(2);
+/// Weight of the group of keeper and daemon; all scopes together have 100.
+const OWN_WEIGHT: u64 = 1000;
 /// How many names are tried when one is taken.
 const TRIES: u32 = 100;
 /// Directories of ours below a cgroup. The later ones are for a kernel that kills whatever is born below the first:
@@ -129,6 +131,7 @@ impl Place {
         let own = fresh(&root, "self").map_err(say)?;
         let place = Self { root, scopes, kept, others: Vec::new(), own, home: base.home.to_owned(), lock };
         let tried = place.try_out(spawner, null);
+        place.prefer_ourselves();
         if tried.is_err() {
             place.remove();
         }
@@ -188,12 +191,24 @@ impl Place {
         self.root.ancestors().nth(2).unwrap_or(&self.root)
     }
 
+    /// Has keeper and daemon come before all scopes together where there is not enough of the CPU, so that a service that takes
+    /// all of it is heard of and ended. Only where the controller has come this far down: for this alone the rest of the
+    /// machine is not divided up. Version 1 has nobody of ours in a group of its own; there the kernel's grouping by session
+    /// does as much.
+    fn prefer_ourselves(&self) {
+        bounds::pass_on(&self.root, [Controller::Cpu]);
+        let _not_here = bounds::set(&self.own, Resource::CpuWeight, Some(OWN_WEIGHT));
+    }
+
     /// Tries to have a group get a controller, from the base down. Nobody is in any of the groups between.
     pub(crate) fn pass_on(&self, group: &Group, controller: Controller) {
         let mut above: Vec<&Path> =
             group.directory().ancestors().skip(1).take_while(|it| it.starts_with(self.base())).collect();
         above.reverse();
         above.into_iter().for_each(|it| bounds::pass_on(it, [controller]));
+        if controller == Controller::Cpu {
+            self.prefer_ourselves();
+        }
     }
 
     /// What stands for a group in the hierarchy of version 1 of a controller, if there is one.

@@ -127,6 +127,10 @@ fn no_more_of_a_cpu_is_had_than_allowed() {
         assert!(cpu_us(rig, fast) - before_fast < quarter);
         rig.kill(slow);
         rig.kill(fast);
+        // Where there is one group for all of kennel's own, it comes before the scopes.
+        if let Ok(weight) = std::fs::read_to_string(rig.cgroup_root().join("self/cpu.weight")) {
+            assert_eq!(weight.trim(), "1000");
+        }
     });
 }
 

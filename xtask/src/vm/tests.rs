@@ -12,7 +12,7 @@ type Chosen = (&'static str, &'static str, &'static [&'static str]);
 
 /// The core of the matrix; what needs controllers or another kernel than the one tests usually run on; limits; what
 /// `kennel doctor` finds and advises.
-const CHOSEN: [Chosen; 8] = [
+const CHOSEN: [Chosen; 11] = [
     (
         "kennel-cli",
         "matrix",
@@ -37,6 +37,18 @@ const CHOSEN: [Chosen; 8] = [
     ),
     ("kennel-keeper", "scopes", &["what_has_no_leader_dies", "a_scope_makes_groups_of_its_own_and_still_dies"]),
     ("kennel-keeper", "privileges", &["what_root_may_give"]),
+    (
+        "kennel-keeper",
+        "bounds",
+        &[
+            "who_uses_more_memory_is_killed_and_that_is_the_reason",
+            "a_child_that_is_killed_is_told_of_as_well",
+            "no_more_processes_than_allowed_can_be_made",
+            "weights_and_disks_are_bounded_where_that_can_be_had",
+        ],
+    ),
+    ("kennel-keeper", "freeze", &["what_is_frozen_stands_still_until_it_is_thawed"]),
+    ("kennel-cli", "limits", &["memory_is_held_and_the_kill_is_explained", "only_so_many_processes"]),
     ("kennel-keeper", "pidns", &["nothing_outlives_everything_of_ours_in_delegated_cgroups"]),
 ];
 
@@ -44,9 +56,9 @@ const CHOSEN: [Chosen; 8] = [
 const LIMIT: u32 = 300;
 
 /// Programs that tests start by name.
-const PROGRAMS: [&str; 19] = [
+const PROGRAMS: [&str; 20] = [
     "sh", "bash", "setsid", "setpriv", "sleep", "cat", "true", "env", "kill", "nohup", "unshare", "mount", "umount",
-    "grep", "sed", "head", "mv", "chown", "mkdir",
+    "grep", "sed", "head", "tail", "mv", "chown", "mkdir",
 ];
 
 /// What was built, and where.
