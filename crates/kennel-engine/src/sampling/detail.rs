@@ -25,6 +25,8 @@ pub(super) struct Detail {
 #[derive(Debug)]
 struct Known {
     command: String,
+    /// Its name in the kernel when that was read.
+    comm: String,
     /// CPU time and when it was that.
     seen: (Duration, u64),
     percent: Option<f64>,
@@ -73,19 +75,21 @@ impl Detail {
         }
     }
 
-    /// Its command line, which is read once, and its share of a CPU since the look before.
+    /// Its command line, which is read once for each program it executes, and its share of a CPU since the look before.
     fn known(&mut self, stat: &proc::Stat, cpu_ms: u64, now: Duration) -> (String, Option<f64>) {
         let read = || proc::command(stat.pid, COMMAND_CHARS).unwrap_or_else(|| format!("[{}]", stat.comm));
         let known = self.known.entry((stat.pid, stat.start_ticks)).or_insert_with(|| Known {
             command: read(),
+            comm: stat.comm.clone(),
             seen: (now, cpu_ms),
             percent: None,
             looked_at: now,
         });
         known.looked_at = now;
-        // The name in front of an execution, or of a process that is still a copy of its parent.
-        if !known.command.contains(stat.comm.as_str()) {
+        // It has executed something since: a script that becomes its program, a copy of its parent. The old line may have the new name in it.
+        if known.comm != stat.comm {
             known.command = read();
+            known.comm.clone_from(&stat.comm);
         }
         let (at, before) = known.seen;
         let over = now.saturating_sub(at);
@@ -155,5 +159,18 @@ mod tests {
         assert!((-2..3600).contains(&ago), "{ago}");
         let second = detail.read(&[own], Duration::from_secs(2), false);
         assert!(second[0].cpu_percent.is_some() && second[0].pss_bytes.is_none());
+    }
+
+    #[test]
+    fn what_has_executed_something_is_read_again() {
+        let mut detail = Detail::default();
+        let own = std::process::id();
+        let told = detail.read(&[own], Duration::from_secs(1), false);
+        // A script whose line had the name of the program that it has become.
+        for known in detail.known.values_mut() {
+            known.command = format!("sh /opt/start {}", known.comm);
+            known.comm = "sh".to_owned();
+        }
+        assert_eq!(detail.read(&[own], Duration::from_secs(2), false)[0].command, told[0].command);
     }
 }
