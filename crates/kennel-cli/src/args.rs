@@ -8,9 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod owners;
 mod top;
+mod usage;
 
 pub(crate) use self::owners::{Hold, LeaseCommand, Lifetime, OwnerOptions, Renew, RestartMode};
 pub(crate) use self::top::{Top, TopOrder};
+pub(crate) use self::usage::Stats;
 use crate::exit_codes;
 use crate::parse::{self, Since};
 
@@ -137,6 +139,8 @@ pub(crate) enum Command {
     /// Show what services and their processes use, live
     #[command(after_help = top::HELP)]
     Top(Top),
+    /// Show what services use, or used over a time
+    Stats(Stats),
     /// Show one service with its processes and the receipt of its last stop
     Status(Status),
     /// Show who listens on which port, and what kennel keeps for services

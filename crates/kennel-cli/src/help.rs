@@ -39,6 +39,7 @@ fn the_command() {
       thaw         Let services go on that were frozen
       ps           List services [aliases: list, ls]
       top          Show what services and their processes use, live
+      stats        Show what services use, or used over a time
       status       Show one service with its processes and the receipt of its last stop
       ports        Show who listens on which port, and what kennel keeps for services
       health       Say whether services are well; the exit code tells it to scripts

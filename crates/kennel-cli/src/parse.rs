@@ -14,13 +14,18 @@ pub(crate) enum Since {
 }
 
 impl Since {
+    /// As a point in time.
+    pub(crate) fn timestamp(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            // Longer ago than time goes back is: everything.
+            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(Timestamp::MIN),
+        }
+    }
+
     /// As the protocol has it, RFC 3339.
     pub(crate) fn rfc3339(self, now: Timestamp) -> String {
-        match self {
-            Self::At(time) => time.to_string(),
-            // Longer ago than time goes back is: everything.
-            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(Timestamp::MIN).to_string(),
-        }
+        self.timestamp(now).to_string()
     }
 }
 

@@ -8,8 +8,8 @@ use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, HealthReport,
-    InstanceOrphans, LogLine, OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest, ServiceStatus, SignalReport,
-    Summary, UpReport, UpRequest, UsageReport, UsageRequest,
+    HistoryRequest, InstanceOrphans, LogLine, OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest,
+    ServiceStatus, SignalReport, Summary, UpReport, UpRequest, UsageHistory, UsageReport, UsageRequest,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -238,8 +238,20 @@ impl Daemon {
     /// `unknown_service`.
     pub async fn usage(&self, request: &UsageRequest) -> Result<UsageReport, CallError> {
         let mut parts: Vec<String> = request.services.iter().map(|name| format!("service={}", encode(name))).collect();
-        parts.push(format!("processes={}&pss={}", request.processes, request.pss));
+        parts.push(format!("processes={}&pss={}&at_once={}", request.processes, request.pss, request.at_once));
         self.call(Method::GET, &format!("/v1/usage?{}", parts.join("&")), Vec::new()).await
+    }
+
+    /// What services used over time.
+    ///
+    /// # Errors
+    /// `bad_request`; `internal` if what is recorded cannot be read.
+    pub async fn usage_history(&self, request: &HistoryRequest) -> Result<UsageHistory, CallError> {
+        let mut parts: Vec<String> = request.services.iter().map(|name| format!("service={}", encode(name))).collect();
+        parts.extend(request.since.map(|since| format!("since={since}")));
+        parts.extend(request.until.map(|until| format!("until={until}")));
+        parts.extend(request.step_ms.map(|step| format!("step_ms={step}")));
+        self.call(Method::GET, &format!("/v1/usage/history?{}", parts.join("&")), Vec::new()).await
     }
 
     /// Log lines in the order they were read.

@@ -31,6 +31,7 @@ mod privileges;
 mod probe;
 mod reader;
 mod restart;
+mod sampling;
 mod schedule;
 mod service;
 mod signal;

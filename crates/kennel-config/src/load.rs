@@ -11,6 +11,7 @@ use kennel_core::model::{Condition, LogEvents, Project, RequireContainment};
 use crate::depends::{self, Wait};
 use crate::diagnostic::{Invalid, Report, nowhere, suggest};
 use crate::reader::{Fields, Key, choice, entries, filled, key};
+use crate::sampling;
 use crate::service::{self, Context, Draft};
 use crate::tree::{Node, Value};
 use crate::{expand, hints, ports, toml, yaml};
@@ -21,6 +22,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("version", &[]),
     key("require_containment", &[]),
     key("log_events", &[]),
+    key("sampling", &[]),
     key("services", &["processes"]),
 ];
 
@@ -114,6 +116,7 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
         choice(report, &entry.value, "`log_events`", &words)
     });
     let log_events = log_events.unwrap_or_default();
+    let sampling = fields.read("sampling", sampling::read);
     let Some(services) = fields.get("services") else {
         let message = "the configuration has no `services`".to_owned();
         fields.missing("services", fields.span, message, "`kennel init` writes an example");
@@ -152,7 +155,7 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
         })
         .collect();
     let name = name.unwrap_or_else(|| "kennel".to_owned());
-    Some(Project { name, directory, require_containment, log_events, services })
+    Some(Project { name, directory, require_containment, log_events, sampling, services })
 }
 
 fn project_name(report: &Report<'_>, node: &Node) -> Option<String> {

@@ -30,7 +30,12 @@ pub fn render(project: &Project) -> Value {
         LogEvents::Syslog => "syslog",
     };
     let name = text(&project.name);
-    json!({ "name": name, "require_containment": require, "log_events": log_events, "services": services })
+    let mut file = json!({ "name": name, "require_containment": require, "log_events": log_events });
+    if let Some(sampling) = &project.sampling {
+        file["sampling"] = json!({ "interval": duration::format(sampling.interval) });
+    }
+    file["services"] = Value::Object(services);
+    file
 }
 
 /// The same as YAML text that ends with a line break.

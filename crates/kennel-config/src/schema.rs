@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
 use crate::{
-    address, command, depends, environment, limits, liveness, load, privileges, probe, restart, schedule, service,
-    stop, watch,
+    address, command, depends, environment, limits, liveness, load, privileges, probe, restart, sampling, schedule,
+    service, stop, watch,
 };
 
 /// The JSON Schema of a configuration file.
@@ -36,7 +36,7 @@ pub fn schema() -> Value {
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 20] {
+fn tables() -> [(&'static str, &'static [Key]); 21] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
@@ -58,6 +58,7 @@ fn tables() -> [(&'static str, &'static [Key]); 20] {
         ("Deploy", limits::DEPLOY),
         ("DeployResources", limits::RESOURCES),
         ("DeployLimits", limits::DEPLOY_LIMITS),
+        ("Sampling", sampling::SAMPLING),
     ]
 }
 

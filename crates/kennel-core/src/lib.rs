@@ -9,6 +9,7 @@ pub mod activity;
 pub mod brake;
 pub mod glob;
 pub mod graph;
+pub mod history;
 pub mod instance;
 pub mod lease;
 pub mod limit;

@@ -23,6 +23,9 @@ pub struct Project {
     /// Where events go beside the store.
     #[serde(default)]
     pub log_events: LogEvents,
+    /// Have everything sampled always, and recorded, not only while somebody looks.
+    #[serde(default)]
+    pub sampling: Option<Sampling>,
     /// In the file's order.
     pub services: IndexMap<String, Service>,
 }
@@ -38,6 +41,13 @@ pub enum LogEvents {
     Journald,
     /// Whoever listens at `/dev/log`.
     Syslog,
+}
+
+/// How everything is sampled always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Pause between two samples.
+    pub interval: Duration,
 }
 
 /// The least containment that a project accepts.

@@ -27,6 +27,7 @@ fn project<const N: usize>(services: [(&str, Service); N]) -> Project {
         directory: PathBuf::from("/"),
         require_containment: RequireContainment::Any,
         log_events: LogEvents::None,
+        sampling: None,
         services: services.into_iter().map(|(name, service)| (name.to_owned(), service)).collect(),
     }
 }

@@ -34,6 +34,7 @@ fn project(edges: &[(usize, usize)], count: usize) -> Project {
         directory: PathBuf::from("/"),
         require_containment: RequireContainment::Any,
         log_events: LogEvents::None,
+        sampling: None,
         services: services.collect(),
     }
 }

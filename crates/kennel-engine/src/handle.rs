@@ -13,14 +13,16 @@ use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Code, DaemonInfo, DetachReport, DetachRequest, DownReport,
-    DownRequest, EventKind, FreezeReport, HealthReport, Outcome, OutcomeKind, OwnerRequest, OwnerStatus, Problem,
-    ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UsageReport, UsageRequest,
+    DownRequest, EventKind, FreezeReport, HealthReport, HistoryRequest, Outcome, OutcomeKind, OwnerRequest,
+    OwnerStatus, Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UsageHistory,
+    UsageReport, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::announce::Announcer;
 use crate::driver::{End, Grant, Input, Started};
 use crate::events::Events;
+use crate::history::{self, Span};
 use crate::logs::{Query, Reader, Recorder};
 
 /// How many of its last lines explain a failed service.
@@ -339,6 +341,14 @@ impl Handle {
         self.ask(|reply| Input::Health(names, reply)).await?
     }
 
+    /// All services without what they use, which costs no look at their processes.
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub async fn facts(&self) -> Result<Vec<ServiceStatus>, Problem> {
+        self.ask(Input::Facts).await
+    }
+
     /// One service or replica with its processes and its last receipt.
     ///
     /// # Errors
@@ -354,6 +364,18 @@ impl Handle {
     pub async fn usage(&self, request: UsageRequest) -> Result<UsageReport, Problem> {
         let looked = self.ask(|reply| Input::Usage(request, reply)).await??;
         looked.report().await.ok_or_else(|| self.gone())
+    }
+
+    /// What services used over time.
+    ///
+    /// # Errors
+    /// `bad_request` if the end is before the begin, `internal` if what is recorded cannot be read, `shutting_down`.
+    pub async fn usage_history(&self, request: HistoryRequest) -> Result<UsageHistory, Problem> {
+        let span = Span::of(&request, Timestamp::now())?;
+        let recollected = self.ask(|reply| Input::UsageHistory(request, reply)).await?;
+        let state_dir = self.home.state_dir.clone();
+        let history = tokio::task::spawn_blocking(move || history::put_together(&state_dir, &span, recollected)).await;
+        history.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))
     }
 
     /// Who answers.

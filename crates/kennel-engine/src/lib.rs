@@ -10,6 +10,7 @@ mod driver;
 mod events;
 mod handle;
 mod held;
+mod history;
 mod logs;
 mod lost;
 mod notify;

@@ -12,6 +12,7 @@ mod idle;
 mod leases;
 mod listener;
 mod load;
+mod metrics;
 #[cfg(feature = "otel")]
 mod otel;
 mod owners;

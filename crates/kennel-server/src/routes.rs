@@ -19,7 +19,7 @@ use crate::ending::Ending;
 use crate::leases::{self, Leases};
 use crate::load::{self, load_up};
 use crate::reply::{Answer, Refusal, answer, bad_request};
-use crate::{audit, health, owners, streams, succession, usage};
+use crate::{audit, health, metrics, owners, streams, succession, usage};
 
 /// A request carries an environment at most; Linux allows 2 MiB of it with its arguments.
 pub(crate) const MAX_BODY_BYTES: usize = 8 << 20;
@@ -60,6 +60,8 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/health", get(health::health))
         .route("/v1/summary", get(health::summary))
         .route("/v1/usage", get(usage::now))
+        .route("/metrics", get(metrics::metrics))
+        .route("/v1/usage/history", get(usage::history))
         .route("/v1/logs", get(streams::logs))
         .route("/v1/events", get(streams::events))
         .route("/v1/audit", get(audit::list))

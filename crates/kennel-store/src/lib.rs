@@ -56,9 +56,11 @@ mod upkeep;
 mod error;
 mod history;
 mod reader;
+mod usage;
 
 pub use change::{Change, Restored};
 pub use error::StoreError;
 pub use history::{History, PAGE, Records};
 pub use store::Store;
 pub use stream::Recent;
+pub use usage::{COARSE_KEPT, FINE_KEPT, UsageLog};

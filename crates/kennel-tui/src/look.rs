@@ -18,7 +18,7 @@ impl Look {
     /// # Errors
     /// See [`CallError`].
     pub async fn ask(daemon: &Daemon, services: &[String], processes: bool) -> Result<Self, CallError> {
-        let request = UsageRequest { services: services.to_vec(), processes, pss: false };
+        let request = UsageRequest { services: services.to_vec(), processes, ..UsageRequest::default() };
         let (all, usage) = tokio::join!(daemon.services(), daemon.usage(&request));
         let mut chosen = all?;
         if !services.is_empty() {

@@ -49,6 +49,6 @@ pub use shutdown::{CleanupOutcome, CleanupPhase, CleanupReport, ShutdownReport, 
 pub use status::{Activity, Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};
 pub use succession::{SuccessionReport, SuccessionRequest};
 pub use usage::{
-    MachineUsage, OwnUsage, ProcessUsage, ServiceUsage, Usage, UsageHistory, UsagePoint, UsageReport, UsageRequest,
-    UsageSeries,
+    HistoryRequest, MachineUsage, OwnUsage, ProcessUsage, ServiceUsage, Usage, UsageHistory, UsagePoint, UsageReport,
+    UsageRequest, UsageSeries,
 };

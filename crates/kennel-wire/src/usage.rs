@@ -17,6 +17,9 @@ pub struct UsageRequest {
     /// Also the proportional share of memory of each process, which is expensive to read.
     #[serde(default)]
     pub pss: bool,
+    /// Do not wait for a second look: what was not looked at before has totals and no rates.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
 /// What everything uses now. Figures that could not be read are absent, never 0.
@@ -109,6 +112,9 @@ pub struct Usage {
     pub log_rate: f64,
     /// Output since its begin, bytes.
     pub log_bytes: u64,
+    /// Of that, what is in no log: there was no room, or it was over its bound.
+    #[serde(default)]
+    pub log_lost_bytes: u64,
     /// Share of the last 10 s in which somebody waited for CPU, percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_pressure: Option<f64>,
@@ -190,6 +196,23 @@ pub struct MachineUsage {
     pub memory_bytes: u64,
     /// Memory that could still be given out, bytes.
     pub available_bytes: u64,
+}
+
+/// Which history is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HistoryRequest {
+    /// Names of services or replicas; empty: all that anything is recorded of.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// From when; none: a quarter of an hour before the end.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// Until when; none: now.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Length of a step, milliseconds; 0: samples as they were taken; none: as the time asks for.
+    #[serde(default)]
+    pub step_ms: Option<u64>,
 }
 
 /// What services used over time.

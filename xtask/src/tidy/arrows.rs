@@ -8,7 +8,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("kennel-sys", &[]),
     ("kennel-wire", &[]),
     ("kennel-logs", &[]),
-    ("kennel-store", &["kennel-sys", "kennel-wire"]),
+    ("kennel-store", &["kennel-core", "kennel-sys", "kennel-wire"]),
     ("kennel-keeper", &["kennel-sys"]),
     ("kennel-orphans", &["kennel-sys", "kennel-keeper", "kennel-store", "kennel-wire"]),
     ("kennel-config", &["kennel-core"]),

@@ -20,6 +20,7 @@ mod health;
 mod logs;
 mod orphans;
 mod ps;
+mod stats;
 mod status;
 mod top;
 
@@ -85,6 +86,7 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Ps(args) if args.orphans => orphans::ps(context).await,
         Command::Ps(args) if args.tree => ps::tree(context, &args).await,
         Command::Ps(args) => ps::ps(context, &args).await,
+        Command::Stats(args) => stats::stats(context, args).await,
         Command::Sweep(args) => orphans::sweep(context, &args).await,
         Command::Clean(args) if args.owner.is_some() => owners::clean(context, &args).await,
         Command::Clean(args) => orphans::clean(context, &args).await,

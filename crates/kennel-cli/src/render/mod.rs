@@ -24,6 +24,7 @@ pub(crate) mod reload;
 pub(crate) mod shutdown;
 pub(crate) mod status;
 pub(crate) mod tree;
+pub(crate) mod usage;
 
 #[cfg(test)]
 pub(crate) mod samples;

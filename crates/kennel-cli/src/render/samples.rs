@@ -7,13 +7,46 @@ use jiff::Timestamp;
 use kennel_wire::{
     Activity, Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor,
     EndedProcess, EnforcedBy, Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy,
-    Leftover, LeftoverKind, LimitStatus, LogLine, LogStream, MemoryPoint, Orphan, OutOfMemory, OwnerEnd, PlacePlan,
-    Process, ProcessUsage, Receipt, ReloadReport, ServicePlan, ServiceStatus, ServiceUsage, ShutdownReport,
-    SignalReport, Stage, State, StopReason, Sure, Survivor, Usage, WatchAct, Will, Works, ZombieParent,
+    Leftover, LeftoverKind, LimitStatus, LogLine, LogStream, MachineUsage, MemoryPoint, Orphan, OutOfMemory, OwnUsage,
+    OwnerEnd, PlacePlan, Process, ProcessUsage, Receipt, ReloadReport, ServicePlan, ServiceStatus, ServiceUsage,
+    ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Usage, UsageReport, WatchAct, Will, Works,
+    ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
     "2026-01-02T03:04:05.678Z".parse().unwrap()
+}
+
+pub(crate) fn usage_report() -> UsageReport {
+    let web = Usage {
+        cpu_percent: Some(12.5),
+        cpu_ms: Some(83_000),
+        memory_bytes: Some(120 << 20),
+        memory_limit_bytes: Some(512 << 20),
+        memory_peak_bytes: Some(200 << 20),
+        processes: 3,
+        threads: Some(14),
+        read_rate: Some(0.0),
+        write_rate: Some(40_960.0),
+        log_rate: 812.0,
+        log_bytes: 5_000_000,
+        ..Usage::default()
+    };
+    let worker = Usage { cpu_percent: Some(104.2), processes: 1, ..Usage::default() };
+    let service = |name: &str, usage, frozen| ServiceUsage {
+        name: name.into(),
+        instance: 7,
+        state: State::Ready,
+        health: Health::None,
+        frozen,
+        usage,
+        cpu_recent: Vec::new(),
+        source: "cgroup".into(),
+        processes_detail: Vec::new(),
+    };
+    let total = Usage { cpu_percent: Some(116.7), processes: 4, ..web };
+    let services = vec![service("web", web, false), service("worker.1", worker, true)];
+    UsageReport { time: time(), services, total, own: OwnUsage::default(), machine: MachineUsage::default() }
 }
 
 pub(crate) fn healthy() -> Doctor {

@@ -28,6 +28,8 @@ pub(super) struct File {
     require_containment: RequireContainment,
     /// `journald` or `syslog`: events also go to the log of the machine. Default `none`.
     log_events: LogEvents,
+    /// Have everything sampled always, and recorded, not only while somebody looks: see `kennel stats --since`.
+    sampling: Sampling,
     /// What to run, by name.
     services: Services,
 }
@@ -351,6 +353,13 @@ pub(super) struct Dependency {
     required: Boolean,
     /// `true`: when that one is restarted by command, by a change of files or by the clock, this one is restarted as well. Default false.
     restart: Boolean,
+}
+
+/// How everything is sampled always.
+#[derive(JsonSchema)]
+pub(super) struct Sampling {
+    /// Pause between two samples, 200ms to 60s.
+    interval: Duration,
 }
 
 /// Pace and limit of restarts.

@@ -14,6 +14,7 @@ mod freeze;
 mod handover;
 mod hang;
 mod health;
+mod history;
 mod lease;
 mod limits;
 mod link;
@@ -59,8 +60,9 @@ use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport, DetachRequest,
-    DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, HealthReport, Orphan, Outcome, OwnerRequest,
-    OwnerStatus, Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor, UsageRequest,
+    DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, HealthReport, HistoryRequest, Orphan, Outcome,
+    OwnerRequest, OwnerStatus, Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
+    UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -78,6 +80,7 @@ use changes::Watching;
 pub use closing::Ended;
 use handover::HandOver;
 pub(crate) use health::Noted;
+pub(crate) use history::Recollected;
 pub use lease::Grant;
 use link::AsyncLink;
 use owners::Owners;
@@ -140,6 +143,8 @@ pub(crate) enum Input {
     Services(Reply<Vec<ServiceStatus>>),
     Ports(Reply<Vec<Ported>>),
     Health(Vec<String>, Reply<Result<HealthReport, Problem>>),
+    /// The same without reading what they use.
+    Facts(Reply<Vec<ServiceStatus>>),
     Service(String, Reply<Result<Vec<ServiceStatus>, Problem>>),
     Info(Reply<DaemonInfo>),
     IsIdle(Reply<bool>),
@@ -152,6 +157,8 @@ pub(crate) enum Input {
     },
     /// What services use.
     Usage(UsageRequest, Reply<Result<Looked, Problem>>),
+    /// What services used.
+    UsageHistory(HistoryRequest, Reply<Recollected>),
     /// Of runs that are being read, by number.
     Samples(Vec<(u64, Sample)>),
     Probe(u64, Told),
@@ -206,6 +213,8 @@ enum TimerKey {
     Schedule(String),
     /// The files of a service have been quiet for long enough.
     Watch(String),
+    /// What services used is to be recorded.
+    RecordUsage,
 }
 
 #[derive(Debug)]
@@ -376,6 +385,7 @@ impl Driver {
             tokio::task::yield_now().await;
         }
         self.leave_kept().await;
+        self.record_last_usage().await;
         Ended::new(self)
     }
 
@@ -426,6 +436,7 @@ impl Driver {
             TimerKey::LookedAway => self.may_look_away(),
             TimerKey::Schedule(name) => self.look_at_schedule(&name),
             TimerKey::Watch(service) => self.changes_are_due(&service),
+            TimerKey::RecordUsage => self.record_usage(),
         }
     }
 

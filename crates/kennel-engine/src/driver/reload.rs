@@ -127,6 +127,7 @@ impl Driver {
             let selection = std::mem::take(&mut loaded.selection);
             *loaded = Loaded { project: reload.project, config: reload.config, environment, selection };
         }
+        self.pace_all();
         self.sort_slots();
         self.choose_all_ports();
         (starts, stops)

@@ -65,6 +65,7 @@ impl Driver {
             Input::Ports(reply) => drop(reply.send(self.ported())),
             Input::Services(reply) => drop(reply.send(self.statuses())),
             Input::Health(names, reply) => drop(reply.send(self.health_report(&names))),
+            Input::Facts(reply) => drop(reply.send(self.facts())),
             Input::Service(name, reply) => {
                 let found =
                     self.named(&[name]).map(|names| names.iter().filter_map(|n| self.status(n, true)).collect());
@@ -77,6 +78,7 @@ impl Driver {
             Input::Tracking(reply) => drop(reply.send(self.tracking())),
             Input::Orphans { found, ended } => self.tell_orphans(found, ended),
             Input::Usage(request, reply) => self.usage(&request, reply),
+            Input::UsageHistory(request, reply) => drop(reply.send(self.recollect(&request))),
             Input::Samples(samples) => self.samples(samples),
             Input::Probe(id, told) => self.probe_told(id, told),
             Input::SaidReady(id) => self.said_ready(id),
@@ -187,6 +189,7 @@ impl Driver {
             self.leaving.insert(name);
         }
         self.loaded = Some(Loaded { project, config, environment, selection });
+        self.pace_all();
         self.dirty.loaded();
         self.sync_schedules();
         self.sync_watches();

@@ -1,9 +1,11 @@
 //! What runs use: who wants it read, how often, and what was read last.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use kennel_core::history::Collector;
 use kennel_core::sample::{Rates, Sample};
 use kennel_keeper::proto::Place;
 use kennel_wire::{Problem, ServiceUsage, Usage, UsageReport, UsageRequest};
@@ -30,8 +32,6 @@ pub(super) enum Need {
     Rules,
     /// Whether it hangs.
     Hang,
-    /// To have been recorded.
-    History,
 }
 
 /// What is read, and what was.
@@ -42,7 +42,9 @@ pub(super) struct Sampling {
     looked_until: Option<Instant>,
     /// Pace of the runs that are being read.
     paces: HashMap<u64, Duration>,
-    rings: HashMap<u64, Ring>,
+    pub(super) rings: HashMap<u64, Ring>,
+    /// What is not recorded yet.
+    pub(super) collector: Collector,
     /// Only as long as something is read.
     sampler: Option<Sampler>,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Looked {
 #[derive(Debug)]
 pub(crate) struct Seen {
     id: u64,
+    /// Output that is in no log, bytes.
+    lost: u64,
     usage: ServiceUsage,
 }
 
@@ -97,12 +101,14 @@ impl Driver {
     /// What has been read.
     pub(super) fn samples(&mut self, samples: Vec<(u64, Sample)>) {
         let capacity = capacity(self.sampling.paces.len());
-        for (id, sample) in samples {
+        for (id, mut sample) in samples {
             // One that was left or has ended since it was read.
-            if !self.sampling.paces.contains_key(&id) || !self.runs.contains_key(&id) {
-                continue;
-            }
+            let Some(run) = self.runs.get(&id).filter(|_| self.sampling.paces.contains_key(&id)) else { continue };
+            sample.frozen = run.frozen.is_some();
             let rates = self.sampling.rings.entry(id).or_default().push(sample, capacity);
+            if let Some(rates) = &rates {
+                self.note_usage(id, &sample, rates);
+            }
             self.on_samples(id, &sample, rates);
         }
     }
@@ -122,8 +128,8 @@ impl Driver {
         let found = self.sampling.sampler.as_ref().map(|sampler| {
             let (reply, found) = oneshot::channel();
             let ids = services.iter().map(|seen| seen.id).collect();
-            let UsageRequest { processes, pss, .. } = *request;
-            sampler.ask(Asked { ids, processes, pss, keeper: self.keeper_pid, reply });
+            let UsageRequest { processes, pss, at_once, .. } = *request;
+            sampler.ask(Asked { ids, processes, pss, at_once, keeper: self.keeper_pid, reply });
             found
         });
         let _asker_gone = reply.send(Ok(Looked { services, found }));
@@ -147,7 +153,7 @@ impl Driver {
             },
             processes_detail: Vec::new(),
         };
-        Some(Seen { id, usage })
+        Some(Seen { id, lost: run.activity.lost.load(Ordering::Relaxed), usage })
     }
 
     fn look_at_all(&mut self) {
@@ -174,7 +180,7 @@ impl Driver {
         }
     }
 
-    fn pace_all(&mut self) {
+    pub(super) fn pace_all(&mut self) {
         let ids: Vec<u64> = self.runs.keys().copied().collect();
         ids.into_iter().for_each(|id| self.pace_samples(id));
         self.stop_sampler();
@@ -185,7 +191,9 @@ impl Driver {
         let Some(run) = self.runs.get(&id) else { return self.end_samples(id) };
         let needs = self.sampling.needs.get(&id).into_iter().flat_map(|needs| needs.values().copied());
         let is_looked_at = self.sampling.looked_until.is_some() && matches!(run.kind, Kind::Slot);
-        let pace = needs.chain(is_looked_at.then_some(LOOKED_AT)).min();
+        let always = self.loaded.as_ref().and_then(|loaded| loaded.project.sampling);
+        let always = always.filter(|_| matches!(run.kind, Kind::Slot)).map(|sampling| sampling.interval);
+        let pace = needs.chain(is_looked_at.then_some(LOOKED_AT)).chain(always).min();
         let (Some(every), Some(place)) = (pace, run.place.clone()) else {
             return self.leave(id);
         };
@@ -239,9 +247,9 @@ impl Looked {
             None => Found::default(),
         };
         let mut total = Usage::default();
-        let services = self.services.into_iter().filter_map(|Seen { id, mut usage }| {
+        let services = self.services.into_iter().filter_map(|Seen { id, lost, mut usage }| {
             let (sample, rates) = found.samples.get(&id)?;
-            usage.usage = in_words(sample, *rates);
+            usage.usage = Usage { log_lost_bytes: lost, ..in_words(sample, *rates) };
             usage.processes_detail = found.processes.remove(&id).unwrap_or_default();
             add(&mut total, &usage.usage);
             Some(usage)
@@ -271,6 +279,7 @@ pub(super) fn in_words(sample: &Sample, rates: Option<Rates>) -> Usage {
         written_bytes: sample.written_bytes,
         log_rate: rates.map(|rates| tenths(rates.log)).unwrap_or_default(),
         log_bytes: sample.log_bytes,
+        log_lost_bytes: 0,
         cpu_pressure: sample.pressure.map(|pressure| percent(pressure.cpu)),
         memory_pressure: sample.pressure.map(|pressure| percent(pressure.memory)),
         io_pressure: sample.pressure.map(|pressure| percent(pressure.io)),
@@ -302,4 +311,5 @@ fn add(total: &mut Usage, one: &Usage) {
     total.processes += one.processes;
     total.log_rate += one.log_rate;
     total.log_bytes += one.log_bytes;
+    total.log_lost_bytes += one.log_lost_bytes;
 }

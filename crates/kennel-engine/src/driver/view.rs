@@ -36,9 +36,18 @@ impl Driver {
             self.look_for_zombie(id);
         }
         let zombies = if detail { self.zombies_of(name) } else { Vec::new() };
-        let slot = self.slots.get(name)?;
-        let run = slot.run.and_then(|id| self.runs.get_mut(&id));
+        let run = self.slots.get(name)?.run.and_then(|id| self.runs.get_mut(&id));
         let usage = run.map(|run| look(run, detail)).unwrap_or_default();
+        Some(ServiceStatus { zombies, ..self.status_with(name, detail, usage)? })
+    }
+
+    /// All lines of `ps`, without a look at their processes.
+    pub(super) fn facts(&self) -> Vec<ServiceStatus> {
+        self.slots.keys().filter_map(|name| self.status_with(name, false, Usage::default())).collect()
+    }
+
+    fn status_with(&self, name: &str, detail: bool, usage: Usage) -> Option<ServiceStatus> {
+        let slot = self.slots.get(name)?;
         let run = slot.run.and_then(|id| self.runs.get(&id));
         let (state, reason) = shown(slot, run);
         let Finding { word: health, reason: health_reason, .. } = self.health(slot, run, true);
@@ -89,7 +98,7 @@ impl Driver {
             ),
             survivors: stuck.as_ref().map(|receipt| receipt.survivors.clone()).unwrap_or_default(),
             tree: usage.tree,
-            zombies,
+            zombies: Vec::new(),
             last_receipt: stuck.or_else(|| slot.last_receipt.clone()).filter(|_| detail),
         })
     }

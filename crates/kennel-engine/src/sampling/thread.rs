@@ -58,6 +58,8 @@ pub(crate) struct Asked {
     pub(crate) processes: bool,
     /// With its proportional share of memory.
     pub(crate) pss: bool,
+    /// Without a second look where there is nothing to compare with.
+    pub(crate) at_once: bool,
     /// The keeper's process id.
     pub(crate) keeper: u32,
     pub(crate) reply: oneshot::Sender<Found>,
@@ -196,8 +198,8 @@ impl Thread {
         let old: Vec<u64> = asked.ids.iter().filter(|id| self.watched.get(id).is_some_and(is_old)).copied().collect();
         self.look(&old, now);
         let has_rates = |id: &u64| self.watched.get(id).is_none_or(|one| one.reader.rates.is_some());
-        let mut is_ready = asked.ids.iter().all(has_rates);
-        if asked.processes {
+        let mut is_ready = asked.at_once || asked.ids.iter().all(has_rates);
+        if asked.processes && !asked.at_once {
             is_ready &= self.processes(&asked).1;
         }
         if is_ready { self.answer(asked) } else { self.asked.push((now + BETWEEN, asked)) }
@@ -205,7 +207,9 @@ impl Thread {
 
     fn answer(&mut self, asked: Asked) {
         let now = clock::now();
-        let first = |one: &Watched| one.reader.rates.is_none();
+        // Not those that were looked at just now.
+        let first =
+            |one: &Watched| one.reader.rates.is_none() && one.reader.last.is_none_or(|last| last.at + FRESH < now);
         let ids: Vec<u64> = asked.ids.iter().filter(|id| self.watched.get(id).is_some_and(first)).copied().collect();
         self.look(&ids, now);
         let samples = asked.ids.iter().filter_map(|id| {
