@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use crate::listening::Protocol;
@@ -243,7 +244,10 @@ pub fn owner(pid: u32) -> Option<u32> {
 /// Source: `cpu.stat`, kernel documentation, cgroup v2; there without any controller.
 #[must_use]
 pub fn cgroup_cpu_us(leaf: &Path) -> Option<u64> {
-    let text = fs::read_to_string(leaf.join("cpu.stat")).ok()?;
+    let mut buffer = [0; 512];
+    let length = fs::File::open(leaf.join("cpu.stat")).and_then(|mut file| file.read(&mut buffer)).ok()?;
+    // It stands in the first line.
+    let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
     text.lines().find_map(|line| line.strip_prefix("usage_usec ")).and_then(|value| value.parse().ok())
 }
 
