@@ -41,6 +41,12 @@ impl Look {
     }
 }
 
+/// The limit of its memory, bytes: as it was read, else as it was declared.
+pub(crate) fn memory_limit(status: &ServiceStatus, usage: &ServiceUsage) -> Option<u64> {
+    let declared = || status.limits.iter().find(|limit| limit.name == "memory").map(|limit| limit.value);
+    usage.usage.memory_limit_bytes.or_else(declared)
+}
+
 /// What `ps` tells, as usage.
 fn from_sums(services: &[ServiceStatus]) -> UsageReport {
     let of = |one: &ServiceStatus| {

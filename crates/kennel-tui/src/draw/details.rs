@@ -9,7 +9,7 @@ use super::{put, put_all, put_at, put_right};
 use crate::chart::{bars, scale};
 use crate::state::State;
 use crate::theme::Theme;
-use crate::units::{duration, percent, rate, size};
+use crate::units::{counted, duration, percent, rate, size};
 
 pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let Some(status) = state.service() else { return };
@@ -23,7 +23,7 @@ pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
         pen.field(name, &text);
     }
     if let Some(usage) = usage {
-        charts(&mut pen, state, usage);
+        charts(&mut pen, state, usage, crate::look::memory_limit(status, usage));
         for (name, text) in figures(usage) {
             pen.field(name, &text);
         }
@@ -113,7 +113,7 @@ fn watched(state: &State, status: &ServiceStatus) -> Vec<(&'static str, String)>
 }
 
 /// CPU and memory over the looks so far.
-fn charts(pen: &mut Pen<'_>, state: &State, usage: &ServiceUsage) {
+fn charts(pen: &mut Pen<'_>, state: &State, usage: &ServiceUsage, limit: Option<u64>) {
     let points: Vec<_> = state.points(&usage.name).collect();
     let high = pen.area.height >= 24;
     let height = match pen.area.height {
@@ -136,7 +136,7 @@ fn charts(pen: &mut Pen<'_>, state: &State, usage: &ServiceUsage) {
 
     let now = usage.usage.memory_bytes.map_or_else(|| "–".to_owned(), size);
     #[expect(clippy::cast_precision_loss, reason = "for a chart")]
-    let (top, of) = match usage.usage.memory_limit_bytes {
+    let (top, of) = match limit {
         Some(limit) => (limit as f64, format!("of its limit {}", size(limit))),
         None => {
             let top = scale(&memory, 1_048_576.0);
@@ -175,7 +175,7 @@ fn figures(usage: &ServiceUsage) -> Vec<(&'static str, String)> {
         Some(limit) => format!("{} of {limit}", figures.processes),
         None => figures.processes.to_string(),
     };
-    let threads = figures.threads.map(|count| format!("{count} threads"));
+    let threads = figures.threads.map(|count| counted(count.into(), "thread", "threads"));
     let peak = figures.memory_peak_bytes.map(|bytes| format!("peak {}", size(bytes)));
     let swap = figures.swap_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("swap {}", size(bytes)));
     let waits = |word: &str, share: Option<f64>| share.map(|share| format!("{word} {}%", percent(share)));

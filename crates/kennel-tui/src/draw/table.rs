@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use super::{cut, put, put_at, put_right, width_of};
 use crate::chart::{bars, scale};
 use crate::columns::{Column, Figure, columns};
+use crate::look::memory_limit;
 use crate::rows::Row;
 use crate::state::State;
 use crate::theme::Theme;
@@ -110,11 +111,11 @@ fn service(
         (None, _) => (String::new(), theme.dim()),
     };
     // The beginning of a word says nothing.
-    if usize::from(names.saturating_sub(end + 1)) >= width_of(&note).min(14) {
-        put_at(buffer, room, end + 1, line, &note, note_style);
+    if usize::from(names.saturating_sub(end + 2)) >= width_of(&note).min(14) {
+        put_at(buffer, room, end + 2, line, &note, note_style);
     }
     for column in columns {
-        of_service(state, theme, area, line, *column, (status.pid, status.uptime_ms), usage, buffer);
+        of_service(state, theme, area, line, *column, status, usage, buffer);
     }
 }
 
@@ -132,7 +133,7 @@ fn of_service(
     area: Rect,
     line: u16,
     column: Column,
-    (pid, uptime): (Option<u32>, Option<u64>),
+    status: &ServiceStatus,
     usage: &ServiceUsage,
     buffer: &mut Buffer,
 ) {
@@ -145,7 +146,7 @@ fn of_service(
         }
         Figure::Cpu => (figures.cpu_percent.map(percent), theme.load(figures.cpu_percent.unwrap_or(0.0))),
         Figure::Memory => {
-            let style = match (figures.memory_bytes, figures.memory_limit_bytes) {
+            let style = match (figures.memory_bytes, memory_limit(status, usage)) {
                 (Some(used), Some(limit)) => theme.fill(used, limit),
                 _ => plain,
             };
@@ -167,9 +168,9 @@ fn of_service(
             let most = most.fold(None, |most: Option<f64>, one| Some(most.map_or(one, |most| most.max(one))));
             (most.map(percent), theme.load(most.unwrap_or(0.0) * 2.0))
         }
-        Figure::Pid => (pid.map(|pid| pid.to_string()), theme.dim()),
+        Figure::Pid => (status.pid.map(|pid| pid.to_string()), theme.dim()),
         Figure::Files => (None, plain),
-        Figure::Age => (uptime.map(duration), theme.dim()),
+        Figure::Age => (status.uptime_ms.map(duration), theme.dim()),
     };
     put_right(buffer, area, (column.from, column.width), line, &text.unwrap_or_default(), style);
 }

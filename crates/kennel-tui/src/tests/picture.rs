@@ -47,7 +47,7 @@ fn on_a_large_terminal() {
       │  │     └─ esbuild --service=0.21.5 --ping       4260    0.0            30.0M           1                     12s
       │  └─ node watch.js                               4255    0.0             9.0M           2                     12s                                                                              ▂
       └─ Z [escaped]                                    4299    0.0                0           1                     12s                                                                              █▂
-    ▾ ▲ hog       spinning  memory limit in 40 s a…     4242    203   ▁▁▁▃▂▁▄   500M     1     3       0    1.2M   3h12m                                                                             ▄██
+    ▾ ▲ hog       spinning   memory limit in 40 s …     4242    203   ▁▁▁▃▂▁▄   500M     1     3       0    1.2M   3h12m                                                                             ▄██
       └─ ./hog                                          5000    203             500M           3                     12s                                                                           ▁▄████▂
     ▾ ● worker.1  ready                                 4242    0.0   ▁▁▂▅▄▂    8.0M     1     2       0    1.2M   3h12m   Memory  201 MiB                                                      of 256 MiB
       └─ worker                                         6001    0.0             8.0M           2                     12s
@@ -128,7 +128,7 @@ fn details_below() {
       │  │     └─ 4260 esbuild --service=0.21.5…    0.0            30.0M     1                     12s┃
       │  └─ 4255 node watch.js                      0.0             9.0M     2                     12s┃
       └─ Z 4299 [escaped]                           0.0                0     1                     12s┃
-    ▾ ▲ hog       spinning  memory limit in 40 …    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M   3h12m│
+    ▾ ▲ hog       spinning   memory limit in 40…    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M   3h12m│
       └─ 5000 ./hog                                 203             500M     3                     12s│
     ▾ ● worker.1  ready                             0.0   ▁▁▂▅▄▂    8.0M     2       0    1.2M   3h12m│
       └─ 6001 worker                                0.0             8.0M     2                     12s│
@@ -165,7 +165,7 @@ fn as_text() {
     7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed · 9 processes
 
     SERVICE                                         CPU%▾     TREND    MEM   THR  READ/s  WRIT/s    TIME
-    ▾ ▲ hog       spinning  memory limit in 40 s …    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M   3h12m
+    ▾ ▲ hog       spinning   memory limit in 40 s…    203   ▁▁▁▃▂▁▄   500M     3       0    1.2M   3h12m
       └─ 5000 ./hog                                   203             500M     3                     12s
     ▾ ● web       ready                              12.3   ▁▁▂▅▄▂▁   201M     9       0    1.2M   3h12m
       ├─ 4242 npm run dev                             0.0            50.0M     1                     12s
