@@ -363,6 +363,17 @@ pub(crate) struct Ports {
     pub(crate) names: Vec<String>,
 }
 
+/// Where something was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stream {
+    /// Standard output
+    #[value(alias = "stdout")]
+    Out,
+    /// Standard error
+    #[value(alias = "stderr")]
+    Err,
+}
+
 /// `kennel logs`
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
@@ -372,9 +383,24 @@ pub(crate) struct Logs {
     /// Only the last lines of each service
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) tail: Option<u64>,
-    /// Only lines younger than this, for example 10m, or since an RFC 3339 time
+    /// Only lines younger than this, for example 10m, or since a time such as 12:00, yesterday or an RFC 3339 one
     #[arg(long, value_name = "TIME", value_parser = parse::since)]
     pub(crate) since: Option<Since>,
+    /// Only lines up to this, written in the same way
+    #[arg(long, value_name = "TIME", value_parser = parse::since)]
+    pub(crate) until: Option<Since>,
+    /// Only lines that match this regular expression
+    #[arg(short, long, value_name = "RE")]
+    pub(crate) grep: Option<String>,
+    /// With --grep: only those that do not
+    #[arg(long, requires = "grep")]
+    pub(crate) invert: bool,
+    /// Only what was written there
+    #[arg(long, value_name = "STREAM", value_enum)]
+    pub(crate) stream: Option<Stream>,
+    /// The bytes as they were written, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
     /// Without the names before each line
     #[arg(long)]
     pub(crate) no_prefix: bool,

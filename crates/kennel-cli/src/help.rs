@@ -251,11 +251,17 @@ fn what_is_read() {
       [NAME]...  Services, or single replicas such as worker.2 [default: all]
 
     Options:
-      -f, --follow        Go on with new lines
-      -n, --tail <N>      Only the last lines of each service
-          --since <TIME>  Only lines younger than this, for example 10m, or since an RFC 3339 time
-          --no-prefix     Without the names before each line
-      -h, --help          Print help (see more with '--help')
+      -f, --follow           Go on with new lines
+      -n, --tail <N>         Only the last lines of each service
+          --since <TIME>     Only lines younger than this, for example 10m, or since a time such as
+                             12:00, yesterday or an RFC 3339 one
+          --until <TIME>     Only lines up to this, written in the same way
+      -g, --grep <RE>        Only lines that match this regular expression
+          --invert           With --grep: only those that do not
+          --stream <STREAM>  Only what was written there [possible values: out, err]
+          --raw              The bytes as they were written, and nothing else
+          --no-prefix        Without the names before each line
+      -h, --help             Print help (see more with '--help')
 
     Show what happened
 

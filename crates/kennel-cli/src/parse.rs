@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::civil::{Date, DateTime, Time};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 /// Begin of a span of time that ends now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +48,35 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 
 /// A time span before now, or a moment.
 pub(crate) fn since(text: &str) -> Result<Since, String> {
+    moment(text, &Zoned::now()).ok_or_else(|| {
+        "expected a time span such as 10m, or a time such as 2026-01-31T12:00:00Z, 2026-01-31 12:00, 12:00 or yesterday"
+            .to_owned()
+    })
+}
+
+/// What somebody means by a time, who writes it `now`: without a day it is today's, without a time its day's begin.
+fn moment(text: &str, now: &Zoned) -> Option<Since> {
     if let Ok(ago) = duration(text) {
-        return Ok(Since::Ago(ago));
+        return Some(Since::Ago(ago));
     }
-    let wrong = |_| "expected a time span such as 10m, or a time such as 2026-01-31T12:00:00Z".to_owned();
-    text.parse().map(Since::At).map_err(wrong)
+    if let Ok(time) = text.parse() {
+        return Some(Since::At(time));
+    }
+    let text = text.trim();
+    let at = |day: Date, time: Time| day.to_datetime(time).to_zoned(now.time_zone().clone()).ok();
+    let time = |text: &str| text.trim().parse::<Time>().ok();
+    let zoned = if text == "now" {
+        Some(now.clone())
+    } else if let Some(rest) = text.strip_prefix("today") {
+        at(now.date(), if rest.is_empty() { Time::midnight() } else { time(rest)? })
+    } else if let Some(rest) = text.strip_prefix("yesterday") {
+        at(now.date().yesterday().ok()?, if rest.is_empty() { Time::midnight() } else { time(rest)? })
+    } else if let Some(time) = time(text).filter(|_| !text.contains('-')) {
+        at(now.date(), time)
+    } else {
+        text.parse::<DateTime>().ok()?.to_zoned(now.time_zone().clone()).ok()
+    };
+    zoned.map(|zoned| Since::At(zoned.timestamp()))
 }
 
 /// A signal's Linux number, from `TERM`, `SIGTERM` or `15`.
@@ -69,6 +94,27 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
     use super::*;
+
+    #[test]
+    fn moments_are_understood_as_people_write_them() {
+        let now: Zoned = "2026-03-10T15:00:00+01:00[Europe/Berlin]".parse().unwrap();
+        let at = |text: &str| moment(text, &now).map(|since| since.rfc3339(now.timestamp()));
+        for (text, expected) in [
+            ("10m", "2026-03-10T13:50:00Z"),
+            ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+            ("2026-01-31 12:00", "2026-01-31T11:00:00Z"),
+            ("2026-01-31", "2026-01-30T23:00:00Z"),
+            ("08:30", "2026-03-10T07:30:00Z"),
+            ("today", "2026-03-09T23:00:00Z"),
+            ("yesterday", "2026-03-08T23:00:00Z"),
+            ("yesterday 12:00", "2026-03-09T11:00:00Z"),
+        ] {
+            assert_eq!(at(text).as_deref(), Some(expected), "{text}");
+        }
+        for bad in ["", "soon", "yesterdayish", "25:00", "2026-13-01"] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {
@@ -89,7 +135,7 @@ mod tests {
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         assert_eq!(since("10m").unwrap().rfc3339(now), "2026-01-02T02:54:05Z");
         assert_eq!(since("2026-01-01T00:00:00+01:00").unwrap().rfc3339(now), "2025-12-31T23:00:00Z");
-        assert!(since("yesterday").is_err());
+        assert!(since("some day").is_err());
     }
 
     #[test]

@@ -73,8 +73,16 @@ impl Screen {
     /// `BrokenPipe` if nobody reads any more, `Output` otherwise.
     pub(crate) fn out(&mut self, text: &str) -> Result<(), Failure> {
         self.clear();
+        self.bytes(text.as_bytes())
+    }
+
+    /// Whatever bytes a service wrote.
+    ///
+    /// # Errors
+    /// As [`Screen::out`].
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
             _ => Failure::Output(error),
         })

@@ -437,6 +437,9 @@ fn logs_and_events() {
     {"seq":52,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"healthy"}
     {"seq":53,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"stalled","silent_ms":120000,"detail":"pid 812 (cc1), state D, in io_schedule"}
     {"seq":54,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"active","silent_ms":0}
+    {"seq":55,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"logs.lost","bytes":4096,"reason":"no space left on device"}
+    {"seq":56,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"logs.recovered","lost_bytes":123456}
+    {"seq":57,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"logs.bound","policy":"block","bytes":67108864}
     "#);
 }
 

@@ -167,3 +167,105 @@ services:
     assert_eq!(names, ["first", "second"], "{shown}");
     scratch.down();
 }
+
+// covers: B9, E9
+#[test]
+fn lines_are_searched_and_given_as_they_were_written() {
+    let scratch = scratch();
+    let script = r"printf 'GET /a 200\nGET /b 500\n\033[2Jred\n'; printf 'oops 500\n' >&2; printf 'last'";
+    scratch.config(&format!("services:\n  s:\n    command: {script:?}\n    shell: true\n    restart: 'no'\n"));
+    scratch.kennel(&["up", "-d"]);
+    scratch.wait_state("s", "completed", DEADLINE);
+    let shown = |arguments: &[&str]| scratch.ok(&[&["logs", "s", "--no-prefix"], arguments].concat()).stdout;
+    assert_eq!(shown(&["--grep", "[0-9]00$", "--stream", "out"]), "GET /a 200\nGET /b 500\n");
+    assert_eq!(shown(&["--grep", "500", "-n", "1", "--stream", "err"]), "oops 500\n");
+    assert_eq!(shown(&["--grep", "GET|red|last", "--invert"]), "oops 500\n");
+    assert_eq!(shown(&["--until", "yesterday"]), "");
+    let raw = scratch.ok(&["logs", "s", "--raw", "--stream", "out"]).stdout;
+    assert_eq!(raw, "GET /a 200\nGET /b 500\n\u{1b}[2Jred\nlast");
+    let refused = scratch.kennel(&["logs", "s", "--grep", "("]);
+    assert!(refused.code() != 0 && refused.stderr.contains("grep"), "{}", refused.all());
+    scratch.down();
+}
+
+/// What is kept and what happens beyond it is as the file says, and a reload changes it while it runs.
+// covers: C4
+#[test]
+fn a_full_log_stops_its_service_or_has_it_wait() {
+    let scratch = scratch();
+    let flood = "while :; do printf '%0999d\\n' 1; done";
+    let config = |max: &str| {
+        format!(
+            "services:
+  stops: {{ command: {flood:?}, shell: true, logs: {{ max_size: 1MiB, compress: false, on_full: stop }} }}
+  waits: {{ command: {flood:?}, shell: true, logs: {{ max_size: {max}, compress: false, on_full: block }} }}
+  drops: {{ command: {flood:?}, shell: true, logs: {{ max_size: 1MiB, compress: false }} }}
+"
+        )
+    };
+    scratch.config(&config("1MiB"));
+    scratch.kennel(&["up", "-d"]);
+    let stopped = scratch.wait_state("stops", "stopped", DEADLINE);
+    assert_eq!(stopped["reason"], "its log is full", "{stopped}");
+    let bound = |policy: &str| {
+        let of = |event: &serde_json::Value| event["event"] == "logs.bound" && event["policy"] == policy;
+        scratch.recorded().iter().filter(|event| of(event)).count()
+    };
+    wait_until(DEADLINE, "one that waits", || bound("block") == 1);
+    let written = || scratch.ps("waits")["log_bytes"].as_u64().unwrap();
+    wait_until(DEADLINE, "one that stands still", || {
+        let before = written();
+        sizes(&scratch, "waits").iter().sum::<u64>() >= 1 << 20 && written() == before
+    });
+    let kept = from_files(&scratch, "waits").len() as u64;
+    assert!((1 << 20..=3 << 19).contains(&kept), "{kept}");
+    wait_until(DEADLINE, "more than is kept", || scratch.ps("drops")["log_bytes"].as_u64().unwrap() > 4 << 20);
+    assert!(sizes(&scratch, "drops").iter().sum::<u64>() <= 5 << 18);
+    assert_eq!(scratch.ps("drops")["state"], "ready");
+    // More room, and it goes on where it was, in the same run.
+    let pid = scratch.ps("waits")["pid"].clone();
+    scratch.config(&config("2MiB"));
+    scratch.ok(&["reload"]);
+    wait_until(DEADLINE, "one that goes on", || written() > 3 << 19);
+    assert_eq!(scratch.ps("waits")["pid"], pid);
+    scratch.down();
+}
+
+/// A reader that is stopped holds nobody up, and has every byte in order when it goes on.
+/// `KENNEL_TEST_MEGABYTES` says how much is written; 500 is what was asked for.
+// covers: B9
+#[test]
+fn nobody_waits_for_a_follower_that_is_stopped() {
+    let megabytes: u64 = std::env::var("KENNEL_TEST_MEGABYTES").ok().and_then(|it| it.parse().ok()).unwrap_or(24);
+    let lines = megabytes * 10_000;
+    let scratch = scratch();
+    let script = format!("echo begin; until [ -e go ]; do sleep 0.05; done; exec seq -f '%099.0f' 1 {lines}");
+    scratch.config(&format!(
+        "services:
+  talker:
+    command: {script:?}
+    shell: true
+    restart: 'no'
+    logs: {{ max_size: 1GiB, compress: false }}
+"
+    ));
+    scratch.ok(&["up", "-d"]);
+    let mut follower = scratch.spawn(&["logs", "-f", "talker", "--raw"]);
+    wait_until(DEADLINE, "a follower that reads", || follower.stdout() == "begin\n");
+    follower.signal(Signal::STOP);
+    scratch.file("go", "");
+    scratch.wait_state("talker", "completed", Duration::from_secs(240));
+    let service = scratch.ps("talker");
+    assert!(service["log_lost_bytes"].is_null(), "{service}");
+    assert_eq!(from_files(&scratch, "talker").len() as u64, 6 + lines * 100);
+    follower.signal(Signal::CONT);
+    let last = format!("{lines:0>99}\n");
+    wait_until(Duration::from_secs(240), "all of it read", || follower.stdout().ends_with(&last));
+    follower.signal(Signal::INT);
+    let seen = follower.wait(DEADLINE).stdout;
+    assert_eq!(seen.len() as u64, 6 + lines * 100);
+    let ordered =
+        seen.lines().skip(1).zip(1..).all(|(line, number)| line.trim_start_matches('0').parse::<u64>() == Ok(number));
+    assert!(ordered, "a line is missing or out of place");
+    scratch.down();
+}

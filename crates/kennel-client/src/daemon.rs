@@ -8,7 +8,7 @@ use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
     ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, HealthReport,
-    HistoryRequest, InstanceOrphans, LogLine, OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest,
+    HistoryRequest, InstanceOrphans, LogLine, LogStream, OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest,
     ServiceStatus, SignalReport, Summary, UpReport, UpRequest, UsageHistory, UsageReport, UsageRequest,
 };
 use serde::de::DeserializeOwned;
@@ -42,6 +42,14 @@ pub struct LogQuery {
     pub tail: Option<u64>,
     /// Only lines read at or after this RFC 3339 time.
     pub since: Option<String>,
+    /// Only lines read at or before this RFC 3339 time.
+    pub until: Option<String>,
+    /// Only lines that match this regular expression.
+    pub grep: Option<String>,
+    /// Only those that do not match it.
+    pub invert: bool,
+    /// Only what was written there.
+    pub stream: Option<LogStream>,
     /// Go on with new lines until the daemon ends.
     pub follow: bool,
 }
@@ -51,6 +59,13 @@ impl LogQuery {
         let mut parts: Vec<String> = self.services.iter().map(|name| format!("service={}", encode(name))).collect();
         parts.extend(self.tail.map(|tail| format!("tail={tail}")));
         parts.extend(self.since.as_ref().map(|since| format!("since={}", encode(since))));
+        parts.extend(self.until.as_ref().map(|until| format!("until={}", encode(until))));
+        parts.extend(self.grep.as_ref().map(|grep| format!("grep={}", encode(grep))));
+        parts.extend(self.invert.then(|| "invert=true".to_owned()));
+        parts.extend(self.stream.map(|stream| match stream {
+            LogStream::Stdout => "stream=stdout".to_owned(),
+            LogStream::Stderr => "stream=stderr".to_owned(),
+        }));
         parts.push(format!("follow={}", self.follow));
         format!("/v1/logs?{}", parts.join("&"))
     }
@@ -306,11 +321,15 @@ mod tests {
             services: vec!["web".into(), "worker.2".into()],
             tail: Some(5),
             since: Some("2026-01-02T03:04:05+01:00".into()),
+            until: None,
+            grep: Some("a b|c".into()),
+            invert: true,
+            stream: Some(LogStream::Stderr),
             follow: true,
         };
         assert_eq!(
             query.target(),
-            "/v1/logs?service=web&service=worker.2&tail=5&since=2026-01-02T03%3A04%3A05%2B01%3A00&follow=true"
+            "/v1/logs?service=web&service=worker.2&tail=5&since=2026-01-02T03%3A04%3A05%2B01%3A00&grep=a%20b%7Cc&invert=true&stream=stderr&follow=true"
         );
         assert_eq!(LogQuery::default().target(), "/v1/logs?follow=false");
     }

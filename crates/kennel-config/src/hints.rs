@@ -7,7 +7,6 @@ const LATER: &[&str] = &[
     "lease",
     "listen",
     "logging",
-    "logs",
     "namespace",
     "notify",
     "owner",

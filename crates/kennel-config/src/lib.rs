@@ -8,6 +8,7 @@ mod diagnostic;
 mod find;
 mod limits;
 mod load;
+mod logs;
 
 mod expand;
 mod json;

@@ -14,7 +14,7 @@ use crate::reader::{Fields, Key, choice, entries, filled, key};
 use crate::sampling;
 use crate::service::{self, Context, Draft};
 use crate::tree::{Node, Value};
-use crate::{expand, hints, ports, toml, yaml};
+use crate::{expand, hints, logs, ports, toml, yaml};
 
 /// Keys of the whole file.
 pub(crate) const KEYS: &[Key] = &[
@@ -23,6 +23,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("require_containment", &[]),
     key("log_events", &[]),
     key("sampling", &[]),
+    key("logs", &[]),
     key("services", &["processes"]),
 ];
 
@@ -117,6 +118,7 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
     });
     let log_events = log_events.unwrap_or_default();
     let sampling = fields.read("sampling", sampling::read);
+    let logs = logs::of_project(&fields);
     let Some(services) = fields.get("services") else {
         let message = "the configuration has no `services`".to_owned();
         fields.missing("services", fields.span, message, "`kennel init` writes an example");
@@ -155,7 +157,7 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
         })
         .collect();
     let name = name.unwrap_or_else(|| "kennel".to_owned());
-    Some(Project { name, directory, require_containment, log_events, sampling, services })
+    Some(Project { name, directory, require_containment, log_events, logs, sampling, services })
 }
 
 fn project_name(report: &Report<'_>, node: &Node) -> Option<String> {

@@ -13,7 +13,7 @@ use kennel_core::model::{
 use kennel_core::ports::{self, AUTO};
 use serde_json::{Map, Value, json};
 
-use crate::{duration, isolation, limits, privileges, schedule, signal, watch};
+use crate::{duration, isolation, limits, logs, privileges, schedule, signal, watch};
 
 /// The project in the shape of the file, keys in a fixed order and services in the file's order.
 #[must_use]
@@ -33,6 +33,9 @@ pub fn render(project: &Project) -> Value {
     let mut file = json!({ "name": name, "require_containment": require, "log_events": log_events });
     if let Some(sampling) = &project.sampling {
         file["sampling"] = json!({ "interval": duration::format(sampling.interval) });
+    }
+    if let Some(logs) = logs::rendered_project(&project.logs) {
+        file["logs"] = logs;
     }
     file["services"] = Value::Object(services);
     file
@@ -111,6 +114,7 @@ fn render_service(service: &Service) -> Value {
     put("profiles", texts(&service.profiles));
     put("labels", service.labels.iter().map(|(k, v)| (k.clone(), text(v))).collect());
     put("color", service.color.as_deref().map_or(Value::Null, text));
+    put("logs", logs::rendered(&service.logs));
     Value::Object(map)
 }
 

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
 use crate::{
-    address, command, depends, environment, limits, liveness, load, privileges, probe, restart, sampling, schedule,
-    service, stop, watch,
+    address, command, depends, environment, limits, liveness, load, logs, privileges, probe, restart, sampling,
+    schedule, service, stop, watch,
 };
 
 /// The JSON Schema of a configuration file.
@@ -36,7 +36,7 @@ pub fn schema() -> Value {
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 21] {
+fn tables() -> [(&'static str, &'static [Key]); 23] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
@@ -59,6 +59,8 @@ fn tables() -> [(&'static str, &'static [Key]); 21] {
         ("DeployResources", limits::RESOURCES),
         ("DeployLimits", limits::DEPLOY_LIMITS),
         ("Sampling", sampling::SAMPLING),
+        ("Logs", logs::KEYS),
+        ("ProjectLogs", logs::PROJECT_KEYS),
     ]
 }
 

@@ -17,8 +17,8 @@ use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
 use crate::tree::Entry;
 use crate::{
-    address, duration, environment, hints, isolation, limits, liveness, path, privileges, probe, restart, schedule,
-    stop, watch, who,
+    address, duration, environment, hints, isolation, limits, liveness, logs, path, privileges, probe, restart,
+    schedule, stop, watch, who,
 };
 
 /// Keys of a service.
@@ -71,6 +71,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("profiles", &[]),
     key("labels", &[]),
     key("color", &["colour"]),
+    key("logs", &[]),
 ];
 
 /// How long a start may take unless the file says otherwise.
@@ -178,6 +179,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         profiles: who::profiles(&fields).unwrap_or_default(),
         labels: fields.read("labels", |report, entry| environment::labels(report, &entry.value)).unwrap_or_default(),
         color: who::color(&fields),
+        logs: logs::of_service(&fields),
         working_dir,
     };
     let edges = edges.unwrap_or_default();

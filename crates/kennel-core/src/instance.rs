@@ -124,6 +124,8 @@ pub enum Reason {
     NotAlive,
     /// It hung.
     Hung,
+    /// It wrote more than it may.
+    LogBound,
 }
 
 /// How a run ended.

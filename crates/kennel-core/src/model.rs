@@ -26,6 +26,9 @@ pub struct Project {
     /// Have everything sampled always, and recorded, not only while somebody looks.
     #[serde(default)]
     pub sampling: Option<Sampling>,
+    /// How much of what all of them write is kept.
+    #[serde(default)]
+    pub logs: ProjectLogs,
     /// In the file's order.
     pub services: IndexMap<String, Service>,
 }
@@ -48,6 +51,55 @@ pub enum LogEvents {
 pub struct Sampling {
     /// Pause between two samples.
     pub interval: Duration,
+}
+
+/// How much is kept of what all services of a project write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectLogs {
+    /// All logs together, bytes on the disk.
+    pub max_size: u64,
+}
+
+impl Default for ProjectLogs {
+    /// 1 GiB.
+    fn default() -> Self {
+        Self { max_size: 1 << 30 }
+    }
+}
+
+/// How much is kept of what a service writes, and what happens beyond that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    /// All its segments, bytes on the disk.
+    pub max_size: u64,
+    /// How long a closed segment is kept after its last byte; none: as long as there is room.
+    pub max_age: Option<Duration>,
+    /// Another segment is begun beyond this, bytes; none: an eighth of `max_size`, at most 8 MiB.
+    pub segment_size: Option<u64>,
+    /// Whether closed segments are compressed.
+    pub compress: bool,
+    /// What happens when `max_size` is reached.
+    pub on_full: OnFull,
+}
+
+impl Default for Logs {
+    /// 64 MiB of any age, compressed, of which the oldest goes.
+    fn default() -> Self {
+        Self { max_size: 64 << 20, max_age: None, segment_size: None, compress: true, on_full: OnFull::default() }
+    }
+}
+
+/// What happens when no more of the output of a service may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFull {
+    /// The oldest goes.
+    #[default]
+    DropOldest,
+    /// Nothing goes and nothing more is read, so the service waits in its write.
+    Block,
+    /// The service is stopped.
+    Stop,
 }
 
 /// The least containment that a project accepts.
@@ -129,6 +181,9 @@ pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// Colour of its prefix in merged logs: an ANSI name such as `cyan` or `#rrggbb`.
     pub color: Option<String>,
+    /// How much of its output is kept.
+    #[serde(default)]
+    pub logs: Logs,
 }
 
 impl Service {
@@ -165,6 +220,7 @@ impl Service {
             profiles: Vec::new(),
             labels: BTreeMap::new(),
             color: None,
+            logs: Logs::default(),
         }
     }
 

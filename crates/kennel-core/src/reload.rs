@@ -190,8 +190,17 @@ fn stay(place: &Place<'_>, change: &Change) -> Will {
 
 /// Whether a key is of no concern to a run that has begun, so that the new value holds at once.
 fn takes_effect(key: &str) -> bool {
-    const HERE: [&str; 8] =
-        ["depends_on", "restart", "restart_policy", "success_exit_codes", "schedule", "watch", "profiles", "color"];
+    const HERE: [&str; 9] = [
+        "depends_on",
+        "restart",
+        "restart_policy",
+        "success_exit_codes",
+        "schedule",
+        "watch",
+        "profiles",
+        "color",
+        "logs",
+    ];
     HERE.contains(&key) || key.starts_with("labels.")
 }
 
@@ -241,6 +250,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
         profiles,
         labels,
         color,
+        logs,
     } = old;
     note("command", *command != new.command);
     note("working_dir", *working_dir != new.working_dir);
@@ -271,6 +281,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
     note("profiles", *profiles != new.profiles);
     entries("labels", labels, &new.labels, &mut note);
     note("color", *color != new.color);
+    note("logs", *logs != new.logs);
     keys
 }
 

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kennel_core::model::ProjectLogs;
 use kennel_core::model::{Condition, Dependency, Exit, LogEvents, Project, RequireContainment, RestartMode, Service};
 use kennel_core::reload::{Change, Place, Planned, Selection, Will, changed_keys, place_name, plan};
 use kennel_core::slot::{Failure, Rest, State, Then};
@@ -28,6 +29,7 @@ fn project<const N: usize>(services: [(&str, Service); N]) -> Project {
         require_containment: RequireContainment::Any,
         log_events: LogEvents::None,
         sampling: None,
+        logs: ProjectLogs::default(),
         services: services.into_iter().map(|(name, service)| (name.to_owned(), service)).collect(),
     }
 }

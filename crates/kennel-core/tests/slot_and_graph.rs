@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kennel_core::graph::{GraphError, Seen, Verdict, dependants, judge, order, with_dependencies};
 use kennel_core::instance::{End, Reason};
+use kennel_core::model::ProjectLogs;
 use kennel_core::model::{
     Condition, Dependency, Exit, LogEvents, Project, RequireContainment, RestartMode, RestartPolicy, Service,
 };
@@ -35,6 +36,7 @@ fn project(edges: &[(usize, usize)], count: usize) -> Project {
         require_containment: RequireContainment::Any,
         log_events: LogEvents::None,
         sampling: None,
+        logs: ProjectLogs::default(),
         services: services.collect(),
     }
 }

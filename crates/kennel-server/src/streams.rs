@@ -6,7 +6,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
-use kennel_engine::{Batch, Handle, Query, Reader};
+use kennel_engine::{Batch, Handle, Matcher, Query, Reader};
+use kennel_wire::{LogLine, LogStream};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -71,9 +72,9 @@ async fn more_events(
     }
 }
 
-/// `GET /v1/logs?service=a&service=b&tail=N&since=T&follow=true`.
+/// `GET /v1/logs?service=a&service=b&tail=N&since=T&until=T&grep=RE&invert=true&stream=stdout&raw=true&follow=true`.
 pub(crate) async fn logs(State(engine): State<Handle>, RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
-    let (query, follow) = log_query(raw.as_deref())?;
+    let (query, raw) = log_query(raw.as_deref())?;
     let mut names = Vec::new();
     for name in &query.names {
         match engine.service(name.clone()).await {
@@ -83,10 +84,37 @@ pub(crate) async fn logs(State(engine): State<Handle>, RawQuery(raw): RawQuery) 
             Err(problem) => return Err(problem.into()),
         }
     }
-    let query = Query { names, follow, ..query };
+    let follow = query.follow;
+    let query = Query { names, ..query };
     engine.flush_logs().await;
     let reader = engine.logs(&query);
-    Ok(lines(stream::unfold((engine, reader, true), move |state| next_lines(state, follow))))
+    let state = Answer { engine, reader, follow, encode: if raw { to_bytes } else { to_lines } };
+    let chunks = stream::unfold((state, true), |(state, first)| next_lines(state, first));
+    if raw {
+        let body = Body::from_stream(chunks.map(Ok::<_, Infallible>));
+        return Ok(([("content-type", "application/octet-stream")], body).into_response());
+    }
+    Ok(lines(chunks))
+}
+
+/// An answer with log lines that is being given.
+struct Answer {
+    engine: Handle,
+    reader: Reader,
+    follow: bool,
+    encode: fn(&[LogLine]) -> Bytes,
+}
+
+/// The bytes that were written.
+fn to_bytes(lines: &[LogLine]) -> Bytes {
+    let mut out = Vec::new();
+    for line in lines.iter().filter(|line| line.lost.is_none()) {
+        out.extend(line.written());
+        if line.complete {
+            out.push(b'\n');
+        }
+    }
+    out.into()
 }
 
 /// Reads on beside everybody else: it waits for the disk, and a search may take a while.
@@ -94,15 +122,14 @@ async fn read(mut reader: Reader) -> Option<(Batch, Reader)> {
     tokio::task::spawn_blocking(move || (reader.batch(BATCH), reader)).await.ok()
 }
 
-async fn next_lines(
-    (engine, mut reader, first): (Handle, Reader, bool),
-    follow: bool,
-) -> Option<(Bytes, (Handle, Reader, bool))> {
+async fn next_lines(answer: Answer, first: bool) -> Option<(Bytes, (Answer, bool))> {
+    let Answer { engine, mut reader, follow, encode } = answer;
+    let going_on = |engine, reader| (Answer { engine, reader, follow, encode }, false);
     loop {
         let (batch, read_on) = read(reader).await?;
         reader = read_on;
         if !batch.lines.is_empty() {
-            return Some((to_lines(&batch.lines), (engine, reader, false)));
+            return Some((encode(&batch.lines), going_on(engine, reader)));
         }
         if batch.more {
             continue;
@@ -111,7 +138,7 @@ async fn next_lines(
             return None;
         }
         if first {
-            return Some((Bytes::new(), (engine, reader, false)));
+            return Some((Bytes::new(), going_on(engine, reader)));
         }
         let more = tokio::select! {
             more = reader.more() => more,
@@ -120,14 +147,17 @@ async fn next_lines(
         if !more {
             // What was written last, before the end was known.
             let (batch, reader) = read(reader).await?;
-            return (!batch.lines.is_empty()).then(|| (to_lines(&batch.lines), (engine, reader, false)));
+            return (!batch.lines.is_empty()).then(|| (encode(&batch.lines), going_on(engine, reader)));
         }
     }
 }
 
 fn log_query(raw: Option<&str>) -> Result<(Query, bool), Refusal> {
     let mut query = Query::default();
-    let mut follow = false;
+    let (mut follow, mut raw_bytes) = (false, false);
+    let (mut grep, mut invert) = (None, false);
+    let flag =
+        |key: &str, value: &str| value.parse::<bool>().map_err(|_| bad_request(format!("`{key}` is true or false")));
     for (key, value) in pairs(raw)? {
         match key {
             "service" => query.names.push(value),
@@ -135,11 +165,32 @@ fn log_query(raw: Option<&str>) -> Result<(Query, bool), Refusal> {
             "since" => {
                 query.since = Some(value.parse().map_err(|_| bad_request("`since` is an RFC 3339 time"))?);
             }
-            "follow" => follow = value.parse().map_err(|_| bad_request("`follow` is true or false"))?,
-            other => return Err(unknown(other, &["service", "tail", "since", "follow"])),
+            "until" => {
+                query.until = Some(value.parse().map_err(|_| bad_request("`until` is an RFC 3339 time"))?);
+            }
+            "stream" => {
+                query.stream = Some(match value.as_str() {
+                    "stdout" | "out" => LogStream::Stdout,
+                    "stderr" | "err" => LogStream::Stderr,
+                    _ => return Err(bad_request("`stream` is stdout or stderr")),
+                });
+            }
+            "grep" => grep = Some(value),
+            "invert" => invert = flag(key, &value)?,
+            "raw" => raw_bytes = flag(key, &value)?,
+            "follow" => follow = flag(key, &value)?,
+            other => {
+                let known = ["service", "tail", "since", "until", "grep", "invert", "stream", "raw", "follow"];
+                return Err(unknown(other, &known));
+            }
         }
     }
-    Ok((query, follow))
+    if let Some(pattern) = grep {
+        let matcher = Matcher::new(&pattern, invert);
+        query.grep = Some(matcher.map_err(|error| bad_request(format!("`grep`: {error}")))?);
+    }
+    query.follow = follow;
+    Ok((query, raw_bytes))
 }
 
 pub(crate) fn lines(chunks: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Response {
@@ -163,12 +214,15 @@ mod tests {
 
     #[test]
     fn log_queries_are_read_or_refused() {
-        let (query, follow) =
+        let (query, raw) =
             log_query(Some("service=web&service=a%2Eb&tail=5&since=2026-11-21T00:00:00%2B01:00&follow=true"))
                 .unwrap_or_else(|_| unreachable!("it is valid"));
-        assert_eq!((query.names, query.tail, follow), (vec!["web".into(), "a.b".into()], Some(5), true));
+        assert_eq!(
+            (query.names, query.tail, query.follow, raw),
+            (vec!["web".into(), "a.b".into()], Some(5), true, false)
+        );
         assert_eq!(query.since.map(|since| since.to_string()).as_deref(), Some("2026-11-20T23:00:00Z"));
-        for bad in ["tail=x", "since=now", "follow=maybe", "colour=red", "service=%f"] {
+        for bad in ["tail=x", "since=now", "follow=maybe", "colour=red", "service=%f", "grep=(", "stream=in", "raw=1"] {
             assert!(log_query(Some(bad)).is_err(), "{bad}");
         }
     }

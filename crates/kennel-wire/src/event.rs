@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Activity, EndedProcess, Exit, Health, Identity, MemoryPoint, Orphan, OutOfMemory, OwnerEnd, Receipt,
+    Activity, EndedProcess, Exit, Health, Identity, LogPolicy, MemoryPoint, Orphan, OutOfMemory, OwnerEnd, Receipt,
     ShutdownReport, StopReason,
 };
 
@@ -117,6 +117,31 @@ pub enum EventKind {
         bound: u64,
         /// What is done about it: `warn`, `freeze`, `restart`, `stop` or `kill`.
         action: String,
+    },
+    /// Its output cannot be written; told once until it can be again.
+    #[serde(rename = "logs.lost")]
+    LogsLost {
+        /// Of the first that could not; see `logs.recovered` for all.
+        bytes: u64,
+        /// What the system says.
+        reason: String,
+    },
+    /// Its output can be written again.
+    #[serde(rename = "logs.recovered")]
+    LogsRecovered {
+        /// How much of it is missing.
+        lost_bytes: u64,
+    },
+    /// A bound of its output was reached.
+    #[serde(rename = "logs.bound")]
+    LogsBound {
+        /// What follows.
+        policy: LogPolicy,
+        /// The bound: bytes, or bytes a second.
+        bytes: u64,
+        /// It is how fast it writes, not how much is kept.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rate: bool,
     },
     /// A stop began.
     #[serde(rename = "instance.stopping")]
@@ -427,6 +452,9 @@ impl EventKind {
             Self::LimitExceeded { .. } => "instance.limit",
             Self::Frozen { .. } => "instance.frozen",
             Self::Thawed { .. } => "instance.thawed",
+            Self::LogsLost { .. } => "logs.lost",
+            Self::LogsRecovered { .. } => "logs.recovered",
+            Self::LogsBound { .. } => "logs.bound",
             Self::Stopping { .. } => "instance.stopping",
             Self::Stage { .. } => "stop.stage",
             Self::Escaped { .. } => "instance.escaped",

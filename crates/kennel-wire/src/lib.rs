@@ -42,8 +42,8 @@ pub use ports::{PortHolder, PortState, PortStatus};
 pub use receipt::{EndedProcess, Exit, Receipt, Stage, StopReason, Survivor};
 pub use reload::{Declared, PlacePlan, ReloadReport, ReloadRequest, ServicePlan, Will};
 pub use request::{
-    ActionReport, ActionRequest, DownReport, DownRequest, LogLine, LogStream, Outcome, OutcomeKind, RunReport,
-    RunRequest, UpReport, UpRequest, Urgency,
+    ActionReport, ActionRequest, DownReport, DownRequest, LogLine, LogPolicy, LogStream, Outcome, OutcomeKind,
+    RunReport, RunRequest, UpReport, UpRequest, Urgency,
 };
 pub use shutdown::{CleanupOutcome, CleanupPhase, CleanupReport, ShutdownReport, ShutdownState};
 pub use status::{Activity, Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State};

@@ -199,6 +199,9 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         | EventKind::LimitExceeded { .. }
         | EventKind::Frozen { .. }
         | EventKind::Thawed { .. }
+        | EventKind::LogsLost { .. }
+        | EventKind::LogsRecovered { .. }
+        | EventKind::LogsBound { .. }
         | EventKind::Stopping { .. }
         | EventKind::Stage { .. }
         | EventKind::Activity { .. }
@@ -258,7 +261,8 @@ fn down(receipt: &Receipt) -> Vec<DashboardKind> {
         | StopReason::OwnerEnded
         | StopReason::MaxRuntime
         | StopReason::Limit
-        | StopReason::Idle => Vec::new(),
+        | StopReason::Idle
+        | StopReason::LogBound => Vec::new(),
     }
 }
 

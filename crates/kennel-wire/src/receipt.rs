@@ -152,6 +152,8 @@ pub enum StopReason {
     NotAlive,
     /// It hung, as its `hang` has it.
     Hung,
+    /// It wrote more than its `logs` let it, and `on_full` is `stop`.
+    LogBound,
 }
 
 /// A process that could not be ended.

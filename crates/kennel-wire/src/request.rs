@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -198,6 +200,27 @@ pub struct LogLine {
     /// It is no line: so many bytes (0: nobody knows how many) are missing here, and `line` says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<u64>,
+}
+
+impl LogLine {
+    /// The bytes that were written, without the newline.
+    #[must_use]
+    pub fn written(&self) -> Vec<u8> {
+        let coded = self.bytes.as_ref().and_then(|coded| STANDARD.decode(coded).ok());
+        coded.unwrap_or_else(|| self.line.clone().into_bytes())
+    }
+}
+
+/// What happens when a bound of a log is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogPolicy {
+    /// The oldest goes; of what comes too fast, what is too much.
+    DropOldest,
+    /// Nothing more is read, so the service waits in its write.
+    Block,
+    /// The service is stopped.
+    Stop,
 }
 
 /// Where a line was written.

@@ -39,6 +39,12 @@ pub struct ServiceStatus {
     /// All of it stands still, see `POST /v1/freeze`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub frozen: bool,
+    /// What it has written since its run began, or since the daemon took it over; bytes of both streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_bytes: Option<u64>,
+    /// How much of it is in no file; absent if nothing is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_lost_bytes: Option<u64>,
     /// Number of the current or last run.
     pub instance: Option<u64>,
     /// Main process of the current run.

@@ -2,22 +2,42 @@
 
 use jiff::Timestamp;
 use kennel_client::LogQuery;
-use kennel_wire::LogLine;
+use kennel_wire::{LogLine, LogStream};
 
 use super::action::suggest;
 use super::again::{self, LogCursor};
-use crate::args::Logs;
+use crate::args::{Logs, Stream};
 use crate::context::Context;
 use crate::exit_codes;
 use crate::failure::Failure;
 use crate::render::log_line::Prefixes;
 
+/// What was written, with the newline if there was one.
+fn raw(line: &LogLine) -> Vec<u8> {
+    if line.lost.is_some() {
+        return Vec::new();
+    }
+    let mut bytes = line.written();
+    if line.complete {
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
 pub(super) async fn logs(context: &mut Context, args: Logs) -> Result<u8, Failure> {
     let mut daemon = context.historian().await?;
+    let now = Timestamp::now();
     let mut query = LogQuery {
         services: args.names,
         tail: args.tail,
-        since: args.since.map(|since| since.rfc3339(Timestamp::now())),
+        since: args.since.map(|since| since.rfc3339(now)),
+        until: args.until.map(|until| until.rfc3339(now)),
+        grep: args.grep,
+        invert: args.invert,
+        stream: args.stream.map(|stream| match stream {
+            Stream::Out => LogStream::Stdout,
+            Stream::Err => LogStream::Stderr,
+        }),
         follow: args.follow,
     };
     let answer = daemon.logs(&query).await;
@@ -40,6 +60,8 @@ pub(super) async fn logs(context: &mut Context, args: Logs) -> Result<u8, Failur
             let new: Vec<LogLine> = batch.into_iter().filter(|line| cursor.is_new(line)).collect();
             if context.global.json {
                 screen.json_lines(&new)?;
+            } else if args.raw {
+                screen.bytes(&new.iter().flat_map(raw).collect::<Vec<u8>>())?;
             } else {
                 screen.out(&new.iter().map(|line| prefixes.line(line)).collect::<String>())?;
             }

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 use kennel_wire::{
-    Activity, DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Health, Orphan, WatchAct,
+    Activity, DashboardEvent, DashboardKind, DashboardStatus, Event, EventKind, Health, LogPolicy, Orphan, WatchAct,
 };
 
 use super::limits;
@@ -114,6 +114,11 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
         )),
         EventKind::WatchBlind { reason } => Some(format!("not all of its files are watched: {reason}")),
         EventKind::WatchFailed { reason } => Some(format!("the command for changed files failed: {reason}")),
+        EventKind::LogsLost { reason, .. } => Some(format!("output is lost, it cannot be written: {reason}")),
+        EventKind::LogsRecovered { lost_bytes } => {
+            Some(format!("output is recorded again; {lost_bytes} bytes are missing"))
+        }
+        EventKind::LogsBound { policy, bytes, rate } => Some(bound(*policy, *bytes, *rate)),
         EventKind::ScheduleFired { next_at } => Some(format!("its time has come; {}", units::next_time(*next_at))),
         EventKind::ScheduleSkipped { why, next_at } => {
             Some(format!("its time has come and is left out, {why}; {}", units::next_time(*next_at)))
@@ -199,6 +204,21 @@ fn daemon(kind: &EventKind) -> String {
     }
 }
 
+/// What follows from a bound of a log.
+fn bound(policy: LogPolicy, bytes: u64, rate: bool) -> String {
+    let bound = match rate {
+        true => format!("it writes more than {bytes} bytes a second"),
+        false => format!("its log is full ({bytes} bytes)"),
+    };
+    let follows = match (policy, rate) {
+        (LogPolicy::DropOldest, true) => "what is too much is dropped",
+        (LogPolicy::DropOldest, false) => "the oldest goes",
+        (LogPolicy::Block, _) => "it waits until there is room",
+        (LogPolicy::Stop, _) => "it is stopped",
+    };
+    format!("{bound}; {follows}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,6 +282,9 @@ mod tests {
         52  2026-01-02T03:04:05.678Z  web  healthy again
         53  2026-01-02T03:04:05.678Z  web  stalled, no sign of life for 2 min: pid 812 (cc1), state D, in io_schedule
         54  2026-01-02T03:04:05.678Z  web  active
+        55  2026-01-02T03:04:05.678Z  web  output is lost, it cannot be written: no space left on device
+        56  2026-01-02T03:04:05.678Z  web  output is recorded again; 123456 bytes are missing
+        57  2026-01-02T03:04:05.678Z  web  its log is full (67108864 bytes); it waits until there is room
         ");
     }
 

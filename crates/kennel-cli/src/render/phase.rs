@@ -59,6 +59,9 @@ impl Phase {
             | EventKind::OutOfMemory { .. }
             | EventKind::LimitExceeded { .. }
             | EventKind::Thawed { .. }
+            | EventKind::LogsLost { .. }
+            | EventKind::LogsRecovered { .. }
+            | EventKind::LogsBound { .. }
             | EventKind::ScheduleFired { .. }
             | EventKind::WatchBegun {}
             | EventKind::ZombiesFound { .. }

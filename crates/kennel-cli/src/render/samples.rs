@@ -209,6 +209,8 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         probe_ms: Some(0.31),
         reason: None,
         frozen: false,
+        log_bytes: None,
+        log_lost_bytes: None,
         instance: Some(1),
         pid: Some(4242),
         identity: Some(identity(4242)),
@@ -552,6 +554,9 @@ pub(crate) fn events() -> Vec<Event> {
             detail: Some("pid 812 (cc1), state D, in io_schedule".into()),
         },
         EventKind::Activity { activity: Activity::Active, silent_ms: 0, detail: None },
+        EventKind::LogsLost { bytes: 4096, reason: "no space left on device".into() },
+        EventKind::LogsRecovered { lost_bytes: 123_456 },
+        EventKind::LogsBound { policy: kennel_wire::LogPolicy::Block, bytes: 64 << 20, rate: false },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(

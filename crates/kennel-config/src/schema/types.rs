@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use super::values::{
     Amount, Anything, Boolean, CapabilitySet, Color, Command, ComposeCount, ComposeSize, Condition, Count, CpuTime,
     Cpus, Duration, ExitCodes, Factor, HangAction, Identity, IoPriority, Isolation, KillMode, LimitAction,
-    LivenessAction, LogEvents, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OomScore, Overlap, Pairs, PortOrName,
-    Ports, Rate, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal, Size, Strings, Target,
-    Test, Texts, Umask, WatchAction, WatchPaths, Weight,
+    LivenessAction, LogEvents, LogSize, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OnFull, OomScore, Overlap,
+    Pairs, PortOrName, Ports, Rate, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal, Size,
+    Strings, Target, Test, Texts, Umask, WatchAction, WatchPaths, Weight,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -30,6 +30,8 @@ pub(super) struct File {
     log_events: LogEvents,
     /// Have everything sampled always, and recorded, not only while somebody looks: see `kennel stats --since`.
     sampling: Sampling,
+    /// How much of what all services write is kept.
+    logs: ProjectLogs,
     /// What to run, by name.
     services: Services,
 }
@@ -142,6 +144,30 @@ pub(super) struct Service {
     labels: Pairs,
     /// Colour of its prefix in merged logs: a name such as `cyan` or `bright-red`, or `#rrggbb`.
     color: Color,
+    /// How much of its output is kept, and what happens beyond that.
+    logs: Logs,
+}
+
+/// How much of what a service writes is kept.
+#[derive(JsonSchema)]
+pub(super) struct Logs {
+    /// All of it, on the disk; at least 1MiB. Default 64MiB.
+    max_size: LogSize,
+    /// How long a part of it is kept after its last byte; as long as there is room unless it is set.
+    max_age: Duration,
+    /// Another file is begun beyond this. Default an eighth of `max_size`, at most 8MiB.
+    segment_size: LogSize,
+    /// Whether files that are not written any more are compressed. Default true.
+    compress: Boolean,
+    /// At `max_size`: `drop_oldest` (default), `block` (the service waits in its write) or `stop` (it is stopped).
+    on_full: OnFull,
+}
+
+/// How much of what all services write is kept.
+#[derive(JsonSchema)]
+pub(super) struct ProjectLogs {
+    /// All logs together, on the disk; at least 1MiB. Default 1GiB.
+    max_size: LogSize,
 }
 
 /// Paths, or what to do about them as well.

@@ -62,6 +62,12 @@ value! {
         "pattern": "^ *([0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|µs|ns))+ *$|\\$",
         "examples": ["500ms", "10s", "1m30s"],
     });
+    LogSize: json!({
+        "type": "string",
+        "pattern": "^ *[0-9]+(\\.[0-9]+)? *([KMGT]i?B|kB|B|[bkmgt]) *$|\\$",
+        "examples": ["64MiB", "1GiB"],
+    });
+    OnFull: json!({ "anyOf": [{ "enum": ["drop_oldest", "block", "stop"] }, variable()] });
     Boolean: json!({ "anyOf": [{ "type": "boolean" }, { "enum": ["yes", "no", "on", "off"] }, variable()] });
     Signal: json!({
         "anyOf": [

@@ -15,6 +15,7 @@ mod errors_probes;
 mod errors_values;
 mod isolation;
 mod limits;
+mod logs;
 mod meaning;
 mod ports;
 mod privileges;

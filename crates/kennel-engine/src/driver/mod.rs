@@ -19,6 +19,7 @@ mod lease;
 mod limits;
 mod link;
 mod liveness;
+mod logs;
 mod oneoff;
 mod orphans;
 mod owners;
@@ -70,7 +71,7 @@ use crate::alarm::Alarm;
 use crate::announce::Announcer;
 use crate::events::Events;
 use crate::handle::{LoadedFrom, Reload, Up};
-use crate::logs::Recorder;
+use crate::logs::{Notice, Recorder};
 use crate::ports::Ported;
 use crate::probe::Told;
 use crate::receipt::SWEEP;
@@ -117,6 +118,8 @@ pub(crate) enum Input {
     GiveUp,
     /// Answered once nothing is left of an earlier daemon or keeper.
     Cleared(Reply<()>),
+    /// What becomes of the output of a service: its name, the run, and what there is to say.
+    Log(String, u64, Notice),
     /// Something that happened outside of the driver.
     Tell(EventKind),
     /// Answered once everything that has happened is recorded.

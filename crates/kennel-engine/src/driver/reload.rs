@@ -130,6 +130,7 @@ impl Driver {
         self.pace_all();
         self.sort_slots();
         self.choose_all_ports();
+        self.keep_logs();
         (starts, stops)
     }
 

@@ -41,6 +41,7 @@ impl Driver {
             }
             Input::GiveUp => self.given_up = true,
             Input::Cleared(reply) => self.wait(Vec::new(), WaitsFor::Cleared(reply)),
+            Input::Log(name, id, notice) => self.log_notice(&name, id, notice),
             Input::Tell(kind) => drop(self.events.publish(None, None, kind)),
             Input::Persist(reply) => {
                 self.answer_when_durable(reply, ());
@@ -190,6 +191,7 @@ impl Driver {
         }
         self.loaded = Some(Loaded { project, config, environment, selection });
         self.pace_all();
+        self.keep_logs();
         self.dirty.loaded();
         self.sync_schedules();
         self.sync_watches();

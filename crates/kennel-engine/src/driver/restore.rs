@@ -121,6 +121,7 @@ impl Driver {
             self.slots.insert(name, slot);
         }
         self.sort_slots();
+        self.keep_logs();
     }
 
     /// In the file's order, which `ps` shows; records come by name, and what is new comes last.

@@ -20,9 +20,9 @@ use super::liveness::Live;
 use super::oneoff::Purpose;
 use super::owners::Opened;
 use super::view::wire_exit;
-use super::{Driver, Input, TimerKey, Work, freeze, spawn, view};
+use super::{Driver, Input, TimerKey, Work, freeze, logs, spawn, view};
 use crate::clock;
-use crate::logs::{self, Output};
+use crate::logs::{Counter as LogCounter, Output};
 use crate::lost::{self, Reaper};
 use crate::notify::Notify;
 use crate::probe::{self, Told};
@@ -84,7 +84,7 @@ pub(super) struct Run {
     /// Inodes of the pipes for stdout and stderr.
     pub(super) pipes: Option<[u64; 2]>,
     /// How much it has written, and when it last did.
-    pub(super) activity: Arc<logs::Counter>,
+    pub(super) activity: Arc<LogCounter>,
     /// For whom it runs, if it is a command on request that ends with its request.
     pub(super) owner: Option<String>,
     /// The same until it has begun.
@@ -186,7 +186,9 @@ impl Driver {
         let pattern = pattern.map(|pattern| (pattern, Box::new(found) as crate::logs::Found));
         let kept = run.is_kept();
         let activity = Arc::clone(&run.activity);
-        self.recorder.attach(Output { name: run.name.clone(), run: id, pipes, pattern, kept, activity });
+        let declared = self.slots.get(&run.name).map_or(&run.service, |slot| &slot.service);
+        let keep = logs::keep_of(declared);
+        self.recorder.attach(Output { name: run.name.clone(), run: id, pipes, pattern, kept, activity, keep });
     }
 
     /// A service may be quicker to say that it is ready than the keeper to say that it runs.
@@ -535,6 +537,7 @@ pub(super) fn wire_reason(reason: Reason) -> StopReason {
         Reason::Idle => StopReason::Idle,
         Reason::NotAlive => StopReason::NotAlive,
         Reason::Hung => StopReason::Hung,
+        Reason::LogBound => StopReason::LogBound,
     }
 }
 

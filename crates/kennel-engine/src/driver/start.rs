@@ -21,7 +21,7 @@ use super::owners::Owners;
 use super::record::Dirty;
 use super::restore::Found;
 use super::sampling::Sampling;
-use super::{Driver, HELPERS, view};
+use super::{Driver, HELPERS, Input, view};
 use crate::alarm::Alarm;
 use crate::announce::Announcer;
 use crate::events::Events;
@@ -89,11 +89,13 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
     let mut held: BTreeMap<String, OwnedFd> = welcome.held.into_iter().collect();
     let stage = held.remove(STAGE[0]).zip(held.remove(STAGE[1])).map(<[OwnedFd; 2]>::from);
     let is_new = stage.is_none();
-    let recorder = Recorder::start(home.logs_dir(), &home.state_dir.join("logs.stage"), stage)?;
+    let (inbox_sender, inbox) = mpsc::unbounded_channel();
+    let told = inbox_sender.clone();
+    let hear = move |name: &str, run: u64, notice| drop(told.send(Input::Log(name.to_owned(), run, notice)));
+    let recorder = Recorder::start(home.logs_dir(), &home.state_dir.join("logs.stage"), stage, Box::new(hear))?;
     for (name, fd) in STAGE.iter().zip(recorder.stage().into_iter().flatten()).filter(|_| is_new) {
         link.send(Request::Hold { name: (*name).to_owned(), fd });
     }
-    let (inbox_sender, inbox) = mpsc::unbounded_channel();
     let (finished, finished_receiver) = watch::channel(None);
     let announcer = Announcer::new(events.clone(), &home.name);
     let handle = Handle {

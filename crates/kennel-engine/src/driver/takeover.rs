@@ -18,7 +18,7 @@ use super::spawn::model_exit;
 use super::view::wire_exit;
 use super::{Driver, HELPERS, TimerKey, Work, view};
 use crate::clock;
-use crate::logs::{Batch, Output, Query, Reader};
+use crate::logs::{Batch, Keep, Output, Query, Reader};
 use crate::records::{AdHoc, CallRecord, Note, RunRecord};
 
 /// So many lines of its log are looked through for the one that says that a service is ready.
@@ -237,8 +237,15 @@ impl Driver {
         let name = name.rsplit_once('.').map_or(name.as_str(), |(name, _)| name).to_owned();
         let started = started.map(|started| {
             if let Some(pipes) = started.pipes {
-                let output =
-                    Output { name: name.clone(), run: id, pipes, pattern: None, kept: keep, activity: Arc::default() };
+                let output = Output {
+                    name: name.clone(),
+                    run: id,
+                    pipes,
+                    pattern: None,
+                    kept: keep,
+                    activity: Arc::default(),
+                    keep: Keep::default(),
+                };
                 self.recorder.attach(output);
             }
             let exit = started.exit.map(|exit| wire_exit(model_exit(exit)));

@@ -1,5 +1,6 @@
 //! What `ps` and `status` show: the observed state in the wire's words.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -72,6 +73,8 @@ impl Driver {
             probe_ms: run.and_then(|run| run.probe_took).map(|took| (took.as_secs_f64() * 1e6).round() / 1e3),
             reason: stuck.as_ref().map(|receipt| who_is_left(&receipt.survivors)).or(reason).or(frozen),
             frozen: running.is_some_and(|run| run.frozen.is_some()),
+            log_bytes: running.map(|run| run.activity.bytes.load(Ordering::Relaxed)),
+            log_lost_bytes: running.map(|run| run.activity.lost.load(Ordering::Relaxed)).filter(|lost| *lost > 0),
             instance: slot.last_run,
             pid: running.and_then(|run| run.pid),
             identity: running.and_then(|run| Some(wire_identity(run.identity.as_ref()?, &self.boot_id, &run.scope))),
@@ -134,6 +137,8 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         probe_ms: None,
         reason: Some("stopped because the daemon was lost; `kennel up` starts it again".into()),
         frozen: false,
+        log_bytes: None,
+        log_lost_bytes: None,
         instance: Some(id),
         pid: None,
         identity: None,
@@ -259,6 +264,7 @@ fn why_stopped(slot: &Slot) -> Option<String> {
         StopReason::OwnerEnded => Some(format!("owner `{}` ended", slot.owner().unwrap_or("none"))),
         StopReason::NotAlive => Some("its `liveness` failed".into()),
         StopReason::Hung => Some("it hung".into()),
+        StopReason::LogBound => Some("its log is full".into()),
         StopReason::Idle => Some("wrote nothing for its `idle_timeout`".into()),
         StopReason::Requested
         | StopReason::Restart

@@ -1,7 +1,7 @@
 //! Compresses closed segments, in a thread that is there while it has something to do.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kennel_logs::Log;
@@ -10,9 +10,10 @@ use kennel_logs::Log;
 const NICE: i32 = 19;
 
 /// A hand on that thread.
-#[derive(Debug, Default)]
 pub(super) struct Packer {
     work: Arc<Mutex<Work>>,
+    /// Called with the directory of a log that has become smaller.
+    packed: Arc<dyn Fn(&Path) + Send + Sync>,
 }
 
 #[derive(Debug, Default)]
@@ -23,8 +24,8 @@ struct Work {
 }
 
 impl Packer {
-    pub(super) fn new() -> Self {
-        Self::default()
+    pub(super) fn new(packed: impl Fn(&Path) + Send + Sync + 'static) -> Self {
+        Self { work: Arc::default(), packed: Arc::new(packed) }
     }
 
     /// Has the closed segments of a log compressed, some time.
@@ -39,13 +40,13 @@ impl Packer {
         if work.queue.is_empty() || work.is_running {
             return;
         }
-        let shared = Arc::clone(&self.work);
+        let (shared, packed) = (Arc::clone(&self.work), Arc::clone(&self.packed));
         let thread = std::thread::Builder::new().name("log-packer".into()).stack_size(256 << 10);
-        work.is_running = thread.spawn(move || run(&shared)).is_ok();
+        work.is_running = thread.spawn(move || run(&shared, &*packed)).is_ok();
     }
 }
 
-fn run(work: &Mutex<Work>) {
+fn run(work: &Mutex<Work>, packed: &dyn Fn(&Path)) {
     // Of this thread alone: that is what a process id of none means here.
     let _as_others = rustix::process::setpriority_process(None, NICE);
     loop {
@@ -58,7 +59,8 @@ fn run(work: &Mutex<Work>) {
         let Some((dir, number)) = next else { return };
         match kennel_logs::pack(&dir, number) {
             Ok(done) => {
-                tracing::debug!(dir = %dir.display(), number, raw = done.raw, packed = done.packed, "compressed")
+                tracing::debug!(dir = %dir.display(), number, raw = done.raw, packed = done.packed, "compressed");
+                packed(&dir);
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             // It stays as it is, which is as good but for the room it takes.

@@ -12,6 +12,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::counter::Counter;
 use super::old;
+use super::packer::Packer;
+use super::shelf::{Keep, Notice};
 use super::stage::Stage;
 use super::thread::{self, Thread, WAKE};
 
@@ -46,13 +48,24 @@ pub(crate) struct Output {
     pub(crate) kept: bool,
     /// Counts what is read.
     pub(crate) activity: Arc<Counter>,
+    /// How it is kept.
+    pub(crate) keep: Keep,
 }
+
+/// Hears what becomes of the output of a service: its name in `ps`, the run, and what there is to say.
+pub(crate) type Hear = Box<dyn Fn(&str, u64, Notice) + Send>;
 
 pub(super) enum Command {
     Attach(Output),
     Drain(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
     Remove(String),
+    /// How the output of this name is kept from now on.
+    Keep(String, Keep),
+    /// What all logs together may take, bytes.
+    Within(u64),
+    /// The log of this name has become smaller.
+    Smaller(String),
     End,
 }
 
@@ -62,7 +75,7 @@ impl Recorder {
     /// # Errors
     /// What the system says when a thread or a descriptor is refused.
     /// `mark` is the file of the stage; `stage` is what [`Recorder::stage`] gave to an earlier daemon: what that one had not finished is finished first.
-    pub(crate) fn start(dir: PathBuf, mark: &Path, stage: Option<[OwnedFd; 2]>) -> io::Result<Self> {
+    pub(crate) fn start(dir: PathBuf, mark: &Path, stage: Option<[OwnedFd; 2]>, hear: Hear) -> io::Result<Self> {
         let (commands, inbox) = channel();
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -72,7 +85,18 @@ impl Recorder {
         old::set_aside(&dir);
         thread::finish(&dir, &stage)?;
         let ends = stage.ends()?;
-        let mut thread = Thread::new(dir, stage, poll, Arc::clone(&wake), inbox, appended);
+        let packer = {
+            let (commands, wake) = (Mutex::new(commands.clone()), Arc::clone(&wake));
+            Packer::new(move |dir| {
+                let Some(name) = dir.file_name().and_then(|name| name.to_str()) else { return };
+                let commands = commands.lock().unwrap_or_else(PoisonError::into_inner);
+                if commands.send(Command::Smaller(name.to_owned())).is_ok() {
+                    // The counter is full only while a wake-up is pending anyway.
+                    let _pending = rustix::io::write(wake.as_fd(), &1u64.to_ne_bytes());
+                }
+            })
+        };
+        let mut thread = Thread::new(dir, stage, poll, Arc::clone(&wake), inbox, appended, packer, hear);
         std::thread::Builder::new().name("logs".into()).stack_size(256 << 10).spawn(move || {
             // The last that a dying process does before its parent hears of it is to close its pipes, which wakes us; and
             // one that writes much gets on with it. Refused, it is as good as any other thread.
@@ -109,6 +133,16 @@ impl Recorder {
     /// Removes the log of this name, all parts of it.
     pub(crate) fn remove(&self, name: &str) {
         self.send(Command::Remove(name.to_owned()));
+    }
+
+    /// Changes how the output of this name is kept, where something writes to it.
+    pub(crate) fn keep(&self, name: &str, keep: Keep) {
+        self.send(Command::Keep(name.to_owned(), keep));
+    }
+
+    /// All logs together may take so much, bytes.
+    pub(crate) fn within(&self, max: u64) {
+        self.send(Command::Within(max));
     }
 
     /// Wakes whenever something was appended to any file.

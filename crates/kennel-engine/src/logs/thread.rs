@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use kennel_logs::{Appended, Bounds, HEADER, Header, Kind, Log, Stream};
+use kennel_logs::{Appended, Bounds, HEADER, Header, Kind, Log, Stream, keep_within};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 use tokio::sync::watch;
@@ -19,7 +19,8 @@ use tokio::sync::watch;
 use super::counter::Counter;
 use super::packer::Packer;
 use super::pattern::Looker;
-use super::recorder::{Command, Output};
+use super::recorder::{Command, Hear, Output};
+use super::shelf::{Shelf, Take};
 use super::stage::{Moved, Stage, header};
 
 pub(super) const WAKE: u64 = 0;
@@ -38,7 +39,7 @@ pub(super) struct Thread {
     wake: Arc<OwnedFd>,
     inbox: Receiver<Command>,
     appended: watch::Sender<u64>,
-    logs: HashMap<String, (Log, usize)>,
+    logs: HashMap<String, Shelf>,
     pipes: HashMap<u64, Pipe>,
     next: u64,
     /// Room for a header, and for what is read; made when something is read.
@@ -49,16 +50,23 @@ pub(super) struct Thread {
     again: Vec<u64>,
     /// The longest read of this turn, bytes.
     longest: usize,
+    /// Pipes that are left alone, and until when at most.
+    waiting: HashMap<u64, Option<Instant>>,
+    hear: Hear,
+    /// What all logs together may take, bytes.
+    within: u64,
 }
 
 struct Pipe {
     fd: OwnedFd,
     name: String,
     stream: Stream,
-    run: u32,
+    run: u64,
     looker: Option<Looker>,
     /// Goes by way of the stage.
     kept: bool,
+    /// Nobody writes to it any more, and it was left alone: what is in it is taken whatever the bounds say.
+    is_over: bool,
     activity: Arc<Counter>,
 }
 
@@ -75,6 +83,7 @@ pub(super) fn finish(dir: &Path, stage: &Stage) -> io::Result<()> {
 }
 
 impl Thread {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one thread, made in one place")]
     pub(super) fn new(
         dir: PathBuf,
         stage: Stage,
@@ -82,9 +91,14 @@ impl Thread {
         wake: Arc<OwnedFd>,
         inbox: Receiver<Command>,
         appended: watch::Sender<u64>,
+        packer: Packer,
+        hear: Hear,
     ) -> Self {
         Self {
-            packer: Packer::new(),
+            packer,
+            hear,
+            within: u64::MAX,
+            waiting: HashMap::new(),
             dir,
             poll,
             wake,
@@ -105,8 +119,11 @@ impl Thread {
         let mut begin = Instant::now();
         loop {
             events.clear();
-            let at_once = (!self.again.is_empty()).then_some(&Timespec { tv_sec: 0, tv_nsec: 0 });
-            match epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut events), at_once) {
+            let at_most = self.pause().map(|pause| Timespec {
+                tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(pause.subsec_nanos()),
+            });
+            match epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut events), at_most.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot wait for output; no more is recorded");
@@ -115,11 +132,16 @@ impl Thread {
             }
             self.longest = 0;
             for event in &events {
+                let flags = event.flags;
+                let is_over = flags.contains(epoll::EventFlags::HUP);
                 match event.data.u64() {
                     WAKE => {}
+                    // Nobody waits in a write any more, so what is left is taken whatever the bounds say.
+                    id if is_over && self.waiting.contains_key(&id) => self.resume(id, true),
                     id => self.read(id),
                 }
             }
+            self.resume_due();
             for id in std::mem::take(&mut self.again) {
                 self.read(id);
             }
@@ -134,6 +156,15 @@ impl Thread {
                 self.let_run();
             }
         }
+    }
+
+    /// How long to wait at most; none: until something happens.
+    fn pause(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let due = self.waiting.values().flatten().min()?;
+        Some(due.saturating_duration_since(Instant::now()))
     }
 
     /// Waits a moment, but for commands.
@@ -155,12 +186,20 @@ impl Thread {
                     let _gone_meanwhile = done.send(());
                 }
                 Command::Remove(name) => {
-                    let (log, _) = self.log(&name);
-                    if let Err(error) = log.remove() {
+                    if let Err(error) = self.shelf(&name).log.remove() {
                         tracing::warn!(%error, service = name, "cannot remove the log");
                     }
-                    self.logs.retain(|_, (_, users)| *users > 0);
+                    self.look_for_room(&name);
+                    self.logs.retain(|_, shelf| shelf.users > 0);
                 }
+                Command::Keep(name, keep) => {
+                    if let Some(shelf) = self.logs.get_mut(&name) {
+                        shelf.set(keep);
+                        self.look_for_room(&name);
+                    }
+                }
+                Command::Within(max) => self.within = max,
+                Command::Smaller(name) => self.look_for_room(&name),
                 Command::Stop(done) => {
                     let ids: Vec<u64> = self.pipes.keys().copied().collect();
                     // What was read is in its file, and whether a line ends somebody else will see.
@@ -174,14 +213,16 @@ impl Thread {
         true
     }
 
-    fn log(&mut self, name: &str) -> &mut (Log, usize) {
+    fn shelf(&mut self, name: &str) -> &mut Shelf {
         let dir = &self.dir;
-        self.logs.entry(name.to_owned()).or_insert_with(|| (Log::new(dir, name, Bounds::default()), 0))
+        self.logs.entry(name.to_owned()).or_insert_with(|| Shelf::new(Log::new(dir, name, Bounds::default())))
     }
 
     fn attach(&mut self, output: Output) {
-        let Output { name, run, pipes, pattern, kept, activity } = output;
-        self.log(&name).1 += 2;
+        let Output { name, run, pipes, pattern, kept, activity, keep } = output;
+        let shelf = self.shelf(&name);
+        shelf.users += 2;
+        shelf.set(keep);
         let pattern = pattern.map(|(regex, found)| Looker::new(regex, found));
         for (fd, stream) in pipes.into_iter().zip([Stream::Out, Stream::Err]) {
             let id = self.next;
@@ -191,9 +232,8 @@ impl Thread {
                 tracing::error!(%error, service = name, "cannot wait for output");
             }
             let (looker, activity) = (pattern.clone(), activity.clone());
-            // Its lower half is enough to tell one run of a service from the next.
-            let run = run as u32;
-            self.pipes.insert(id, Pipe { fd, name: name.clone(), stream, run, looker, kept, activity });
+            let pipe = Pipe { fd, name: name.clone(), stream, run, looker, kept, is_over: false, activity };
+            self.pipes.insert(id, pipe);
         }
     }
 
@@ -201,11 +241,24 @@ impl Thread {
     fn read(&mut self, id: u64) {
         for _ in 0..SHARE {
             let Some(pipe) = self.pipes.get(&id) else { return };
-            let read = if pipe.kept { self.read_kept(id) } else { self.read_plain(id) };
+            let Some(shelf) = self.logs.get_mut(&pipe.name) else { return };
+            let (take, notice) = match pipe.is_over {
+                true => (Take::Record(usize::MAX), None),
+                false => shelf.may_take(Instant::now()),
+            };
+            if let Some(notice) = notice {
+                (self.hear)(&pipe.name, pipe.run, notice);
+            }
+            let read = match take {
+                Take::Wait(after) => return self.wait(id, after),
+                Take::Drop => self.throw_away(id),
+                Take::Record(most) if pipe.kept => self.read_kept(id, most),
+                Take::Record(most) => self.read_plain(id, most),
+            };
             match read {
                 Ok(Moved::Some(count, appended)) => {
                     self.longest = self.longest.max(count);
-                    self.account(id, count, appended);
+                    self.account(id, count, &appended);
                     if count < BUFFER {
                         return;
                     }
@@ -221,31 +274,31 @@ impl Thread {
         self.again.push(id);
     }
 
-    fn read_plain(&mut self, id: u64) -> io::Result<Moved> {
+    fn read_plain(&mut self, id: u64, most: usize) -> io::Result<Moved> {
         let (Some(pipe), buffer) = (self.pipes.get_mut(&id), &mut self.buffer) else { return Ok(Moved::Nothing) };
-        if buffer.is_empty() {
-            buffer.resize(HEADER + BUFFER, 0);
+        let Some(count) = pipe.read(buffer, most)? else { return Ok(Moved::Nothing) };
+        let Some(shelf) = self.logs.get_mut(&pipe.name).filter(|_| count > 0) else { return Ok(Moved::End) };
+        let header = Header { run: pipe.short_run(), ..header(pipe.stream, count) };
+        if let Some(notice) = shelf.settle(header.run, pipe.stream) {
+            (self.hear)(&pipe.name, pipe.run, notice);
         }
-        let count = match rustix::io::read(&pipe.fd, buffer.get_mut(HEADER..).unwrap_or_default()) {
-            Ok(0) => return Ok(Moved::End),
-            Ok(count) => count,
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(Moved::Nothing),
-            Err(errno) => return Err(errno.into()),
-        };
-        if let Some(looker) = &mut pipe.looker
-            && looker.look(buffer.get(HEADER..HEADER + count).unwrap_or_default())
-        {
-            pipe.looker = None;
-        }
-        let Some((log, _)) = self.logs.get_mut(&pipe.name) else { return Ok(Moved::Nothing) };
-        let header = Header { run: pipe.run, ..header(pipe.stream, count) };
-        Ok(Moved::Some(count, log.append(buffer, header)))
+        Ok(Moved::Some(count, shelf.log.append(buffer, header)))
+    }
+
+    /// Reads, and that is all.
+    fn throw_away(&mut self, id: u64) -> io::Result<Moved> {
+        let (Some(pipe), buffer) = (self.pipes.get_mut(&id), &mut self.buffer) else { return Ok(Moved::Nothing) };
+        let Some(count) = pipe.read(buffer, usize::MAX)? else { return Ok(Moved::Nothing) };
+        let Some(shelf) = self.logs.get_mut(&pipe.name).filter(|_| count > 0) else { return Ok(Moved::End) };
+        shelf.drop_bytes(count);
+        pipe.activity.wrote(count);
+        pipe.activity.lose(count);
+        Ok(Moved::Nothing)
     }
 
     /// As [`Thread::read_plain`], for a pipe whose bytes must survive us.
-    fn read_kept(&mut self, id: u64) -> io::Result<Moved> {
+    fn read_kept(&mut self, id: u64, mut most: usize) -> io::Result<Moved> {
         let (Some(pipe), buffer) = (self.pipes.get_mut(&id), &mut self.buffer) else { return Ok(Moved::Nothing) };
-        let mut most = usize::MAX;
         if let Some(looker) = &mut pipe.looker {
             if buffer.is_empty() {
                 buffer.resize(HEADER + BUFFER, 0);
@@ -259,28 +312,102 @@ impl Thread {
                 pipe.looker = None;
             }
             // No more than was looked at.
-            most = count;
+            most = most.min(count);
         }
-        let Some((log, _)) = self.logs.get_mut(&pipe.name) else { return Ok(Moved::Nothing) };
-        let header = Header { run: pipe.run, ..header(pipe.stream, 0) };
-        self.stage.record(&pipe.fd, most, (log, &pipe.name), header)
+        let Some(shelf) = self.logs.get_mut(&pipe.name) else { return Ok(Moved::Nothing) };
+        let header = Header { run: pipe.short_run(), ..header(pipe.stream, 0) };
+        if let Some(notice) = shelf.settle(header.run, pipe.stream) {
+            (self.hear)(&pipe.name, pipe.run, notice);
+        }
+        self.stage.record(&pipe.fd, most, (&mut shelf.log, &pipe.name), header)
     }
 
-    fn account(&mut self, id: u64, count: usize, appended: Appended) {
-        let Some(pipe) = self.pipes.get(&id) else { return };
+    fn account(&mut self, id: u64, count: usize, appended: &Appended) {
+        let Some(pipe) = self.pipes.get(&id).filter(|_| count > 0) else { return };
+        let Some(shelf) = self.logs.get_mut(&pipe.name) else { return };
         pipe.activity.wrote(count);
-        if let Some(error) = appended.error {
-            let lost = count.saturating_sub(appended.kept);
+        let (lost, notice) = shelf.took(count, appended, Instant::now());
+        if lost > 0 {
             pipe.activity.lose(lost);
-            tracing::error!(%error, lost, service = pipe.name, "cannot write the log; output is lost");
         }
-        if appended.closed
-            && let Some((log, _)) = self.logs.get_mut(&pipe.name)
-        {
-            if let Err(error) = log.make_room(true) {
-                tracing::warn!(%error, service = pipe.name, "cannot remove the oldest part of the log");
+        if let Some(notice) = notice {
+            (self.hear)(&pipe.name, pipe.run, notice);
+        }
+        if appended.closed {
+            let name = pipe.name.clone();
+            self.closed(&name);
+        }
+    }
+
+    /// A segment was closed: the time to look at budgets.
+    fn closed(&mut self, name: &str) {
+        self.look_for_room(name);
+        if let Some(shelf) = self.logs.get(name).filter(|shelf| shelf.compresses()) {
+            self.packer.pack(&shelf.log);
+        }
+        if self.within == u64::MAX {
+            return;
+        }
+        match keep_within(&self.dir, self.within) {
+            Ok(gone) if gone.is_empty() => {}
+            Ok(gone) => tracing::info!(?gone, "removed the oldest logs of those who have most"),
+            Err(error) => tracing::warn!(%error, "cannot remove the oldest logs"),
+        }
+    }
+
+    /// Looks whether a log is full, and lets those read on that wait for room.
+    fn look_for_room(&mut self, name: &str) {
+        let Some(shelf) = self.logs.get_mut(name) else { return };
+        let notice = shelf.look_for_room();
+        let of_it = self.pipes.iter().filter(|(_, pipe)| pipe.name == name);
+        if let Some((notice, (_, pipe))) = notice.zip(of_it.clone().next()) {
+            (self.hear)(name, pipe.run, notice);
+        }
+        let waiting: Vec<u64> = of_it.map(|(id, _)| *id).filter(|id| self.waiting.contains_key(id)).collect();
+        waiting.into_iter().for_each(|id| self.resume(id, false));
+    }
+
+    /// Leaves a pipe alone: who writes to it waits. Its end is still heard of.
+    fn wait(&mut self, id: u64, after: Option<Duration>) {
+        let until = after.and_then(|after| Instant::now().checked_add(after));
+        if self.waiting.insert(id, until).is_none() {
+            self.interest(id, epoll::EventFlags::ET);
+        }
+    }
+
+    fn resume(&mut self, id: u64, is_over: bool) {
+        if self.waiting.remove(&id).is_none() {
+            return;
+        }
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.is_over |= is_over;
+        }
+        self.interest(id, epoll::EventFlags::IN);
+        self.again.push(id);
+    }
+
+    fn resume_due(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let due = |until: &Option<Instant>| until.is_some_and(|until| until <= now);
+        let ids: Vec<u64> = self.waiting.iter().filter(|(_, until)| due(until)).map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some(name) = self.pipes.get(&id).map(|pipe| pipe.name.clone())
+                && let Some(shelf) = self.logs.get_mut(&name)
+            {
+                // Something may have grown too old meanwhile.
+                let _told = shelf.look_for_room();
             }
-            self.packer.pack(log);
+            self.resume(id, false);
+        }
+    }
+
+    fn interest(&self, id: u64, flags: epoll::EventFlags) {
+        let Some(pipe) = self.pipes.get(&id) else { return };
+        if let Err(error) = epoll::modify(&self.poll, &pipe.fd, epoll::EventData::new_u64(id), flags) {
+            tracing::error!(%error, service = pipe.name, "cannot wait for output");
         }
     }
 
@@ -288,25 +415,52 @@ impl Thread {
     fn end(&mut self, id: u64) {
         let buffer = &mut [0; HEADER][..];
         if let Some(pipe) = self.pipes.get(&id)
-            && let Some((log, _)) = self.logs.get_mut(&pipe.name)
-            && log.is_line_open(pipe.stream)
+            && let Some(shelf) = self.logs.get_mut(&pipe.name)
+            && shelf.log.is_line_open(pipe.stream)
         {
-            let header = Header { run: pipe.run, kind: Kind::End, ..header(pipe.stream, 0) };
-            let _shown_without_it = log.append(buffer, header);
+            let header = Header { run: pipe.short_run(), kind: Kind::End, ..header(pipe.stream, 0) };
+            let _shown_without_it = shelf.log.append(buffer, header);
             self.longest = self.longest.max(1);
         }
         self.close(id);
     }
 
     fn close(&mut self, id: u64) {
+        self.waiting.remove(&id);
         let Some(pipe) = self.pipes.remove(&id) else { return };
         // The keeper holds a duplicate, so closing ours would not take it out of the set.
         let _not_added = epoll::delete(&self.poll, &pipe.fd);
-        if let Some((_, users)) = self.logs.get_mut(&pipe.name) {
-            *users -= 1;
-            if *users == 0 {
+        if let Some(shelf) = self.logs.get_mut(&pipe.name) {
+            shelf.users -= 1;
+            if shelf.users == 0 {
                 self.logs.remove(&pipe.name);
             }
         }
+    }
+}
+
+impl Pipe {
+    /// Reads behind the room for a header, and looks through it; `None` with nothing there, 0 at the end.
+    fn read(&mut self, buffer: &mut Vec<u8>, most: usize) -> io::Result<Option<usize>> {
+        if buffer.is_empty() {
+            buffer.resize(HEADER + BUFFER, 0);
+        }
+        let end = HEADER + most.min(BUFFER);
+        let count = match rustix::io::read(&self.fd, buffer.get_mut(HEADER..end).unwrap_or_default()) {
+            Ok(count) => count,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        if let Some(looker) = &mut self.looker
+            && looker.look(buffer.get(HEADER..HEADER + count).unwrap_or_default())
+        {
+            self.looker = None;
+        }
+        Ok(Some(count))
+    }
+
+    /// Its lower half is enough to tell one run of a service from the next.
+    fn short_run(&self) -> u32 {
+        (self.run & u64::from(u32::MAX)) as u32
     }
 }
