@@ -150,6 +150,8 @@ pub(crate) enum Command {
     Health(HealthOf),
     /// Show how many services are in which state, and what they use together
     Summary,
+    /// Show what was too much, whose it was, and what was done
+    Alerts,
     /// Show what services wrote
     Logs(Logs),
     /// Run one command in a scope of its own, and end all it started

@@ -44,6 +44,7 @@ fn the_command() {
       ports        Show who listens on which port, and what kennel keeps for services
       health       Say whether services are well; the exit code tells it to scripts
       summary      Show how many services are in which state, and what they use together
+      alerts       Show what was too much, whose it was, and what was done
       logs         Show what services wrote
       run          Run one command in a scope of its own, and end all it started
       exec         Run one command with the environment, directory and user of a service

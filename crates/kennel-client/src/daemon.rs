@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, HealthReport,
+    ActionReport, ActionRequest, AlertReport, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, HealthReport,
     HistoryRequest, InstanceOrphans, LogLine, LogStream, OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest,
     ServiceStatus, SignalReport, Summary, UpReport, UpRequest, UsageHistory, UsageReport, UsageRequest,
 };
@@ -267,6 +267,14 @@ impl Daemon {
         parts.extend(request.until.map(|until| format!("until={until}")));
         parts.extend(request.step_ms.map(|step| format!("step_ms={step}")));
         self.call(Method::GET, &format!("/v1/usage/history?{}", parts.join("&")), Vec::new()).await
+    }
+
+    /// What rules have raised.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn alerts(&self) -> Result<AlertReport, CallError> {
+        self.call(Method::GET, "/v1/alerts", Vec::new()).await
     }
 
     /// Log lines in the order they were read.

@@ -32,6 +32,7 @@ mod privileges;
 mod probe;
 mod reader;
 mod restart;
+mod rules;
 mod sampling;
 mod schedule;
 mod service;

@@ -14,7 +14,7 @@ use crate::reader::{Fields, Key, choice, entries, filled, key};
 use crate::sampling;
 use crate::service::{self, Context, Draft};
 use crate::tree::{Node, Value};
-use crate::{expand, hints, logs, ports, toml, yaml};
+use crate::{expand, hints, logs, ports, rules, toml, yaml};
 
 /// Keys of the whole file.
 pub(crate) const KEYS: &[Key] = &[
@@ -24,6 +24,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("log_events", &[]),
     key("sampling", &[]),
     key("logs", &[]),
+    key("rules", &[]),
+    key("storm_brake", &[]),
     key("services", &["processes"]),
 ];
 
@@ -119,6 +121,8 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
     let log_events = log_events.unwrap_or_default();
     let sampling = fields.read("sampling", sampling::read);
     let logs = logs::of_project(&fields);
+    let rules = rules::of_project(&fields);
+    let storm_brake = rules::storm_brake(&fields);
     let Some(services) = fields.get("services") else {
         let message = "the configuration has no `services`".to_owned();
         fields.missing("services", fields.span, message, "`kennel init` writes an example");
@@ -157,7 +161,7 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
         })
         .collect();
     let name = name.unwrap_or_else(|| "kennel".to_owned());
-    Some(Project { name, directory, require_containment, log_events, logs, sampling, services })
+    Some(Project { name, directory, require_containment, log_events, logs, sampling, rules, storm_brake, services })
 }
 
 fn project_name(report: &Report<'_>, node: &Node) -> Option<String> {

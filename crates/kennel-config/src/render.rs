@@ -13,7 +13,7 @@ use kennel_core::model::{
 use kennel_core::ports::{self, AUTO};
 use serde_json::{Map, Value, json};
 
-use crate::{duration, isolation, limits, logs, privileges, schedule, signal, watch};
+use crate::{duration, isolation, limits, logs, privileges, rules, schedule, signal, watch};
 
 /// The project in the shape of the file, keys in a fixed order and services in the file's order.
 #[must_use]
@@ -37,6 +37,8 @@ pub fn render(project: &Project) -> Value {
     if let Some(logs) = logs::rendered_project(&project.logs) {
         file["logs"] = logs;
     }
+    file["rules"] = rules::rendered(&project.rules, true);
+    file["storm_brake"] = rules::rendered_brake(&project.storm_brake);
     file["services"] = Value::Object(services);
     file
 }
@@ -110,6 +112,7 @@ fn render_service(service: &Service) -> Value {
     put("idle_timeout", limit(service.idle_timeout));
     put("watch", service.watch.as_ref().map_or(Value::Null, watch::rendered));
     put("schedule", service.schedule.as_ref().map_or(Value::Null, schedule::rendered));
+    put("rules", rules::rendered(&service.rules, false));
     put("dedicated_user", if service.privileges.dedicated_user { json!(true) } else { Value::Null });
     put("profiles", texts(&service.profiles));
     put("labels", service.labels.iter().map(|(k, v)| (k.clone(), text(v))).collect());
@@ -277,9 +280,11 @@ fn block(value: &Value, depth: usize, out: &mut String) {
         Value::Object(map) if !map.is_empty() => {
             for (key, value) in map {
                 out.push_str(&format!("{indent}{}:", scalar(key)));
+                let begin = out.len();
                 inner(value, depth, out);
                 // Services are the paragraphs of the text.
-                if depth == 1 && map.keys().next_back() != Some(key) {
+                let is_long = out[begin..].lines().count() > 1;
+                if depth == 1 && is_long && map.keys().next_back() != Some(key) {
                     out.push('\n');
                 }
             }

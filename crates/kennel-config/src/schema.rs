@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
 use crate::{
-    address, command, depends, environment, limits, liveness, load, logs, privileges, probe, restart, sampling,
+    address, command, depends, environment, limits, liveness, load, logs, privileges, probe, restart, rules, sampling,
     schedule, service, stop, watch,
 };
 
@@ -36,7 +36,7 @@ pub fn schema() -> Value {
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 23] {
+fn tables() -> [(&'static str, &'static [Key]); 26] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
@@ -61,6 +61,9 @@ fn tables() -> [(&'static str, &'static [Key]); 23] {
         ("Sampling", sampling::SAMPLING),
         ("Logs", logs::KEYS),
         ("ProjectLogs", logs::PROJECT_KEYS),
+        ("Rule", rules::RULE),
+        ("Rung", rules::RUNG),
+        ("StormBrake", rules::STORM_BRAKE),
     ]
 }
 

@@ -17,7 +17,7 @@ use crate::probe::Around;
 use crate::reader::{Fields, Key, key};
 use crate::tree::Entry;
 use crate::{
-    address, duration, environment, hints, isolation, limits, liveness, logs, path, privileges, probe, restart,
+    address, duration, environment, hints, isolation, limits, liveness, logs, path, privileges, probe, restart, rules,
     schedule, stop, watch, who,
 };
 
@@ -67,6 +67,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("cpus", &[]),
     key("pids_limit", &[]),
     key("deploy", &[]),
+    key("rules", &[]),
     key("dedicated_user", &[]),
     key("profiles", &[]),
     key("labels", &[]),
@@ -173,6 +174,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         idle_timeout: limit(&fields, "idle_timeout"),
         watch: fields.read("watch", |report, entry| watch::read(report, &entry.value, &working_dir)),
         schedule: fields.read("schedule", |report, entry| schedule::read(report, &entry.value)),
+        rules: rules::of_service(&fields),
         isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),
         limits: limits::of_service(&fields),

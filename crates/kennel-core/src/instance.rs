@@ -126,6 +126,8 @@ pub enum Reason {
     Hung,
     /// It wrote more than it may.
     LogBound,
+    /// A rule says that it is too much.
+    Rule,
 }
 
 /// How a run ended.

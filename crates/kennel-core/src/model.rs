@@ -7,7 +7,9 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::brake;
 use crate::liveness::{Hang, Liveness};
+use crate::rules::{self, Rule};
 
 pub use crate::limit::{LimitAction, Limits};
 
@@ -29,6 +31,12 @@ pub struct Project {
     /// How much of what all of them write is kept.
     #[serde(default)]
     pub logs: ProjectLogs,
+    /// Rules over the whole stack, or over each service of it; of a record without them, the usual ones.
+    #[serde(default = "rules::defaults")]
+    pub rules: Vec<Rule>,
+    /// How many restarts all services together may have.
+    #[serde(default)]
+    pub storm_brake: brake::Policy,
     /// In the file's order.
     pub services: IndexMap<String, Service>,
 }
@@ -168,6 +176,9 @@ pub struct Service {
     /// Files whose changes make it act.
     #[serde(default)]
     pub watch: Option<Watch>,
+    /// Rules over each of its instances.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
     /// Which parts of the system it has for itself.
     pub isolation: Isolation,
     /// Rights, limits and priorities of its processes.
@@ -214,6 +225,7 @@ impl Service {
             idle_timeout: None,
             schedule: None,
             watch: None,
+            rules: Vec::new(),
             isolation: Isolation::default(),
             privileges: Privileges::default(),
             limits: Limits::default(),

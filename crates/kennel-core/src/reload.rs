@@ -190,7 +190,7 @@ fn stay(place: &Place<'_>, change: &Change) -> Will {
 
 /// Whether a key is of no concern to a run that has begun, so that the new value holds at once.
 fn takes_effect(key: &str) -> bool {
-    const HERE: [&str; 9] = [
+    const HERE: [&str; 10] = [
         "depends_on",
         "restart",
         "restart_policy",
@@ -200,6 +200,7 @@ fn takes_effect(key: &str) -> bool {
         "profiles",
         "color",
         "logs",
+        "rules",
     ];
     HERE.contains(&key) || key.starts_with("labels.")
 }
@@ -244,6 +245,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
         idle_timeout,
         schedule,
         watch,
+        rules,
         isolation,
         privileges,
         limits,
@@ -275,6 +277,7 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
     note("idle_timeout", *idle_timeout != new.idle_timeout);
     note("schedule", *schedule != new.schedule);
     note("watch", *watch != new.watch);
+    note("rules", *rules != new.rules);
     note("isolation", *isolation != new.isolation);
     note("limits", *limits != new.limits);
     changed_privileges(privileges, &new.privileges, &mut note);

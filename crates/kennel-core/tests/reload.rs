@@ -30,6 +30,8 @@ fn project<const N: usize>(services: [(&str, Service); N]) -> Project {
         log_events: LogEvents::None,
         sampling: None,
         logs: ProjectLogs::default(),
+        rules: Vec::new(),
+        storm_brake: kennel_core::brake::Policy::default(),
         services: services.into_iter().map(|(name, service)| (name.to_owned(), service)).collect(),
     }
 }

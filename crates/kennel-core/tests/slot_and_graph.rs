@@ -37,6 +37,8 @@ fn project(edges: &[(usize, usize)], count: usize) -> Project {
         log_events: LogEvents::None,
         sampling: None,
         logs: ProjectLogs::default(),
+        rules: Vec::new(),
+        storm_brake: kennel_core::brake::Policy::default(),
         services: services.collect(),
     }
 }

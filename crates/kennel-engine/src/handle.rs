@@ -12,8 +12,8 @@ use kennel_core::model::Project;
 use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, CleanReport, CleanRequest, Code, DaemonInfo, DetachReport, DetachRequest, DownReport,
-    DownRequest, EventKind, FreezeReport, HealthReport, HistoryRequest, Outcome, OutcomeKind, OwnerRequest,
+    ActionReport, ActionRequest, AlertReport, CleanReport, CleanRequest, Code, DaemonInfo, DetachReport, DetachRequest,
+    DownReport, DownRequest, EventKind, FreezeReport, HealthReport, HistoryRequest, Outcome, OutcomeKind, OwnerRequest,
     OwnerStatus, Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, UpReport, UsageHistory,
     UsageReport, UsageRequest,
 };
@@ -376,6 +376,14 @@ impl Handle {
         let state_dir = self.home.state_dir.clone();
         let history = tokio::task::spawn_blocking(move || history::put_together(&state_dir, &span, recollected)).await;
         history.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))
+    }
+
+    /// What rules have raised.
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub async fn alerts(&self) -> Result<AlertReport, Problem> {
+        self.ask(Input::Alerts).await
     }
 
     /// Who answers.

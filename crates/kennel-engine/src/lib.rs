@@ -23,6 +23,7 @@ mod records;
 mod sampling;
 pub mod shutdown;
 mod timers;
+mod tripwire;
 mod watch;
 
 pub use driver::{Beginning, Driver, End, Ended, Grant, become_keeper, start};

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kennel_engine::Handle;
 use kennel_wire::{
-    ActionReport, ActionRequest, Code, DaemonInfo, DownReport, DownRequest, FreezeReport, InstanceOrphans,
+    ActionReport, ActionRequest, AlertReport, Code, DaemonInfo, DownReport, DownRequest, FreezeReport, InstanceOrphans,
     OrphanStopRequest, PortStatus, Problem, ReloadReport, ReloadRequest, RunReport, RunRequest, ServiceStatus,
     SignalReport, UpReport, UpRequest,
 };
@@ -62,6 +62,7 @@ pub(crate) fn router(doors: Doors) -> Router {
         .route("/v1/usage", get(usage::now))
         .route("/metrics", get(metrics::metrics))
         .route("/v1/usage/history", get(usage::history))
+        .route("/v1/alerts", get(alerts))
         .route("/v1/logs", get(streams::logs))
         .route("/v1/events", get(streams::events))
         .route("/v1/audit", get(audit::list))
@@ -101,6 +102,10 @@ impl From<QueryRejection> for Refusal {
 
 async fn info(State(engine): State<Handle>) -> Answer<DaemonInfo> {
     answer(engine.info().await)
+}
+
+async fn alerts(State(engine): State<Handle>) -> Answer<AlertReport> {
+    answer(engine.alerts().await)
 }
 
 async fn up(

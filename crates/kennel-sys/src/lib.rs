@@ -38,6 +38,7 @@ pub mod wait;
 pub mod zombie;
 
 pub mod cgroup;
+pub mod pressure;
 pub mod proc;
 pub mod sample;
 

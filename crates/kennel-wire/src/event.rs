@@ -2,8 +2,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Activity, EndedProcess, Exit, Health, Identity, LogPolicy, MemoryPoint, Orphan, OutOfMemory, OwnerEnd, Receipt,
-    ShutdownReport, StopReason,
+    Activity, Culprit, EndedProcess, Exit, Health, Identity, LogPolicy, MemoryPoint, Orphan, OutOfMemory, OwnerEnd,
+    Receipt, ShutdownReport, StopReason,
 };
 
 /// Something that happened. Numbered without gaps in the order it was recorded.
@@ -410,6 +410,66 @@ pub enum EventKind {
         #[serde(flatten)]
         why: OwnerEnd,
     },
+    /// A rule says that something is too much, or will be.
+    #[serde(rename = "alert.raised")]
+    AlertRaised {
+        /// Name of the rule.
+        rule: String,
+        /// As in [`crate::Alert`].
+        measure: String,
+        /// In the measure's unit.
+        value: f64,
+        /// What is too much, in the same unit.
+        threshold: f64,
+        /// It is not yet, and will be after this time if it goes on so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        predicted_ms: Option<u64>,
+        /// What the rule does first.
+        action: String,
+        /// Who it is, the one to blame first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        culprits: Vec<Culprit>,
+    },
+    /// It is still too much, and the rule has done the next thing.
+    #[serde(rename = "alert.escalated")]
+    AlertEscalated {
+        /// Name of the rule.
+        rule: String,
+        /// As in [`crate::Alert`].
+        measure: String,
+        /// In the measure's unit.
+        value: f64,
+        /// What is too much, in the same unit.
+        threshold: f64,
+        /// What was done: `warn`, `throttle`, `freeze`, `stop` or `kill`.
+        action: String,
+        /// Why it could not be done, if it could not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+    },
+    /// An alert is over.
+    #[serde(rename = "alert.cleared")]
+    AlertCleared {
+        /// Name of the rule.
+        rule: String,
+        /// As in [`crate::Alert`].
+        measure: String,
+        /// In the measure's unit; absent if what it was about is down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<f64>,
+        /// How long it was.
+        lasted_ms: u64,
+    },
+    /// All services together restart too often: restarts are held back until the window has room. Told once for each storm.
+    #[serde(rename = "storm.brake")]
+    StormBrake {
+        /// Restarts within the window.
+        restarts: u32,
+        /// Length of the window.
+        window_ms: u64,
+        /// For so long the restart of this service is held back.
+        held_ms: u64,
+    },
     /// The keeper was lost; what it held is being emptied.
     #[serde(rename = "keeper.lost")]
     KeeperLost {},
@@ -492,6 +552,10 @@ impl EventKind {
             Self::OwnerGrace { .. } => "owner.grace",
             Self::OwnerHeld { .. } => "owner.held",
             Self::OwnerEnded { .. } => "owner.ended",
+            Self::AlertRaised { .. } => "alert.raised",
+            Self::AlertEscalated { .. } => "alert.escalated",
+            Self::AlertCleared { .. } => "alert.cleared",
+            Self::StormBrake { .. } => "storm.brake",
             Self::KeeperLost {} => "keeper.lost",
             Self::ShutdownCompleted { .. } => "shutdown.completed",
         }

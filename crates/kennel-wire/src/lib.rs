@@ -2,6 +2,7 @@
 //!
 //! Knows no engine type. Field names are stable; new fields may appear, none changes its meaning.
 
+mod alert;
 mod audit;
 mod doctor;
 mod error;
@@ -23,6 +24,7 @@ mod status;
 mod succession;
 mod usage;
 
+pub use alert::{Alert, AlertReport, Ancestor, Culprit};
 pub use audit::AuditEntry;
 pub use doctor::{Doctor, Feature, FeatureCounts, Finding, Leftover, LeftoverKind, Works, ZombieParent};
 pub use error::{Code, Diagnostic, Problem};

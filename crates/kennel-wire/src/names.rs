@@ -230,6 +230,10 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         | EventKind::OwnerGrace { .. }
         | EventKind::OwnerHeld { .. }
         | EventKind::OwnerEnded { .. }
+        | EventKind::AlertRaised { .. }
+        | EventKind::AlertEscalated { .. }
+        | EventKind::AlertCleared { .. }
+        | EventKind::StormBrake { .. }
         | EventKind::KeeperLost {}
         | EventKind::ShutdownCompleted { .. } => Vec::new(),
     }
@@ -263,6 +267,7 @@ fn down(receipt: &Receipt) -> Vec<DashboardKind> {
         | StopReason::Limit
         | StopReason::Idle
         | StopReason::LogBound => Vec::new(),
+        StopReason::Rule => Vec::new(),
     }
 }
 

@@ -154,6 +154,8 @@ pub enum StopReason {
     Hung,
     /// It wrote more than its `logs` let it, and `on_full` is `stop`.
     LogBound,
+    /// A rule said that it was too much; the alert before it says which.
+    Rule,
 }
 
 /// A process that could not be ended.

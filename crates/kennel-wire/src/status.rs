@@ -45,6 +45,9 @@ pub struct ServiceStatus {
     /// How much of it is in no file; absent if nothing is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_lost_bytes: Option<u64>,
+    /// Names of the rules whose alerts are about it, see `GET /v1/alerts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<String>,
     /// Number of the current or last run.
     pub instance: Option<u64>,
     /// Main process of the current run.

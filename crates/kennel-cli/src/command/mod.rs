@@ -14,6 +14,7 @@ mod action;
 mod down;
 mod reload;
 
+mod alerts;
 mod audit;
 mod events;
 mod health;
@@ -102,6 +103,7 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Lease(LeaseCommand::Renew(args)) => owners::renew(context, &args).await,
         Command::Exec(args) => run::exec(context, args).await,
         Command::Events(args) => events::events(context, args).await,
+        Command::Alerts => alerts::alerts(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
         Command::State(command) => state::state(context, command).await,
         Command::Daemon(DaemonCommand::Restart) => succession::restart(context).await,

@@ -4,6 +4,7 @@ pub(crate) mod paint;
 pub(crate) mod table;
 pub(crate) mod units;
 
+pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod diagnostic;
 pub(crate) mod doctor;

@@ -87,6 +87,10 @@ impl Phase {
             | EventKind::LeaseLost { .. }
             | EventKind::StoreRecovered { .. }
             | EventKind::Unreadable {}
+            | EventKind::AlertRaised { .. }
+            | EventKind::AlertEscalated { .. }
+            | EventKind::AlertCleared { .. }
+            | EventKind::StormBrake { .. }
             | EventKind::KeeperLost {}
             | EventKind::DaemonTerminated { .. }
             | EventKind::DaemonPanicked { .. }

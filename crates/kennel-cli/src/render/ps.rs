@@ -78,7 +78,8 @@ pub(crate) fn note(one: &ServiceStatus) -> Option<String> {
     // Why it is down says more than for whom it ran.
     let owner = one.ad_hoc.as_ref().and_then(|ad_hoc| ad_hoc.owner.as_ref()).filter(|_| one.reason.is_none());
     let owner = owner.map(|owner| format!("for {owner}"));
-    let parts: Vec<String> = [one.reason.clone(), exit, retry, next, owner].into_iter().flatten().collect();
+    let alert = (!one.alerts.is_empty()).then(|| format!("alert {}", one.alerts.join(", ")));
+    let parts: Vec<String> = [alert, one.reason.clone(), exit, retry, next, owner].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -5,12 +5,12 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_wire::{
-    Activity, Advice, CleanupOutcome, CleanupPhase, CleanupReport, Containment, DaemonInfo, Declared, Doctor,
-    EndedProcess, EnforcedBy, Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health, Identity, KnownBy,
-    Leftover, LeftoverKind, LimitStatus, LogLine, LogStream, MachineUsage, MemoryPoint, Orphan, OutOfMemory, OwnUsage,
-    OwnerEnd, PlacePlan, Process, ProcessUsage, Receipt, ReloadReport, ServicePlan, ServiceStatus, ServiceUsage,
-    ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Usage, UsageReport, WatchAct, Will, Works,
-    ZombieParent,
+    Activity, Advice, Ancestor, CleanupOutcome, CleanupPhase, CleanupReport, Containment, Culprit, DaemonInfo,
+    Declared, Doctor, EndedProcess, EnforcedBy, Event, EventKind, Exit, Fate, Feature, FeatureCounts, Finding, Health,
+    Identity, KnownBy, Leftover, LeftoverKind, LimitStatus, LogLine, LogStream, MachineUsage, MemoryPoint, Orphan,
+    OutOfMemory, OwnUsage, OwnerEnd, PlacePlan, Process, ProcessUsage, Receipt, ReloadReport, ServicePlan,
+    ServiceStatus, ServiceUsage, ShutdownReport, SignalReport, Stage, State, StopReason, Sure, Survivor, Usage,
+    UsageReport, WatchAct, Will, Works, ZombieParent,
 };
 
 pub(crate) fn time() -> Timestamp {
@@ -211,6 +211,7 @@ pub(crate) fn ready(name: &str) -> ServiceStatus {
         frozen: false,
         log_bytes: None,
         log_lost_bytes: None,
+        alerts: Vec::new(),
         instance: Some(1),
         pid: Some(4242),
         identity: Some(identity(4242)),
@@ -486,6 +487,23 @@ pub(crate) fn shutdown_report() -> ShutdownReport {
     }
 }
 
+const GIB: f64 = 1_073_741_824.0;
+
+/// The one to blame for too many processes.
+pub(crate) fn culprit(pid: u32) -> Culprit {
+    Culprit {
+        pid,
+        start_ticks: 5000,
+        service: "web".into(),
+        command: "node vitest run".into(),
+        ancestry: vec![Ancestor { pid: 100, command: "npm test".into() }],
+        descendants: 84,
+        cpu_percent: Some(310.0),
+        memory_bytes: 6 << 30,
+        open_files: Some(120),
+    }
+}
+
 /// One of every kind.
 pub(crate) fn events() -> Vec<Event> {
     let exit = Exit::Code { code: 1 };
@@ -557,6 +575,48 @@ pub(crate) fn events() -> Vec<Event> {
         EventKind::LogsLost { bytes: 4096, reason: "no space left on device".into() },
         EventKind::LogsRecovered { lost_bytes: 123_456 },
         EventKind::LogsBound { policy: kennel_wire::LogPolicy::Block, bytes: 64 << 20, rate: false },
+        EventKind::AlertRaised {
+            rule: "stack-processes".into(),
+            measure: "processes".into(),
+            value: 112.0,
+            threshold: 100.0,
+            predicted_ms: None,
+            action: "warn".into(),
+            culprits: vec![culprit(812)],
+        },
+        EventKind::AlertRaised {
+            rule: "stack-memory".into(),
+            measure: "memory".into(),
+            value: 6.0 * GIB,
+            threshold: 8.0 * GIB,
+            predicted_ms: Some(40_000),
+            action: "event".into(),
+            culprits: vec![],
+        },
+        EventKind::AlertEscalated {
+            rule: "pool".into(),
+            measure: "processes".into(),
+            value: 112.0,
+            threshold: 80.0,
+            action: "freeze".into(),
+            refused: None,
+        },
+        EventKind::AlertEscalated {
+            rule: "spin".into(),
+            measure: "cpu".into(),
+            value: 180.0,
+            threshold: 90.0,
+            action: "throttle".into(),
+            refused: Some("there is no controller for it".into()),
+        },
+        EventKind::AlertCleared {
+            rule: "pool".into(),
+            measure: "processes".into(),
+            value: Some(12.0),
+            lasted_ms: 90_000,
+        },
+        EventKind::AlertCleared { rule: "pool".into(), measure: "processes".into(), value: None, lasted_ms: 90_000 },
+        EventKind::StormBrake { restarts: 60, window_ms: 60_000, held_ms: 3_000 },
     ];
     let about_daemon = |kind: &EventKind| {
         matches!(

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::values::{
-    Amount, Anything, Boolean, CapabilitySet, Color, Command, ComposeCount, ComposeSize, Condition, Count, CpuTime,
-    Cpus, Duration, ExitCodes, Factor, HangAction, Identity, IoPriority, Isolation, KillMode, LimitAction,
-    LivenessAction, LogEvents, LogSize, MaxRestarts, Missed, Nice, OnDaemonLoss, OnEscape, OnFull, OomScore, Overlap,
-    Pairs, PortOrName, Ports, Rate, Replicas, RequireContainment, Restart, ScheduledAction, Share, Shell, Signal, Size,
-    Strings, Target, Test, Texts, Umask, WatchAction, WatchPaths, Weight,
+    Action, Amount, Anything, Boolean, CapabilitySet, Color, Command, ComposeCount, ComposeSize, Condition, Count, Cpu,
+    CpuTime, Cpus, Duration, DurationOrOff, ExitCodes, Factor, HangAction, Identity, IoPriority, Isolation, KillMode,
+    LimitAction, LivenessAction, LogEvents, LogSize, MaxRestarts, Missed, Nice, Number, Off, OnDaemonLoss, OnEscape,
+    OnFull, OomScore, Overlap, Pairs, PortOrName, Ports, Rate, Replicas, RequireContainment, Restart, ScheduledAction,
+    Scope, Share, Shell, Signal, Size, Strings, Switch, Target, Test, Texts, Umask, WatchAction, WatchPaths, Weight,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -32,8 +32,105 @@ pub(super) struct File {
     sampling: Sampling,
     /// How much of what all services write is kept.
     logs: ProjectLogs,
+    /// What is too much for the whole stack, by names of your choice, and what is done then. Every stack has `stack-processes` (more than
+    /// 100: warn) and `stack-memory` (more than 8GiB: warn), which can be changed here, or switched off with `off`.
+    rules: Rules,
+    /// How many restarts all services together may have within a time; more are held back. Default 60 within 60s.
+    storm_brake: BrakeOrOff,
     /// What to run, by name.
     services: Services,
+}
+
+/// Rules by name.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Rules {
+    Rules(BTreeMap<String, RuleOrOff>),
+    None(()),
+}
+
+/// A rule, or `off` for a built-in one.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum RuleOrOff {
+    Rule(Rule),
+    Off(Off),
+}
+
+/// Exactly one of `processes`, `memory`, `cpu`, `forks`, `open_files`, `log_rate`, `write_rate`, `written`, `restarts`: more than that is
+/// too much. And what is done then.
+#[derive(JsonSchema)]
+pub(super) struct Rule {
+    /// Living processes.
+    processes: Count,
+    /// Memory in use, for example `4GiB`.
+    memory: Size,
+    /// CPU time: `150%`, or `1.5`, is one and a half CPUs.
+    cpu: Cpu,
+    /// New processes a second.
+    forks: Number,
+    /// Open files of the process that has most.
+    open_files: Count,
+    /// Output, for example `10MiB/s`.
+    log_rate: Rate,
+    /// Written to disks, for example `50MiB/s`.
+    write_rate: Rate,
+    /// Written to disks since it began, for example `100GiB`.
+    written: Size,
+    /// Restarts within the last minute.
+    restarts: Count,
+    /// How long it has to be too much. Default 0s; 10s for `forks`, `log_rate` and `write_rate`; 5m for `cpu`.
+    #[serde(rename = "for")]
+    lasting: Duration,
+    /// `service`: each instance by itself; `stack`: all together. Default: `stack` in the rules of the file, `service` in those of a service.
+    scope: Scope,
+    /// What is done, if it is one thing: `event`, `warn`, `throttle`, `freeze`, `stop`, `kill`. Default `warn`.
+    action: Action,
+    /// What is done one after the other, while it is still too much.
+    ladder: Ladder,
+    /// How long it has to be clearly below until the alert is over. Default 60s.
+    cooldown: Duration,
+    /// How far ahead it is foreseen from the slope, or `off`; for what grows. Default 60s.
+    predict: DurationOrOff,
+}
+
+/// One action, and how long after the alert it follows if it is still too much.
+#[derive(JsonSchema)]
+pub(super) struct Rung {
+    /// What is done.
+    action: Action,
+    /// How long after the alert. Default 0s.
+    after: Duration,
+}
+
+/// An action, or one with its time.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum RungOrAction {
+    Action(Action),
+    Rung(Rung),
+}
+
+/// The rungs of a ladder, in the order of their times.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+pub(super) struct Ladder(#[schemars(length(min = 1))] Vec<RungOrAction>);
+
+/// A bound for the restarts of all services together, or `off`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum BrakeOrOff {
+    Brake(StormBrake),
+    Off(Switch),
+}
+
+/// A bound for the restarts of all services together.
+#[derive(JsonSchema)]
+pub(super) struct StormBrake {
+    /// So many within `window`. Default 60.
+    restarts: Count,
+    /// Length of the sliding window. Default 60s.
+    window: Duration,
 }
 
 /// Services by name.
@@ -136,6 +233,8 @@ pub(super) struct Service {
     schedule: ScheduleOrCron,
     /// Files whose changes start it anew: a path, a list, `true` for its working directory, or the parts.
     watch: WatchOrPaths,
+    /// What is too much for each of its instances, by names of your choice, and what is done then.
+    rules: Rules,
     /// `true`: nothing but this service runs as its `user`, so all processes of that user may be killed at once. Default false.
     dedicated_user: Boolean,
     /// It is started only if one of these is chosen, or if it is named.

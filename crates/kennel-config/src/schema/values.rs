@@ -68,6 +68,19 @@ value! {
         "examples": ["64MiB", "1GiB"],
     });
     OnFull: json!({ "anyOf": [{ "enum": ["drop_oldest", "block", "stop"] }, variable()] });
+    Off: json!({ "enum": ["off", "no", "false", false] });
+    Switch: json!({ "enum": ["off", "no", "on", "yes", false, true] });
+    DurationOrOff: json!({ "anyOf": [
+        { "type": "string", "pattern": "^ *([0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|µs|ns))+ *$|^off$|^no$|\\$" },
+        { "const": false },
+    ] });
+    Cpu: json!({ "anyOf": [
+        { "type": "number", "minimum": 0.01, "maximum": 4096 },
+        { "type": "string", "pattern": "^ *[0-9.]+ *%? *$|\\$" },
+    ], "examples": ["90%", 1.5] });
+    Number: json!({ "anyOf": [{ "type": "number", "minimum": 0 }, variable()] });
+    Scope: json!({ "anyOf": [{ "enum": ["service", "stack"] }, variable()] });
+    Action: json!({ "anyOf": [{ "enum": ["event", "warn", "throttle", "freeze", "stop", "kill"] }, variable()] });
     Boolean: json!({ "anyOf": [{ "type": "boolean" }, { "enum": ["yes", "no", "on", "off"] }, variable()] });
     Signal: json!({
         "anyOf": [

@@ -20,6 +20,7 @@ mod meaning;
 mod ports;
 mod privileges;
 mod properties;
+mod rules;
 mod schedule;
 mod schema;
 mod watch;

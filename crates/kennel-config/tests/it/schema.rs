@@ -159,6 +159,10 @@ fn whatever_loads_is_accepted() {
         r#""schedule": {"interval_seconds": 90, "overlap": "${NO:-skip}"}"#,
         r#""logs": {"max_size": "2 GiB", "max_age": "7d", "segment_size": "1MiB", "compress": "no", "on_full": "stop"}"#,
         r#""logs": {"max_size": "${NO:-64m}", "on_full": "${NO:-block}"}"#,
+        r#""rules": {"a": {"processes": 3, "for": "1s", "cooldown": "1m", "predict": "off"}, "b": {"cpu": "90%", "action": "stop"}}"#,
+        r#""rules": {"a": {"pids": "${NO:-3}", "ladder": ["warn", {"action": "freeze", "after": "1s"}]}, "b": {"memory": "1.5 GiB"}}"#,
+        r#""rules": {"a": {"log_rate": "1MB/s"}, "b": {"write_rate": "1MiB/s"}, "c": {"written": "1GiB"}, "d": {"forks": 0.5}, "e": {"cpu": 1.5}}"#,
+        r#""rules": null"#,
         r#""on_escape": "report", "dedicated_user": true, "user": "x""#,
         r##""labels": {"a": 1}, "color": "#ffFF00", "profiles": ["x"], "umask": "0o22", "x-mine": [1]"##,
         r#""isolation": ["pid", "proc"], "user": "a""#,
@@ -178,7 +182,7 @@ fn whatever_loads_is_accepted() {
             "\"command\": \"run\", "
         };
         let text = format!(
-            r#"{{ "version": 3, "name": "n", "x-a": 1, "processes": {{ "one": {{ {command}{form} }}, "db": {{ "command": "x", "readiness": {{ "log_line": "x" }} }} }} }}"#
+            r#"{{ "version": 3, "name": "n", "x-a": 1, "rules": {{"stack-memory": "off"}}, "storm_brake": {{"restarts": 3, "window": "1s"}}, "processes": {{ "one": {{ {command}{form} }}, "db": {{ "command": "x", "readiness": {{ "log_line": "x" }} }} }} }}"#
         );
         yaml(&text);
         accepts(&text).unwrap_or_else(|mismatch| panic!("{form}: {mismatch}"));
@@ -205,6 +209,8 @@ fn mistakes_are_refused() {
         r#""command": "x", "schedule": {"every": "1s", "overlap": "wait"}"#,
         r#""command": "x", "logs": {"on_full": "wait"}"#,
         r#""command": "x", "logs": {"max_size": 5}"#,
+        r#""command": "x", "rules": {"a": {"processes": 3, "action": "explode"}}"#,
+        r#""command": "x", "rules": {"a": {"memory": 512}}"#,
         r#""command": "x", "nice": 20"#,
         r#""command": "x", "io_priority": "best-effort:8""#,
         r#""command": "x", "cpu_affinity": "a""#,

@@ -1,5 +1,7 @@
 //! Whose growth it is that made a stack too much.
 
+use std::collections::BTreeMap;
+
 /// What one instance has of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
@@ -28,9 +30,77 @@ pub fn blame(shares: &[Share], above: f64) -> Option<u64> {
     grown.or_else(|| most(|share| share.now)).map(|share| share.id)
 }
 
+/// One process of an instance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Member {
+    /// Process id.
+    pub pid: u32,
+    /// Parent's process id.
+    pub ppid: u32,
+    /// What it has of the figure by itself; 1 where processes are counted.
+    pub weight: f64,
+}
+
+/// The process whose growth it is: the deepest one that has, with all below it, more than half of everything. `None` if there is
+/// nobody.
+///
+/// Everything is below the main process, so that would be no answer; and of a pool of workers each has little.
+#[must_use]
+pub fn root_of(members: &[Member]) -> Option<u32> {
+    let index: BTreeMap<u32, usize> = members.iter().enumerate().map(|(at, member)| (member.pid, at)).collect();
+    let mut sums: Vec<f64> = members.iter().map(|member| member.weight).collect();
+    let mut depths = vec![0_usize; members.len()];
+    for (at, member) in members.iter().enumerate() {
+        // As far up as parents are members; a number that was used again cannot make a ring longer than all.
+        let (mut above, mut steps) = (member.ppid, 0);
+        while let Some(parent) = index.get(&above).copied().filter(|parent| *parent != at && steps < members.len()) {
+            if let (Some(sum), Some(one)) = (sums.get_mut(parent), members.get(parent)) {
+                *sum += member.weight;
+                above = one.ppid;
+            }
+            steps += 1;
+        }
+        if let Some(depth) = depths.get_mut(at) {
+            *depth = steps;
+        }
+    }
+    let all: f64 = members.iter().map(|member| member.weight).sum();
+    let found = members.iter().zip(sums).zip(depths);
+    let heavy = found.clone().filter(|((_, sum), _)| *sum > all / 2.0);
+    let deepest = heavy.max_by_key(|((_, _), depth)| *depth);
+    let heaviest = || found.max_by(|((_, one), _), ((_, other), _)| one.total_cmp(other));
+    deepest.or_else(heaviest).map(|((member, _), _)| member.pid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn member(pid: u32, ppid: u32, weight: f64) -> Member {
+        Member { pid, ppid, weight }
+    }
+
+    #[test]
+    fn the_parent_of_a_pool_is_blamed_and_not_the_shell_above_it() {
+        let mut tree = vec![member(1, 0, 1.0), member(2, 1, 1.0), member(3, 2, 1.0), member(4, 1, 1.0)];
+        tree.extend((10..90).map(|pid| member(pid, 3, 1.0)));
+        assert_eq!(root_of(&tree), Some(3));
+    }
+
+    #[test]
+    fn a_hog_is_blamed_itself() {
+        let tree = [member(1, 0, 10.0), member(2, 1, 10.0), member(3, 2, 900.0), member(4, 2, 20.0)];
+        assert_eq!(root_of(&tree), Some(3));
+    }
+
+    #[test]
+    fn those_whose_parent_is_gone_are_blamed_by_size() {
+        let tree = [member(1, 0, 1.0), member(2, 77, 4.0), member(3, 77, 4.0), member(4, 77, 3.0)];
+        assert_eq!(root_of(&tree), Some(3));
+        assert_eq!(root_of(&[]), None);
+        assert_eq!(root_of(&[member(5, 5, 1.0)]), Some(5));
+        assert!(root_of(&[member(5, 6, 1.0), member(6, 5, 1.0)]).is_some(), "a ring ends");
+    }
 
     fn share(id: u64, before: f64, now: f64) -> Share {
         Share { id, now, before }

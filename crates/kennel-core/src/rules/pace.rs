@@ -5,11 +5,11 @@ use std::time::Duration;
 /// The shortest pause between two looks.
 pub const QUICKEST: Duration = Duration::from_millis(250);
 
-/// The pause while something changes and nothing is near.
-pub const USUAL: Duration = Duration::from_secs(2);
+/// The pause where it is not known yet how fast it grows, and from half of a threshold on.
+pub const USUAL: Duration = Duration::from_secs(1);
 
-/// The longest pause while something changes.
-pub const SLOWEST: Duration = Duration::from_secs(10);
+/// The longest pause while something changes: within it a process that takes a GiB a second is still far below the usual thresholds.
+pub const SLOWEST: Duration = Duration::from_secs(3);
 
 /// A figure and its threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,7 +41,8 @@ fn one(figure: &Nearness) -> Duration {
             let quarter = Duration::try_from_secs_f64(left / slope / 4.0).unwrap_or(SLOWEST);
             quarter.clamp(QUICKEST, rest)
         }
-        Some(_) | None => rest,
+        Some(_) => rest,
+        None => USUAL,
     }
 }
 
@@ -104,10 +105,11 @@ mod tests {
     #[test]
     fn the_nearer_and_faster_the_sooner() {
         assert_eq!(next(&[]), SLOWEST);
-        assert_eq!(next(&[figure(3.0, None)]), SLOWEST);
+        assert_eq!(next(&[figure(3.0, None)]), USUAL);
+        assert_eq!(next(&[figure(3.0, Some(0.0))]), SLOWEST);
         assert_eq!(next(&[figure(60.0, Some(0.0))]), USUAL);
         assert_eq!(next(&[figure(60.0, Some(10.0))]), Duration::from_secs(1));
-        assert_eq!(next(&[figure(20.0, Some(10.0)), figure(1.0, None)]), USUAL);
+        assert_eq!(next(&[figure(20.0, Some(10.0)), figure(1.0, Some(0.0))]), Duration::from_secs(2));
         assert_eq!(next(&[figure(60.0, Some(1_000.0))]), QUICKEST);
         assert_eq!(next(&[figure(160.0, Some(5.0))]), Duration::from_secs(1));
     }

@@ -18,6 +18,7 @@ impl Driver {
         let (name, pid) = (run.name.clone(), run.pid.unwrap_or_default());
         tracing::info!(service = name, instance = id, pid, main_alive, "adopted");
         self.pace_samples(id);
+        self.watch_run(id);
         if pipes.is_none() {
             tracing::warn!(service = name, "its output cannot be found again; nobody in it has the pipes open");
         }

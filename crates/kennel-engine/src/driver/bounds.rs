@@ -14,9 +14,7 @@ use crate::clock;
 use crate::receipt::millis;
 
 /// CPU time of a service that is held back, thousandths of a CPU, and its weight.
-#[allow(dead_code, reason = "rules ask")]
 const THROTTLED_CPUS: u64 = 100;
-#[allow(dead_code, reason = "rules ask")]
 const THROTTLED_WEIGHT: u64 = 1;
 /// Most points of a curve that an event tells of.
 const CURVE: usize = 60;
@@ -255,7 +253,6 @@ impl Driver {
 
     /// Holds a service back, so that the others have the CPU, or no longer. Where no controller can, nothing happens, which is
     /// logged: a tree that is stopped and continued all the time would look like one that hangs.
-    #[allow(dead_code, reason = "rules ask")]
     pub(super) fn throttle(&mut self, id: u64, throttled: bool) {
         let Some(run) = self.runs.get_mut(&id).filter(|run| run.pid.is_some()) else { return };
         if std::mem::replace(&mut run.bounded.throttled, throttled) == throttled {

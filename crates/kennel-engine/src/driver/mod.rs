@@ -4,6 +4,7 @@
 
 mod ad_hoc;
 mod adopt;
+mod alerts;
 mod bounds;
 mod calls;
 mod changes;
@@ -29,6 +30,7 @@ mod record;
 mod reload;
 mod requests;
 mod restore;
+mod rules;
 mod runs;
 mod sampling;
 mod schedule;
@@ -36,6 +38,7 @@ mod signal;
 mod slots;
 mod spawn;
 mod start;
+mod storm;
 mod table;
 mod takeover;
 mod unsent;
@@ -50,6 +53,7 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use kennel_core::brake::Brake;
 use kennel_core::instance::Reason;
 use kennel_core::lease::Loss;
 use kennel_core::reload::Selection;
@@ -60,10 +64,10 @@ use kennel_orphans::Tracking;
 use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport, DetachRequest,
-    DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, HealthReport, HistoryRequest, Orphan, Outcome,
-    OwnerRequest, OwnerStatus, Problem, ReloadReport, RunReport, RunRequest, ServiceStatus, SignalReport, Survivor,
-    UsageRequest,
+    ActionReport, ActionRequest, AlertReport, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport,
+    DetachRequest, DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, HealthReport, HistoryRequest,
+    Orphan, Outcome, OwnerRequest, OwnerStatus, Problem, ProcessUsage, ReloadReport, RunReport, RunRequest,
+    ServiceStatus, SignalReport, Survivor, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -86,6 +90,7 @@ pub use lease::Grant;
 use link::AsyncLink;
 use owners::Owners;
 use record::{Answer, Dirty};
+use rules::Rules;
 pub(crate) use sampling::Looked;
 use sampling::Sampling;
 use slots::{Held, Slot};
@@ -151,6 +156,11 @@ pub(crate) enum Input {
     Service(String, Reply<Result<Vec<ServiceStatus>, Problem>>),
     Info(Reply<DaemonInfo>),
     IsIdle(Reply<bool>),
+    /// The kernel says that something happens in a group that nobody looks at.
+    Activity,
+    /// What was found of whom an alert with this number is about.
+    Culprits(u64, Vec<ProcessUsage>),
+    Alerts(Reply<AlertReport>),
     /// What is not untracked.
     Tracking(Reply<Tracking>),
     /// Somebody looked for what is, and perhaps ended it.
@@ -275,6 +285,9 @@ pub struct Driver {
     slots: IndexMap<String, Slot>,
     runs: Runs,
     owners: Owners,
+    rules: Rules,
+    /// Restarts of all services share a window.
+    brake: Brake,
     /// Stops that wait for dependants to be down first.
     held: IndexMap<String, Held>,
     /// Slots that the latest configuration no longer has; they go when they are down.
@@ -427,7 +440,7 @@ impl Driver {
             TimerKey::Backoff(name) if self.is_clearing => {
                 self.timers.arm(TimerKey::Backoff(name), Instant::now() + CLEARING)
             }
-            TimerKey::Backoff(name) => self.queue.push_back(Work::Slot(name, slot::Event::BackoffElapsed)),
+            TimerKey::Backoff(name) => self.restart_is_due(name),
             TimerKey::Unheld(id) => self.client_of_call_gone(id),
             TimerKey::RunTime(id) => self.run_time_is_over(id),
             TimerKey::MaxRuntime(id) => self.max_runtime_is_over(id),

@@ -25,6 +25,7 @@ impl Driver {
         for orphan in found {
             if self.told_orphans.insert((orphan.pid, orphan.start_ticks)) {
                 tracing::warn!(pid = orphan.pid, command = orphan.command, why = orphan.why, "orphan found");
+                self.feeds_a_storm(orphan.service.as_deref().unwrap_or(""));
                 let (service, run) = (orphan.service.clone(), orphan.run);
                 self.events.publish(service.as_deref(), run, EventKind::OrphanFound { orphan: Box::new(orphan) });
             }

@@ -40,6 +40,7 @@ impl Driver {
             return drop(reply.send(Ok((report, Started(Vec::new())))));
         }
         let (starts, stops) = self.carry_out(&plans, reload);
+        self.renew_rules();
         let slots = starts.iter().chain(&stops).cloned().collect();
         self.wait(slots, WaitsFor::Reload { report: Box::new(report), starts, reply });
     }

@@ -31,6 +31,9 @@ impl Driver {
             Input::Restart(request, reply) => self.restart_services(&request, reply),
             Input::Kill(request, reply) => self.kill_services(request, reply),
             Input::Freeze(request, frozen, reply) => self.freeze_services(&request, frozen, reply),
+            Input::Activity => self.something_happens(),
+            Input::Culprits(number, processes) => self.culprits(number, processes),
+            Input::Alerts(reply) => drop(reply.send(self.alert_report())),
             Input::LoadedFrom(reply) => drop(reply.send(self.loaded_from())),
             Input::Reload(reload, reply) => self.reload(*reload, reply),
             Input::Down(request, reason, reply) => {

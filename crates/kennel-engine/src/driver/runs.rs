@@ -157,6 +157,7 @@ impl Driver {
         self.arm_limits(id);
         self.arm_bounds(id);
         self.pace_samples(id);
+        self.watch_run(id);
         if let Some(pipes) = pipes {
             self.attach_output(id, pipes);
         }
@@ -245,6 +246,8 @@ impl Driver {
         run.receipt.escaped(pid, command.clone(), cgroup.clone());
         let kind = EventKind::Escaped { pid, command, cgroup };
         self.events.publish(Some(&run.name), Some(id), kind);
+        let service = run.name.clone();
+        self.feeds_a_storm(&service);
     }
 
     pub(super) fn stuck(&mut self, id: u64, survivors: Vec<proto::Survivor>) {
@@ -402,6 +405,9 @@ impl Driver {
         run.opened.take().into_iter().for_each(|opened| self.undo(opened));
         self.dirty.run(id);
         self.end_samples(id);
+        if matches!(run.kind, Kind::Slot) {
+            self.unwatch_run(id, &run.name);
+        }
         for timer in [Timer::Start, Timer::Limit, Timer::Stage(Stage::Settle), Timer::Stage(Stage::Kill)] {
             self.timers.disarm(&TimerKey::Run(id, timer));
         }
@@ -538,6 +544,7 @@ pub(super) fn wire_reason(reason: Reason) -> StopReason {
         Reason::NotAlive => StopReason::NotAlive,
         Reason::Hung => StopReason::Hung,
         Reason::LogBound => StopReason::LogBound,
+        Reason::Rule => StopReason::Rule,
     }
 }
 

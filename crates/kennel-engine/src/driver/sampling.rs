@@ -67,14 +67,12 @@ pub(crate) struct Seen {
 
 impl Driver {
     /// Has a run read at least so often, until [`Driver::drop_need`] or its end. Again: at another pace.
-    #[allow(dead_code, reason = "rules, limits and the detection of hangs ask")]
     pub(super) fn need_samples(&mut self, id: u64, every: Duration, why: Need) {
         self.sampling.needs.entry(id).or_default().insert(why, every);
         self.pace_samples(id);
     }
 
     /// The figures of a run are not wanted for this any more.
-    #[allow(dead_code, reason = "rules, limits and the detection of hangs ask")]
     pub(super) fn drop_need(&mut self, id: u64, why: Need) {
         if let Some(needs) = self.sampling.needs.get_mut(&id) {
             needs.remove(&why);
@@ -87,7 +85,6 @@ impl Driver {
 
     /// What was read of a run within the last quarter of an hour, as far as there is room for it, the youngest last; empty
     /// where nothing is read.
-    #[allow(dead_code, reason = "rules, limits and the detection of hangs ask")]
     pub(super) fn recent_samples(&self, id: u64) -> Vec<Sample> {
         self.sampling.rings.get(&id).map(Ring::all).unwrap_or_default()
     }
@@ -96,6 +93,7 @@ impl Driver {
     fn on_samples(&mut self, id: u64, sample: &Sample, rates: Option<Rates>) {
         self.limits_sampled(id, sample, rates);
         self.hang_sample(id, sample, rates);
+        self.rules_sample(id, sample, rates);
     }
 
     /// What has been read.
@@ -111,6 +109,22 @@ impl Driver {
             }
             self.on_samples(id, &sample, rates);
         }
+        self.rules_pass();
+    }
+
+    /// Has the processes of a run read one by one, if it is sampled.
+    pub(super) fn ask_processes(&mut self, id: u64) -> Option<oneshot::Receiver<Found>> {
+        let sampler = self.sampling.sampler.as_ref().filter(|_| self.sampling.paces.contains_key(&id))?;
+        let (reply, found) = oneshot::channel();
+        sampler.ask(Asked {
+            ids: vec![id],
+            processes: true,
+            pss: false,
+            at_once: false,
+            keeper: self.keeper_pid,
+            reply,
+        });
+        Some(found)
     }
 
     /// Answers what services use, and has all of them read for a while.

@@ -45,6 +45,8 @@ pub(super) struct Slot {
     pub(super) last_receipt: Option<Receipt>,
     /// Set if it was started on request, and is not in the configuration.
     pub(super) ad_hoc: Option<Box<AdHoc>>,
+    /// Restarts of all services, while they keep back that of this one.
+    pub(super) held_back: Option<u32>,
     /// Why its last run could not be started.
     pub(super) refused: Option<(Code, String)>,
     /// How it was when that was looked at last.
@@ -78,6 +80,7 @@ impl Slot {
             bounded: Bounded::default(),
             last_receipt: None,
             ad_hoc: None,
+            held_back: None,
             refused: None,
             health: Noted::default(),
         }
@@ -145,10 +148,12 @@ impl Driver {
             Action::CheckDependencies => {
                 slot.waiting_for.clear();
                 slot.retry_at = None;
+                slot.held_back = None;
                 self.timers.disarm(&TimerKey::Backoff(name.to_owned()));
             }
             Action::Begin => {
                 slot.retry_at = None;
+                slot.held_back = None;
                 slot.waiting_for.clear();
                 self.begin(name);
             }
@@ -164,13 +169,14 @@ impl Driver {
                 self.events.publish(Some(name), slot.last_run, kind);
                 if delay.is_zero() {
                     // The runtime's timers count in milliseconds; no pause should be none.
-                    self.queue.push_back(Work::Slot(name.to_owned(), Event::BackoffElapsed));
+                    self.restart_is_due(name.to_owned());
                 } else {
                     self.timers.arm(TimerKey::Backoff(name.to_owned()), at);
                 }
             }
             Action::Announce(rest) => {
                 slot.retry_at = None;
+                slot.held_back = None;
                 slot.waiting_for.clear();
                 self.timers.disarm(&TimerKey::Backoff(name.to_owned()));
                 let kind = match rest {

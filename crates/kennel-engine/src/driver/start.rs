@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use kennel_core::brake::Brake;
 use kennel_keeper::Link;
 use kennel_keeper::proto::{self, Backend, Follows, Known, Request};
 use kennel_store::Restored;
@@ -20,6 +21,7 @@ use super::link::AsyncLink;
 use super::owners::Owners;
 use super::record::Dirty;
 use super::restore::Found;
+use super::rules::Rules;
 use super::sampling::Sampling;
 use super::{Driver, HELPERS, Input, view};
 use crate::alarm::Alarm;
@@ -129,6 +131,8 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         slots: IndexMap::new(),
         runs: super::table::Runs::default(),
         owners: Owners::default(),
+        rules: Rules::default(),
+        brake: Brake::default(),
         held: IndexMap::new(),
         leaving: HashSet::new(),
         waiters: Vec::new(),

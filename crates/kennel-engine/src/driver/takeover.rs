@@ -59,6 +59,7 @@ impl Driver {
                 run.reaper = place.as_ref().and_then(|place| crate::lost::Reaper::of(place, self.keeper_pid));
                 run.place = place;
                 self.pace_samples(id);
+                self.watch_run(id);
                 if let Some(pipes) = pipes {
                     self.attach_output(id, pipes);
                 }

@@ -75,6 +75,7 @@ impl Driver {
             frozen: running.is_some_and(|run| run.frozen.is_some()),
             log_bytes: running.map(|run| run.activity.bytes.load(Ordering::Relaxed)),
             log_lost_bytes: running.map(|run| run.activity.lost.load(Ordering::Relaxed)).filter(|lost| *lost > 0),
+            alerts: self.alerts_of(name),
             instance: slot.last_run,
             pid: running.and_then(|run| run.pid),
             identity: running.and_then(|run| Some(wire_identity(run.identity.as_ref()?, &self.boot_id, &run.scope))),
@@ -139,6 +140,7 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         frozen: false,
         log_bytes: None,
         log_lost_bytes: None,
+        alerts: Vec::new(),
         instance: Some(id),
         pid: None,
         identity: None,
@@ -229,6 +231,10 @@ pub(super) fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
         State::Rest(Rest::Failed(failure)) => (Shown::Failed, Some(failure.to_string())),
         State::Rest(Rest::GivenUp(failure)) => (Shown::GivenUp, Some(failure.to_string())),
         State::Pending => (Shown::Pending, Some(format!("waits for {}", slot.waiting_for.join(", ")))),
+        State::Waiting if slot.held_back.is_some() => {
+            let restarts = slot.held_back.unwrap_or_default();
+            (Shown::Waiting, Some(format!("held back by the storm brake, after {restarts} restarts of all services")))
+        }
         State::Waiting if let Some(why) = slot.last_receipt.as_ref().and_then(bounds::explained) => {
             (Shown::Waiting, Some(why))
         }
@@ -266,6 +272,7 @@ fn why_stopped(slot: &Slot) -> Option<String> {
         StopReason::Hung => Some("it hung".into()),
         StopReason::LogBound => Some("its log is full".into()),
         StopReason::Idle => Some("wrote nothing for its `idle_timeout`".into()),
+        StopReason::Rule => Some("a rule ended it, see `kennel alerts`".into()),
         StopReason::Requested
         | StopReason::Restart
         | StopReason::Down

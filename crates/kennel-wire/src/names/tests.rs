@@ -69,6 +69,12 @@ fn recorded() -> Vec<Value> {
         json!({ "event": "owner.grace", "owner": "a", "ends_in_ms": 1 }),
         json!({ "event": "owner.held", "owner": "a" }),
         json!({ "event": "owner.ended", "owner": "a", "reason": "stopped" }),
+        json!({ "event": "alert.raised", "rule": "r", "measure": "memory", "value": 2.0, "threshold": 1.0, "action": "warn" }),
+        json!({
+            "event": "alert.escalated", "rule": "r", "measure": "memory", "value": 2.0, "threshold": 1.0, "action": "freeze",
+        }),
+        json!({ "event": "alert.cleared", "rule": "r", "measure": "memory", "lasted_ms": 1 }),
+        json!({ "event": "storm.brake", "restarts": 60, "window_ms": 60_000, "held_ms": 1 }),
         json!({ "event": "keeper.lost" }),
         json!({ "event": "shutdown.completed", "left": 0 }),
     ];
@@ -82,6 +88,7 @@ fn recorded() -> Vec<Value> {
         "idle",
         "not_alive",
         "hung",
+        "rule",
     ]);
     all.extend(reasons.map(|reason| json!({ "event": "instance.down", "receipt": receipt(reason, 0) })));
     all
@@ -184,7 +191,7 @@ fn an_end_that_nobody_asked_for_is_a_death() {
             "{reason}: the main process, not the first"
         );
     }
-    for reason in ["requested", "restart", "down", "client_gone", "owner_ended", "max_runtime", "idle"] {
+    for reason in ["requested", "restart", "down", "client_gone", "owner_ended", "max_runtime", "idle", "rule"] {
         assert_eq!(of(reason), [], "{reason}");
     }
 }
