@@ -13,7 +13,7 @@ fn is_source(file: &File, directory: &str) -> bool {
     file.path.starts_with(directory) && file.path.ends_with(".rs")
 }
 
-/// Each name stands in the document as code.
+/// Each name stands in the document as code, or in a page beside it that the document links to.
 fn mentioned<'a>(
     names: impl Iterator<Item = (&'a str, &'a str)>,
     document: &str,
@@ -25,10 +25,20 @@ fn mentioned<'a>(
         return;
     };
     // A name counts inside code of any length: `name`, `{ name: … }`, a fenced example.
-    let words: std::collections::BTreeSet<&str> = document.text.split(|c: char| !is_word(c)).collect();
+    let pages = files.iter().filter(|file| file.path == document.path || links_to(document, file));
+    let words: std::collections::BTreeSet<&str> =
+        pages.flat_map(|page| page.text.split(|c: char| !is_word(c))).collect();
     for (place, name) in names.filter(|(_, name)| !words.contains(name)) {
         findings.problem(&document.path, format!("does not mention `{name}` of {place}"));
     }
+}
+
+/// Whether one page links to another in the same directory.
+fn links_to(document: &File, page: &File) -> bool {
+    let directory = document.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let name = page.path.strip_prefix(directory).and_then(|name| name.strip_prefix('/'));
+    name.filter(|name| name.ends_with(".md") && !name.contains('/'))
+        .is_some_and(|name| [")", "#"].iter().any(|end| document.text.contains(&format!("]({name}{end}"))))
 }
 
 fn is_word(c: char) -> bool {
@@ -75,6 +85,20 @@ mod tests {
         let files = [
             file("crates/kennel-config/src/a.rs", "key(\"stop\", &[]), key(\"start\", &[])"),
             file("docs/configuration.md", "`{ stop: now }` and restart"),
+            file("docs/api.md", ""),
+        ];
+        let mut findings = Findings::default();
+        check(&files, &mut findings);
+        assert_eq!(findings.problems.len(), 1, "{:?}", findings.problems);
+    }
+
+    #[test]
+    fn a_page_that_is_linked_counts_and_another_does_not() {
+        let files = [
+            file("crates/kennel-config/src/a.rs", "key(\"cron\", &[]), key(\"every\", &[])"),
+            file("docs/configuration.md", "see [schedules](schedules.md#cron)"),
+            file("docs/schedules.md", "`cron`"),
+            file("docs/other.md", "`every`"),
             file("docs/api.md", ""),
         ];
         let mut findings = Findings::default();
