@@ -30,7 +30,7 @@ services:
 }
 
 /// What differs from run to run or from machine to machine.
-const VARIES: [&str; 30] = [
+const VARIES: [&str; 31] = [
     "health_since",
     "activity_since",
     "probe_ms",
@@ -46,6 +46,7 @@ const VARIES: [&str; 30] = [
     "duration_ms",
     "cpu_percent",
     "memory_bytes",
+    "log_bytes",
     "command",
     "state_dir",
     "directory",
@@ -117,6 +118,7 @@ fn ps() {
         "health": "healthy",
         "health_since": "[text]",
         "reason": null,
+        "log_bytes": "[number]",
         "instance": 1,
         "pid": "[number]",
         "identity": {
@@ -161,6 +163,7 @@ fn status() {
         "health": "healthy",
         "health_since": "[text]",
         "reason": null,
+        "log_bytes": "[number]",
         "instance": 1,
         "pid": "[number]",
         "identity": {

@@ -191,7 +191,7 @@ impl Driver {
             begun: Instant::now(),
             started_at: Timestamp::now(),
             ready_after_ms: None,
-            receipt: Builder::new(command.join(" ").chars().take(200).collect()),
+            receipt: Builder::new(shown(command)),
             counter: Counter::new(1, 1),
             probe: None,
             notify: None,
@@ -298,6 +298,11 @@ fn ids(service: &Service) -> Result<Option<Ids>, String> {
     };
     let found = user::lookup(name, service.group.as_deref()).map_err(|error| error.to_string())?;
     Ok(Some(Ids { uid: found.uid, gid: found.gid, groups: found.groups }))
+}
+
+/// A command in one line of bounded length, as `sys::proc` shows those of other processes.
+fn shown(command: &[String]) -> String {
+    command.join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
 /// The keeper's word on an end, as the model has it.
