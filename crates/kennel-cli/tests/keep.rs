@@ -51,18 +51,11 @@ fn scratch(user: User) -> Option<Scratch> {
 fn kill(scratch: &Scratch, part: fn(&Scratch) -> Option<Seen>) {
     let lost = wait_for(DEADLINE, "a part to kill", || part(scratch));
     // One that is lost younger than this counts as one that cannot live, and is followed ever more slowly.
-    wait_until(DEADLINE, "a part that has lived", || age(&lost) > GROWN_UP);
+    wait_until(DEADLINE, "a part that has lived", || lost.age() > GROWN_UP);
     try_send(&lost, Signal::KILL);
     wait_until(DEADLINE, "its end", || {
         part(scratch).is_none_or(|now| now.pid != lost.pid || now.start_ticks != lost.start_ticks)
     });
-}
-
-fn age(seen: &Seen) -> Duration {
-    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
-    let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
-    let ticks = rustix::param::clock_ticks_per_second();
-    Duration::from_secs_f64((uptime - seen.start_ticks as f64 / ticks as f64).max(0.0))
 }
 
 fn pid(scratch: &Scratch, name: &str) -> u64 {

@@ -1,6 +1,7 @@
 //! Processes as `/proc` shows them, and signals that cannot hit another one.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -30,6 +31,18 @@ impl Seen {
     #[must_use]
     pub fn zombie(&self) -> bool {
         !self.living
+    }
+
+    /// How long it has been there.
+    ///
+    /// # Panics
+    /// If `/proc/uptime` cannot be read.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let uptime = std::fs::read_to_string("/proc/uptime").expect("/proc/uptime");
+        let uptime: f64 = uptime.split(' ').next().and_then(|text| text.parse().ok()).expect("seconds");
+        let ticks = rustix::param::clock_ticks_per_second();
+        Duration::from_secs_f64((uptime - self.start_ticks as f64 / ticks as f64).max(0.0))
     }
 
     /// First argument after the program's name.

@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is what the tests read")]
 
 mod bomb;
+mod bytes;
 mod cloak;
 mod lone;
 mod nests;
@@ -68,6 +69,9 @@ without descendants:
   sleep          sleeps; exits 0 on TERM
   ticks          prints a line ten times a second
   lines N        prints N numbered lines as fast as it can, then kills itself
+  bytes MIB [PAUSE]
+                 writes so many MiB of any bytes, the same each time, a half to stdout and another to stderr, in writes
+                 of any length; with a pause of PAUSE ms after each MiB
   listen PORT    listens on 127.0.0.1:PORT, prints `up`, or exits 1 if the port is taken
   ask SOCKET     connects to a Unix socket, asks for /v1/info and prints what comes back
   environ        prints its environment, sorted
@@ -137,6 +141,7 @@ fn main() -> ExitCode {
         "sleep" => lone::sleep(arguments.get(1).is_some()),
         "ticks" => lone::ticks(),
         "lines" => lone::lines(number(&arguments, 1)),
+        "bytes" => bytes::run(number(&arguments, 1), arguments.get(2).map_or(0, |_| number(&arguments, 2))),
         "listen" => lone::listen(port(&arguments, 1)),
         "ask" => lone::ask(text(&arguments, 1)),
         "environ" => lone::environ(),
