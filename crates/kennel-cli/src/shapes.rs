@@ -441,25 +441,13 @@ fn logs_and_events() {
     {"seq":56,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"logs.lost","bytes":4096,"reason":"no space left on device"}
     {"seq":57,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"logs.recovered","lost_bytes":123456}
     {"seq":58,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"logs.bound","policy":"block","bytes":67108864}
-    {"seq":59,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.armed","next_at":"2026-01-02T03:04:05.678Z"}
-    {"seq":60,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.fired","next_at":"2026-01-02T03:04:05.678Z"}
-    {"seq":61,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"schedule.skipped","why":"the run before has not ended"}
-    {"seq":62,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.begun"}
-    {"seq":63,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.changed","paths":["src/a.rs"],"count":3,"action":"restart"}
-    {"seq":64,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.held","for_ms":30000}
-    {"seq":65,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.blind","reason":"the user's watches are used up"}
-    {"seq":66,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"watch.failed","reason":"exit 1"}
-    {"seq":67,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"unhealthy","reason":"no answer within 1s"}
-    {"seq":68,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.health","health":"healthy"}
-    {"seq":69,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"stalled","silent_ms":120000,"detail":"pid 812 (cc1), state D, in io_schedule"}
-    {"seq":70,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"instance.activity","activity":"active","silent_ms":0}
-    {"seq":71,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.raised","rule":"stack-processes","measure":"processes","value":112.0,"threshold":100.0,"action":"warn","culprits":[{"pid":812,"start_ticks":5000,"service":"web","command":"node vitest run","ancestry":[{"pid":100,"command":"npm test"}],"descendants":84,"cpu_percent":310.0,"memory_bytes":6442450944,"open_files":120}]}
-    {"seq":72,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.raised","rule":"stack-memory","measure":"memory","value":6442450944.0,"threshold":8589934592.0,"predicted_ms":40000,"action":"event"}
-    {"seq":73,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.escalated","rule":"pool","measure":"processes","value":112.0,"threshold":80.0,"action":"freeze"}
-    {"seq":74,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.escalated","rule":"spin","measure":"cpu","value":180.0,"threshold":90.0,"action":"throttle","refused":"there is no controller for it"}
-    {"seq":75,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.cleared","rule":"pool","measure":"processes","value":12.0,"lasted_ms":90000}
-    {"seq":76,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.cleared","rule":"pool","measure":"processes","lasted_ms":90000}
-    {"seq":77,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"storm.brake","restarts":60,"window_ms":60000,"held_ms":3000}
+    {"seq":59,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.raised","rule":"stack-processes","measure":"processes","value":112.0,"threshold":100.0,"action":"warn","culprits":[{"pid":812,"start_ticks":5000,"service":"web","command":"node vitest run","ancestry":[{"pid":100,"command":"npm test"}],"descendants":84,"cpu_percent":310.0,"memory_bytes":6442450944,"open_files":120}]}
+    {"seq":60,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.raised","rule":"stack-memory","measure":"memory","value":6442450944.0,"threshold":8589934592.0,"predicted_ms":40000,"action":"event"}
+    {"seq":61,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.escalated","rule":"pool","measure":"processes","value":112.0,"threshold":80.0,"action":"freeze"}
+    {"seq":62,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.escalated","rule":"spin","measure":"cpu","value":180.0,"threshold":90.0,"action":"throttle","refused":"there is no controller for it"}
+    {"seq":63,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.cleared","rule":"pool","measure":"processes","value":12.0,"lasted_ms":90000}
+    {"seq":64,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"alert.cleared","rule":"pool","measure":"processes","lasted_ms":90000}
+    {"seq":65,"time":"2026-01-02T03:04:05.678Z","service":"web","instance":1,"event":"storm.brake","restarts":60,"window_ms":60000,"held_ms":3000}
     "#);
 }
 

@@ -148,7 +148,11 @@ services:
 
 #[test]
 fn nothing_is_sampled_while_nobody_looks() {
-    on_each("services: { web: { command: [sleep, '600'] } }", |scratch| {
+    let stack = "
+rules: { stack-processes: off, stack-memory: off }
+services: { web: { command: [sleep, '600'] } }
+";
+    on_each(stack, |scratch| {
         assert_eq!(samplers(scratch), 0);
         usage(scratch);
         assert_eq!(samplers(scratch), 1);

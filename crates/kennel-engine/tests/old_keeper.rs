@@ -35,7 +35,7 @@ fn keeper(channel: OwnedFd, heard: mpsc::Sender<u8>) -> std::thread::JoinHandle<
         while something() > 0
             && let Ok(Received::Message(bytes, _)) = packet::recv(&channel)
         {
-            if bytes == [LAST, 1, 4, 0] {
+            if bytes == [LAST, 1, 5, 0] {
                 packet::send(&channel, &WELCOME_OF_3, &[]).unwrap();
             } else {
                 heard.send(bytes[1]).unwrap();

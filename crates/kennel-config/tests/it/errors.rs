@@ -356,13 +356,6 @@ error[wrong_type]: `required` must be `true` or `false`, not the string "maybe"
  3 |   db: { command: x, depends_on: { web: healthy, api: { condition: service_helthy, required: maybe, restart: true } } }
    |                                                                                             ^^^^^
 
-error[not_supported]: a restart along with the dependency is not supported yet
-  --> [dir]/kennel.yaml:3:109
-   |
- 3 |   db: { command: x, depends_on: { web: healthy, api: { condition: service_helthy, required: maybe, restart: true } } }
-   |                                                                                                             ^^^^
-  = help: leave out `restart`
-
 error[conflict]: `db` has no `log_line` under `readiness`
   --> [dir]/kennel.yaml:4:36
    |

@@ -158,7 +158,7 @@ fn whatever_loads_is_accepted() {
         r#""schedule": {"cron": "@daily", "tz": "UTC", "overlap": "queue", "missed": "run", "action": "restart"}"#,
         r#""schedule": {"interval_seconds": 90, "overlap": "${NO:-skip}"}"#,
         r#""logs": {"max_size": "2 GiB", "max_age": "7d", "segment_size": "1MiB", "compress": "no", "on_full": "stop"}"#,
-        r#""logs": {"max_size": "${NO:-64m}", "on_full": "${NO:-block}"}"#,
+        r#""logs": {"max_size": "${NO:-64MiB}", "on_full": "${NO:-block}"}"#,
         r#""rules": {"a": {"processes": 3, "for": "1s", "cooldown": "1m", "predict": "off"}, "b": {"cpu": "90%", "action": "stop"}}"#,
         r#""rules": {"a": {"pids": "${NO:-3}", "ladder": ["warn", {"action": "freeze", "after": "1s"}]}, "b": {"memory": "1.5 GiB"}}"#,
         r#""rules": {"a": {"log_rate": "1MB/s"}, "b": {"write_rate": "1MiB/s"}, "c": {"written": "1GiB"}, "d": {"forks": 0.5}, "e": {"cpu": 1.5}}"#,
