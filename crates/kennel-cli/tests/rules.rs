@@ -62,7 +62,7 @@ services:
     assert_eq!(worker["ancestry"][0]["pid"], culprit["pid"], "{worker}");
     let shown = scratch.ok(&["alerts"]).stdout;
     assert!(shown.contains("pool  open") && shown.contains("frozen"), "{shown}");
-    assert_eq!(scratch.json(&["alerts"])["alerts"][0]["rule"], "pool");
+    assert_eq!(scratch.json(&["alerts", "--json"])["alerts"][0]["rule"], "pool");
 
     // The rest of the stack has noticed nothing, and what is frozen can be ended.
     let web = scratch.ps("web");

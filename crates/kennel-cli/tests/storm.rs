@@ -21,7 +21,7 @@ fn events(scratch: &Scratch) -> Vec<Value> {
 fn a_storm_is_braked_and_what_runs_is_untouched() {
     let scratch = Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")));
     let looper =
-        "{ command: ['@badchild@', --cell, '1', exit, '1', '3'], restart_policy: { delay: 0s, max_restarts: 1000 } }";
+        "{ command: ['@badchild@', --cell, '1', exit, '300', '3'], restart_policy: { delay: 0s, max_restarts: 1000 } }";
     scratch.config(&format!(
         "
 storm_brake: {{ restarts: 6, window: 1h }}
