@@ -2,19 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 
 use kennel_testkit::Scratch;
 
-/// Path of the API socket of the one kennel instance in a scratch.
-pub(crate) fn socket(scratch: &Scratch) -> PathBuf {
-    let name = scratch.instance_dir();
-    scratch.path("run").join("kennel").join(name.file_name().expect("a name")).join("api.sock")
-}
-
 /// The whole answer to one request.
 pub(crate) fn call(scratch: &Scratch, method: &str, path: &str, body: &str) -> String {
-    let mut stream = UnixStream::connect(socket(scratch)).expect("the daemon listens");
+    let mut stream = UnixStream::connect(scratch.api_socket()).expect("the daemon listens");
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: kennel\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
@@ -28,7 +21,7 @@ pub(crate) fn call(scratch: &Scratch, method: &str, path: &str, body: &str) -> S
 
 /// As [`call`], where nobody may answer.
 pub(crate) fn try_call(scratch: &Scratch, method: &str, path: &str, body: &str) -> Option<String> {
-    let mut stream = UnixStream::connect(socket(scratch)).ok()?;
+    let mut stream = UnixStream::connect(scratch.api_socket()).ok()?;
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: kennel\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
@@ -44,7 +37,7 @@ pub(crate) struct Events(BufReader<UnixStream>);
 
 impl Events {
     pub(crate) fn follow(scratch: &Scratch) -> Self {
-        let mut stream = UnixStream::connect(socket(scratch)).expect("the daemon listens");
+        let mut stream = UnixStream::connect(scratch.api_socket()).expect("the daemon listens");
         let request = format!("GET /v1/events?since={}&follow=true HTTP/1.1\r\nhost: kennel\r\n\r\n", u64::MAX);
         stream.write_all(request.as_bytes()).expect("a request can be sent");
         let mut events = Self(BufReader::new(stream));

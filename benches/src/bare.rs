@@ -46,13 +46,36 @@ pub(crate) fn sleepers(count: usize) -> Vec<Child> {
     (0..count).map(start).collect()
 }
 
+/// A cgroup that goes with whoever measures, also if that fails.
+pub(crate) struct Fresh(Group);
+
+impl std::ops::Deref for Fresh {
+    type Target = Group;
+
+    fn deref(&self) -> &Group {
+        &self.0
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // Of a measurement that succeeds nobody is left in it, and it is removed already.
+        let _gone = self.0.kill();
+        let end = Instant::now() + Duration::from_secs(5);
+        while self.0.populated().unwrap_or(false) && Instant::now() < end {
+            process::pause(Duration::from_millis(1));
+        }
+        let _gone = self.0.remove();
+    }
+}
+
 /// A fresh cgroup of the bench's own, version 2, outside of any kennel's.
-pub(crate) fn group(name: &str) -> Group {
+pub(crate) fn group(name: &str) -> Fresh {
     let hierarchies = Hierarchy::mounted().expect("cgroups");
     let mount = &hierarchies.first().expect("cgroup v2 is mounted").mount;
     let directory = mount.join(format!("kennel-bench-{}-{name}", std::process::id()));
     std::fs::create_dir(&directory).expect("root may");
-    Group::at(&directory).expect("it was just made")
+    Fresh(Group::at(&directory).expect("it was just made"))
 }
 
 /// The time to start as many sleepers with all that a scope of kennel has: a group of its own and two pipes, and
@@ -86,7 +109,7 @@ pub(crate) fn scopes(count: usize) -> Duration {
         leaves.push(leaf);
     }
     kill_and_reap(children);
-    for leaf in leaves.iter().chain([&parent]) {
+    for leaf in leaves.iter().chain([&*parent]) {
         leaf.remove().expect("it is empty");
     }
     elapsed

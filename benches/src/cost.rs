@@ -67,6 +67,9 @@ fn wake_ups(pid: u32, before: &BTreeMap<OsString, u64>) -> u64 {
     ended + after.iter().map(|(thread, count)| count - before.get(thread).unwrap_or(&0)).sum::<u64>()
 }
 
+/// How long it may take until a stack that has just begun is at rest, on a machine with much to do.
+const AT_REST: Duration = Duration::from_secs(120);
+
 /// Wake-ups of daemon and keeper in ten seconds in which nothing happens.
 pub(crate) fn idle(kennel: &Path) -> Vec<Row> {
     [100, 1000].into_iter().map(|count| idle_with(kennel, count)).collect()
@@ -76,14 +79,24 @@ fn idle_with(kennel: &Path, count: usize) -> Row {
     let scratch = rates::sleepers(kennel, count);
     scratch.ok(&["up", "-d", "-q"]);
     let (daemon, keeper) = (scratch.daemon().pid, scratch.keeper().pid);
+    // Nobody looks any more at what the built-in rules watch: from here on the kernel tells of activity.
+    kennel_testkit::wait_until(AT_REST, "the last look", || scratch.daemon_threads("samples") == 0);
     // Past everything that has to do with the start: idle threads of the runtime end after ten seconds.
     kennel_sys::process::pause(Duration::from_secs(15));
     let before = (switches(daemon), switches(keeper));
     kennel_sys::process::pause(Duration::from_secs(10));
     let text = format!("{} + {}", wake_ups(daemon, &before.0), wake_ups(keeper, &before.1));
+    let armed = triggers(daemon);
     scratch.down();
-    let what = format!("wake-ups of daemon + keeper in 10 s idle, {count} services");
+    let what = format!("wake-ups of daemon + keeper in 10 s idle, {count} services, {armed} pressure trigger(s) set");
     Row::new(what, "0".into(), text, "–".into(), "0")
+}
+
+/// Pressure triggers that a process waits for: the rules that every stack has are watched by them while it is at rest.
+fn triggers(pid: u32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives").flatten();
+    let targets = open.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    targets.filter(|target| target.ends_with("cpu.pressure")).count()
 }
 
 fn measure(rounds: usize, mut act: impl FnMut()) -> Duration {

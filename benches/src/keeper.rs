@@ -106,6 +106,7 @@ fn plan(number: usize, argv: Vec<CString>) -> Request {
         keep: false,
         note: Vec::new(),
         bounds: Vec::new(),
+        owners: Vec::new(),
     }))
 }
 

@@ -1,17 +1,21 @@
 //! Measures kennel beside bare loops of the same system calls, in the same minute, and prints a table.
 //!
 //! `kennel-bench [KENNEL [MEASURE…]]`: the program to measure, by default (or if empty) the one beside this, and which of
-//! keeper, bomb, event, restart, start, stop, lost, recovery, memory, idle, status, services, processes, storm. Runs as root, with cgroups.
+//! keeper, bomb, event, restart, start, stop, lost, recovery, memory, idle, status, services, processes, storm, load, followers, hooks, capture, search. Runs as root, with cgroups.
 //! The figures that are kept are in `docs/benchmarks.md`.
 
-#![allow(clippy::print_stdout, reason = "its output is the table")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is the table")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a measurement that fails has nothing to recover")]
 
 mod api;
 mod bare;
 mod cost;
+mod followers;
+mod hooks;
 mod keeper;
 mod latency;
+mod load;
+mod logs;
 mod rates;
 mod recovery;
 mod watch;
@@ -56,8 +60,13 @@ fn main() -> ExitCode {
     let beside = || std::env::current_exe().expect("own path").with_file_name("kennel");
     let kennel = first.filter(|first| !first.is_empty()).map_or_else(beside, PathBuf::from);
     let only: Vec<String> = args.filter_map(|arg| arg.into_string().ok()).collect();
+    // Before anything is begun that a measurement without its program would leave.
+    if !kennel.is_file() {
+        eprintln!("kennel-bench [PROGRAM [MEASURE…]]: {} is no program", kennel.display());
+        return ExitCode::from(2);
+    }
     println!("| what | bare | kennel | ratio | target |\n|---|---|---|---|---|");
-    let measures: [(&str, Measure); 14] = [
+    let measures: [(&str, Measure); 19] = [
         ("keeper", keeper::starts),
         ("bomb", keeper::bomb),
         ("event", latency::death_to_event),
@@ -72,6 +81,11 @@ fn main() -> ExitCode {
         ("services", watch::services),
         ("processes", watch::processes),
         ("storm", watch::storm),
+        ("load", load::load),
+        ("followers", followers::followers),
+        ("hooks", hooks::hooks),
+        ("capture", logs::capture),
+        ("search", logs::search),
     ];
     for (name, measure) in measures {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {

@@ -16,7 +16,7 @@ const LOOKS: usize = 20;
 
 /// CPU time of all threads of a process, those that have ended not counted. Source: kernel documentation,
 /// "Scheduler Statistics".
-fn cpu(pid: u32) -> Duration {
+pub(crate) fn cpu(pid: u32) -> Duration {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
     let spent = threads.filter_map(|thread| {
         let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
@@ -26,7 +26,7 @@ fn cpu(pid: u32) -> Duration {
 }
 
 /// CPU time of this thread that `work` takes.
-fn spent(work: impl FnOnce()) -> Duration {
+pub(crate) fn spent(work: impl FnOnce()) -> Duration {
     let now = || Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)).expect("a time");
     let before = now();
     work();

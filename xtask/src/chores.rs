@@ -28,6 +28,16 @@ pub(crate) fn test(arguments: &[String]) -> Result {
     if arguments.is_empty() { with_otel() } else { Ok(()) }
 }
 
+/// Builds the page anew and compares it with the one that is committed, then uses it in a browser over a kennel that was just built.
+pub(crate) fn web() -> Result {
+    setup::for_web()?;
+    let web = run::root().join("web");
+    run::program("npm", ["run", "--silent", "verify"], &web)?;
+    run::cargo(["build", "--workspace", "--bins", "--locked"])?;
+    let kennel = format!("KENNEL={}", run::target_dir().join("debug/kennel").display());
+    run::program("env", [&kennel, "DOOR=kennel", "npm", "run", "--silent", "test"], &web)
+}
+
 /// What is only there with the feature `otel`.
 fn with_otel() -> Result {
     let what = ["--package", "kennel-server", "--package", "kennel-cli", "--features", "kennel-cli/otel"];

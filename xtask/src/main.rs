@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
+mod api;
 mod chores;
 mod matrix;
 mod run;
@@ -20,8 +21,10 @@ Usage: cargo xtask CHORE [ARGUMENTS]
 
   demo [ARGS]   set up what a build needs, build, and run the example stack in examples/zoo
   test [ARGS]   set up what the tests need, build, and run every test (ARGS go to nextest)
+  web           build the page for browsers anew, compare it with the committed one, and use it in Chromium
+  api           ask the API for everything that its document allows, and more (schemathesis, from PyPI)
   lint          format, clippy, tidy, dependency gates
-  ci            lint, vm, then test: what .ci/run does
+  ci            lint, vm, web, api, then test: what .ci/run does
   setup         install what the tests need and is missing (Debian packages, npm packages, cargo-nextest)
   tidy          repository rules: crate arrows, file length, changelog fragments, links, markers, licences
   fmt           format everything
@@ -68,7 +71,12 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "demo" => chores::demo(rest),
         "test" => chores::test(rest),
         "lint" => chores::lint(),
-        "ci" => chores::lint().and_then(|()| chores::vm(&[])).and_then(|()| chores::test(&[])),
+        "web" => chores::web(),
+        "api" => api::api(),
+        "ci" => {
+            let before = chores::lint().and_then(|()| chores::vm(&[])).and_then(|()| chores::web());
+            before.and_then(|()| api::api()).and_then(|()| chores::test(&[]))
+        }
         "setup" => setup::for_tests(),
         "tidy" => tidy::check(),
         "fmt" => run::cargo(["fmt", "--all"]),

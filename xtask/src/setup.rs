@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::{Result, run};
 
-/// Oldest Node.js that the incident's packages accept.
+/// Oldest Node.js that the npm packages accept.
 const NODE_MAJOR: u32 = 20;
 
 /// What `cargo build` needs: a linker.
@@ -21,10 +21,28 @@ pub(crate) fn for_demo() -> Result {
     packages(&[("setsid", "util-linux"), ("sh", "dash")])
 }
 
+/// What programs from PyPI need.
+pub(crate) fn for_python() -> Result {
+    packages(&[("python3", "python3"), ("python3", "python3-venv")])
+}
+
+/// What the page's tests need: its npm packages, and a browser.
+pub(crate) fn for_web() -> Result {
+    for_demo()?;
+    packages(&[("chromium", "chromium"), ("chromium", "fonts-liberation"), ("git", "git")])?;
+    npm_packages(&run::root().join("web"))
+}
+
 /// What the tests need: programs for badly behaved children, cargo-nextest, the npm packages of the incident.
 pub(crate) fn for_tests() -> Result {
     for_demo()?;
     packages(&[("setpriv", "util-linux"), ("tmux", "tmux"), ("script", "bsdutils"), ("git", "git")])?;
+    // Completion is tested in each shell.
+    packages(&[("bash", "bash"), ("zsh", "zsh"), ("fish", "fish")])?;
+    // A receiver of webhooks that checks signatures and speaks TLS, and its certificates.
+    packages(&[("python3", "python3"), ("openssl", "openssl")])?;
+    // A session bus of a test's own, for notifications on the desktop.
+    packages(&[("dbus-daemon", "dbus-daemon")])?;
     nextest()?;
     npm_packages(&run::root().join("incident"))?;
     eprintln!("setup: complete");
@@ -81,7 +99,7 @@ fn npm_packages(directory: &Path) -> Result {
     let version = run::output("node", ["--version"])?;
     let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < NODE_MAJOR) {
-        return Err(format!("the incident needs Node.js {NODE_MAJOR} or newer, here is {}", version.trim()));
+        return Err(format!("its npm packages need Node.js {NODE_MAJOR} or newer, here is {}", version.trim()));
     }
     // npm has no cheap "is it complete?"; a copy of the lock file beside the packages answers it exactly.
     let stamp = directory.join("node_modules/.kennel-lock");

@@ -6,15 +6,27 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod access;
+mod files;
+mod notify;
 mod owners;
+mod records;
+mod registry;
 mod top;
 mod usage;
+mod webhooks;
 
+pub(crate) use self::access::{CreateToken, Dashboard, TokenCommand};
+pub(crate) use self::files::{Config, ConfigCommand, Export, ExportFormat, Import, ImportFormat, Init, StateCommand};
+pub(crate) use self::notify::NotifyCommand;
 pub(crate) use self::owners::{Hold, LeaseCommand, Lifetime, OwnerOptions, Renew, RestartMode};
+pub(crate) use self::records::{Audit, EventNames, Events, Logs};
+pub(crate) use self::registry::{Register, Unregister};
 pub(crate) use self::top::{Top, TopOrder};
 pub(crate) use self::usage::Stats;
+pub(crate) use self::webhooks::{AddWebhook, WebhookCommand};
 use crate::exit_codes;
-use crate::parse::{self, Since};
+use crate::parse;
 
 /// Runs a stack of services and leaves no process behind.
 #[derive(Debug, Parser)]
@@ -127,6 +139,13 @@ pub(crate) enum Command {
     Restart(StopTargets),
     /// Load the configuration again, and start, restart and stop what has changed
     Reload(Reload),
+    /// Make a service known beside those of the configuration file
+    #[command(after_help = registry::HELP)]
+    Register(Box<Register>),
+    /// Stop services that were registered, and forget them
+    Unregister(Unregister),
+    /// List what is registered
+    Registered,
     /// Kill services or a process of theirs at once, or send a signal
     Kill(Kill),
     /// Have services stand still, so that they can be looked at
@@ -168,6 +187,17 @@ pub(crate) enum Command {
     Events(Events),
     /// Show who asked for what
     Audit(Audit),
+    /// Open the page in a browser, logged in
+    Dashboard(Dashboard),
+    /// Give rights away to those who come over TCP
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show where events are sent to, test it, and try again what did not arrive
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Try out what tells people of events
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Export what runs for other tools, and import what they have recorded
     #[command(subcommand)]
     State(StateCommand),
@@ -184,6 +214,9 @@ pub(crate) enum Command {
     Doctor,
     /// Show what runs of a kennel that was lost; end it or have it adopted
     Sweep(Sweep),
+    /// Have a process that nobody tracks held again, with all that belongs to it
+    #[command(after_help = ADOPT_HELP)]
+    Adopt(Adopt),
     /// Clear away what a lost kennel left; with --all everything of this one, whatever state it is in
     Clean(Clean),
     /// Print the configuration as it is understood
@@ -194,15 +227,23 @@ pub(crate) enum Command {
     Version,
     /// Print a completion script for a shell
     Completions(Completions),
+    /// Print a manual page, or write all of them
+    Man(Man),
 }
+
+const UP_HELP: &str = "\
+In the foreground, the first Ctrl-C stops everything, the second hurries, the third kills; t opens the terminal UI.";
 
 /// `kennel up`
 #[derive(Debug, Args)]
-#[command(after_help = "In the foreground, the first Ctrl-C stops everything, the second hurries, the third kills.")]
+#[command(after_help = UP_HELP)]
 pub(crate) struct Up {
     /// Return when everything is ready, and leave it running
     #[arg(short, long)]
     pub(crate) detach: bool,
+    /// Show the stack as `kennel top` does instead of its log; leaving stops it
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) tui: bool,
     /// Also start services of this profile; may be repeated
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Vec<String>,
@@ -304,8 +345,11 @@ pub(crate) struct Ps {
     #[arg(long)]
     pub(crate) tree: bool,
     /// Processes of this kennel that nobody tracks instead
-    #[arg(long, conflicts_with_all = ["all", "tree"])]
+    #[arg(long, conflicts_with_all = ["all", "tree", "names"])]
     pub(crate) orphans: bool,
+    /// Services, or single replicas such as worker.2 [default: all that were started]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 /// `kennel sweep`
@@ -325,6 +369,23 @@ pub(crate) struct Sweep {
     #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "stop")]
     pub(crate) timeout: Option<Duration>,
 }
+
+/// `kennel adopt`
+#[derive(Debug, Args)]
+pub(crate) struct Adopt {
+    /// One of its processes; with @START only if it began then (clock ticks since boot, as `ps --orphans --json` tells)
+    #[arg(value_name = "PID[@START]", value_parser = parse::began)]
+    pub(crate) process: parse::Began,
+    /// Service that it is to be a run of, which does not run [default: the one it was started for, else a run on its own]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Also if it is only likely that it is of this kennel
+    #[arg(long)]
+    pub(crate) likely: bool,
+}
+
+const ADOPT_HELP: &str = "\
+`kennel ps --orphans` lists who can be adopted. Needs cgroups; nothing is started, and what cannot be held is left as it is.";
 
 /// `kennel clean`
 #[derive(Debug, Args)]
@@ -365,52 +426,6 @@ pub(crate) struct Ports {
     pub(crate) names: Vec<String>,
 }
 
-/// Where something was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Stream {
-    /// Standard output
-    #[value(alias = "stdout")]
-    Out,
-    /// Standard error
-    #[value(alias = "stderr")]
-    Err,
-}
-
-/// `kennel logs`
-#[derive(Debug, Args)]
-pub(crate) struct Logs {
-    /// Go on with new lines
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// Only the last lines of each service
-    #[arg(short = 'n', long, value_name = "N")]
-    pub(crate) tail: Option<u64>,
-    /// Only lines younger than this, for example 10m, or since a time such as 12:00, yesterday or an RFC 3339 one
-    #[arg(long, value_name = "TIME", value_parser = parse::since)]
-    pub(crate) since: Option<Since>,
-    /// Only lines up to this, written in the same way
-    #[arg(long, value_name = "TIME", value_parser = parse::since)]
-    pub(crate) until: Option<Since>,
-    /// Only lines that match this regular expression
-    #[arg(short, long, value_name = "RE")]
-    pub(crate) grep: Option<String>,
-    /// With --grep: only those that do not
-    #[arg(long, requires = "grep")]
-    pub(crate) invert: bool,
-    /// Only what was written there
-    #[arg(long, value_name = "STREAM", value_enum)]
-    pub(crate) stream: Option<Stream>,
-    /// The bytes as they were written, and nothing else
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) raw: bool,
-    /// Without the names before each line
-    #[arg(long)]
-    pub(crate) no_prefix: bool,
-    /// Services, or single replicas such as worker.2 [default: all]
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-}
-
 const RUN_HELP: &str = "\
 With --owner, the run ends with its owner: when `kennel clean --owner` is called, or when the last
 of the owner's leases is lost and none comes within its grace.";
@@ -436,6 +451,9 @@ pub(crate) struct Run {
     /// Longest time without output; then it is stopped
     #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "detach")]
     pub(crate) idle_timeout: Option<Duration>,
+    /// What it may use, as `limits` of a service: memory=512MiB, pids=100, cpus=1.5, action=stop; again for another one
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) limit: Vec<String>,
     /// Program and arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
@@ -456,143 +474,6 @@ pub(crate) struct Exec {
     pub(crate) command: Vec<OsString>,
 }
 
-/// `kennel events`
-#[derive(Debug, Args)]
-pub(crate) struct Events {
-    /// Go on with new events
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// Only those after this number
-    #[arg(long, value_name = "SEQ", default_value_t = 0)]
-    pub(crate) since: u64,
-    /// Only the last N of those that are there already
-    #[arg(short = 'n', long, value_name = "N")]
-    pub(crate) tail: Option<u64>,
-    /// Only those of this service, or of a single replica such as worker.2; may be repeated
-    #[arg(long, value_name = "NAME")]
-    pub(crate) service: Vec<String>,
-    /// Only those whose name begins with this, for example instance. or service.failed; may be repeated
-    #[arg(long, value_name = "PREFIX")]
-    pub(crate) kind: Vec<String>,
-    /// Under which names
-    #[arg(long, value_name = "NAMES", value_enum, default_value_t = EventNames::Kennel)]
-    pub(crate) names: EventNames,
-}
-
-/// Names of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EventNames {
-    /// Such as instance.started
-    Kennel,
-    /// Such as processStarted, as the dashboard family has them
-    Dashboard,
-}
-
-/// `kennel audit`
-#[derive(Debug, Args)]
-#[command(after_help = "What was changed is shown by `kennel events`; this shows who asked for it.")]
-pub(crate) struct Audit {
-    /// Only the last N entries [default: 100]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    pub(crate) number: Option<u64>,
-    /// Only entries younger than this, for example 10m, or since an RFC 3339 time
-    #[arg(long, value_name = "TIME", value_parser = parse::since)]
-    pub(crate) since: Option<Since>,
-    /// Only entries about exactly this, as the last column has it
-    #[arg(long, value_name = "SUBJECT")]
-    pub(crate) subject: Option<String>,
-}
-
-/// `kennel config`
-#[derive(Debug, Args)]
-pub(crate) struct Config {
-    #[command(subcommand)]
-    pub(crate) what: Option<ConfigCommand>,
-    /// Also services of this profile; may be repeated
-    #[arg(long, value_name = "PROFILE")]
-    pub(crate) profile: Vec<String>,
-}
-
-/// `kennel config …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigCommand {
-    /// Print the JSON Schema of configuration files, for editors
-    Schema,
-    /// Check the configuration and print nothing but errors
-    Check,
-}
-
-/// `kennel init`
-#[derive(Debug, Args)]
-pub(crate) struct Init {
-    /// Write kennel.toml instead of kennel.yaml
-    #[arg(long)]
-    pub(crate) toml: bool,
-    /// Replace an existing file
-    #[arg(long)]
-    pub(crate) force: bool,
-}
-
-/// `kennel state`
-#[derive(Debug, Subcommand)]
-pub(crate) enum StateCommand {
-    /// Write services and their processes in the format of another tool
-    #[command(
-        after_help = "Without a daemon it shows what is recorded, with processes that live now. Nothing is started."
-    )]
-    Export(Export),
-    /// Make a configuration of what another tool has recorded
-    #[command(after_help = "Process ids of the file are looked at and told, never trusted and never signalled.")]
-    Import(Import),
-}
-
-/// `kennel state export`
-#[derive(Debug, Args)]
-pub(crate) struct Export {
-    /// The format
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ExportFormat::DashboardJson)]
-    pub(crate) format: ExportFormat,
-    /// File to write; with pids, the directory of the three files [default: standard output; with pids, this directory]
-    #[arg(short, long, value_name = "PATH")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-/// Formats of other tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportFormat {
-    /// The state of a dashboard, one JSON document
-    DashboardJson,
-    /// services.pids, services.groups and services.services, for scripts
-    Pids,
-}
-
-/// `kennel state import`
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// The format
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ImportFormat::DashboardJson)]
-    pub(crate) format: ImportFormat,
-    /// Write the configuration to this file [default: print it]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) write: Option<PathBuf>,
-    /// Replace that file if it is there
-    #[arg(long, requires = "write")]
-    pub(crate) force: bool,
-    /// Only check the file and tell what of it runs
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// The file of the other tool
-    #[arg(value_name = "STATE")]
-    pub(crate) input: PathBuf,
-}
-
-/// Formats that can be imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ImportFormat {
-    /// The state of a dashboard, one JSON document
-    DashboardJson,
-}
-
 /// `kennel daemon`
 #[derive(Debug, Subcommand)]
 pub(crate) enum DaemonCommand {
@@ -606,6 +487,17 @@ pub(crate) struct Upgrade {
     /// The binary to change to [default: the one that runs this command]
     #[arg(long, value_name = "BINARY")]
     pub(crate) to: Option<PathBuf>,
+}
+
+/// `kennel man`
+#[derive(Debug, Args)]
+#[command(after_help = "For example: `kennel man up | man -l -`, or `kennel man --dir ~/.local/share/man/man1`.")]
+pub(crate) struct Man {
+    /// The page of this verb [default: that of kennel]
+    pub(crate) verb: Option<String>,
+    /// Write all pages into this directory, which is made
+    #[arg(long, value_name = "DIR", conflicts_with = "verb")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// `kennel completions`

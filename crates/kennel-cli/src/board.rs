@@ -1,5 +1,6 @@
 //! The progress of many services at once.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anstyle::Style;
@@ -22,6 +23,8 @@ pub(crate) struct Board {
     goal: Goal,
     rows: IndexMap<String, Row>,
     width: usize,
+    /// Whose progress it is; of all if none.
+    only: Option<HashSet<String>>,
 }
 
 #[derive(Debug)]
@@ -32,7 +35,14 @@ struct Row {
 
 impl Board {
     pub(crate) fn new(goal: Goal) -> Self {
-        Self { goal, rows: IndexMap::new(), width: 0 }
+        Self { goal, rows: IndexMap::new(), width: 0, only: None }
+    }
+
+    /// Leaves out what happens to others.
+    pub(crate) fn only(&mut self, names: HashSet<String>) {
+        self.width = 0;
+        self.expect(names.iter().map(String::as_str));
+        self.only = Some(names);
     }
 
     /// Makes room for names that are known beforehand, so that columns do not jump.
@@ -44,6 +54,9 @@ impl Board {
     /// Takes note; answers with the one line to print where nothing can be redrawn, if it is worth one.
     pub(crate) fn apply(&mut self, event: &Event, now: Instant) -> Option<String> {
         let name = event.service.as_ref()?;
+        if self.only.as_ref().is_some_and(|only| !only.contains(name)) {
+            return None;
+        }
         let before = self.rows.get(name).map(|row| &row.phase);
         let phase = Phase::of(event, before)?;
         if before == Some(&phase) {
@@ -65,6 +78,8 @@ impl Board {
             // What follows an exit says it again, with what comes next.
             (_, Phase::Exited(_) | Phase::Stopped) => false,
             (Goal::Up, Phase::Stopping { .. } | Phase::Down(_)) => false,
+            // Its first stage follows at once.
+            (Goal::Down, Phase::Stopping { stage: None }) => false,
             (Goal::Up | Goal::Down, _) => true,
         }
     }

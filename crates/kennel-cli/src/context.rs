@@ -8,7 +8,8 @@ use std::time::Duration;
 use kennel_client::{CallError, Daemon, Home};
 use kennel_config::{FindError, LoadOptions};
 use kennel_orphans::{Error, Whom, Wish};
-use kennel_wire::{Code, InstanceOrphans};
+pub(crate) use kennel_sys::process::environment;
+use kennel_wire::{Code, InstanceOrphans, Registry};
 use tokio::time::Instant;
 
 use crate::args::Global;
@@ -66,11 +67,37 @@ impl Context {
 
     /// Checks the configuration here, so that its errors are seen before anything is started.
     pub(crate) fn load(&self, profiles: &[String]) -> Result<Loaded, Failure> {
-        let file = self.config_file()?;
         let environment = environment();
+        let registered = self.registered()?;
+        let file = match self.config_file() {
+            Err(FindError::None { .. }) if !registered.is_empty() => None,
+            file => Some(file?),
+        };
         let options = LoadOptions { environment: &environment, profiles };
-        let project = kennel_config::load(&file, &options)?;
-        Ok(Loaded { file, environment, services: project.services.keys().cloned().collect() })
+        let mut services = match &file {
+            Some(file) => kennel_config::load(file, &options)?.services.into_keys().collect(),
+            None => Vec::new(),
+        };
+        services.extend(registered);
+        Ok(Loaded { file, environment, services })
+    }
+
+    /// The configuration here, as it is understood.
+    pub(crate) fn project(&self) -> Result<kennel_core::model::Project, Failure> {
+        let environment = environment();
+        let options = LoadOptions { environment: &environment, profiles: &[] };
+        Ok(kennel_config::load(&self.config_file()?, &options)?)
+    }
+
+    /// Names of services that were registered. Whether they are well declared the daemon says.
+    fn registered(&self) -> Result<Vec<String>, Failure> {
+        let path = self.home()?.registered_file();
+        let source = match std::fs::read(&path) {
+            Ok(text) => return Ok(serde_json::from_slice(&text).map(names).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => error,
+        };
+        Err(Failure::File { doing: "read", path, source })
     }
 
     /// The daemon, if one runs. Where keeper and daemon were both lost, a new pair is started first, which ends what
@@ -82,6 +109,11 @@ impl Context {
             None if Daemon::may_have_left_something(&home)? => self.start(&home).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The daemon, if one runs. Nothing is started and nothing cleared away, so what a lost one has left may still run.
+    pub(crate) async fn present(&self, home: &Home) -> Result<Option<Daemon>, Failure> {
+        Ok(Daemon::connect(home).await?.map(|daemon| self.with_trouble(daemon)))
     }
 
     /// The daemon that runs, or, for what outlives a stack, a new one that ends by itself afterwards.
@@ -210,15 +242,15 @@ pub(crate) async fn start(home: &Home) -> Result<(Daemon, Option<InstanceOrphans
 /// A configuration that has no errors.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    pub(crate) file: PathBuf,
+    /// None: there is none, and some are registered.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) environment: BTreeMap<String, String>,
-    /// Declared names, in the file's order.
+    /// Declared names, in the file's order, then those that are registered.
     pub(crate) services: Vec<String>,
 }
 
-/// The environment of this process; what is not UTF-8 cannot travel as JSON and is left out.
-pub(crate) fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
+fn names(registry: Registry) -> Vec<String> {
+    registry.services.into_keys().collect()
 }
 
 fn parent(file: &Path) -> PathBuf {

@@ -9,6 +9,7 @@ use kennel_wire::{Code, Problem};
 
 use crate::exit_codes;
 use crate::render::diagnostic::{self, Mistake};
+use crate::render::fold::fold;
 use crate::render::paint::{BOLD, GREEN, Paint, RED};
 
 /// Why a command did not do what was asked.
@@ -116,13 +117,15 @@ impl Failure {
         match self {
             Self::BrokenPipe => return text,
             Self::Config(invalid) => {
-                for one in &invalid.diagnostics {
+                for one in invalid.diagnostics.iter().take(MOST_SHOWN) {
                     text.push_str(&own(one, &invalid.source, width, paint));
                 }
-                return text;
+                if invalid.diagnostics.len() <= MOST_SHOWN {
+                    return text;
+                }
             }
             Self::Call(CallError::Problem(problem)) => {
-                for one in &problem.diagnostics {
+                for one in problem.diagnostics.iter().take(MOST_SHOWN) {
                     text.push_str(&theirs(one, width, paint));
                 }
             }
@@ -131,7 +134,7 @@ impl Failure {
         let error = paint.paint(RED.effects(anstyle::Effects::BOLD), "error");
         text.push_str(&format!("{error}{} {}\n", paint.paint(BOLD, ":"), chain(self.message(), self.source())));
         if let Some(hint) = self.hint() {
-            text.push_str(&format!("{}: {hint}\n", paint.paint(GREEN, "help")));
+            text.push_str(&fold(&format!("{}: {hint}\n", paint.paint(GREEN, "help")), width));
         }
         text
     }
@@ -140,7 +143,10 @@ impl Failure {
         match self {
             Self::Config(invalid) => match invalid.diagnostics.len() {
                 1 => "the configuration has an error".to_owned(),
-                count => format!("the configuration has {count} errors"),
+                count => {
+                    let all = if count < kennel_config::MAX_DIAGNOSTICS { "" } else { "at least " };
+                    format!("the configuration has {all}{count} errors")
+                }
             },
             Self::Find(error) => error.to_string(),
             Self::NoFile(path) => format!("there is no configuration `{}`", path.display()),
@@ -177,6 +183,9 @@ impl Failure {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Config(invalid) if invalid.diagnostics.len() > MOST_SHOWN => {
+                Some(format!("the first {MOST_SHOWN} are shown; `--json` has them all"))
+            }
             Self::NoFile(_) => Some("`kennel init` writes one".to_owned()),
             Self::Orphans(kennel_orphans::Error::Inside { .. }) => {
                 Some("run it from a shell that the service has not started".to_owned())
@@ -194,20 +203,33 @@ impl Failure {
     }
 }
 
+/// Mistakes of a configuration that are shown to people: what is wrong a thousand times has often one cause.
+const MOST_SHOWN: usize = 10;
+
 /// The exit code for a problem that the daemon reports.
 fn of_problem(code: Code) -> u8 {
     match code {
         Code::ConfigInvalid | Code::ConfigMissing => exit_codes::CONFIG,
-        Code::UnknownService | Code::UnknownOwner | Code::ProcessGone => exit_codes::UNKNOWN_SERVICE,
-        Code::ProcessNotOurs | Code::ProcessIsKennel | Code::ProcessIsZombie => exit_codes::NOT_OURS,
+        Code::UnknownService | Code::UnknownOwner | Code::UnknownRun | Code::UnknownWebhook | Code::ProcessGone => {
+            exit_codes::UNKNOWN_SERVICE
+        }
+        Code::ProcessNotOurs | Code::ProcessIsKennel | Code::ProcessIsZombie | Code::NotCertain => exit_codes::NOT_OURS,
         Code::ContainmentTooWeak => exit_codes::CONTAINMENT,
         Code::BadRequest => exit_codes::USAGE,
-        Code::Conflict | Code::OwnerEnded | Code::NotFound | Code::NotExecutable | Code::SpawnFailed => {
-            exit_codes::FAILED
-        }
-        Code::ShuttingDown | Code::HandedOver | Code::HandoverFailed | Code::Forbidden | Code::Internal => {
-            exit_codes::DAEMON
-        }
+        Code::Conflict
+        | Code::PreconditionFailed
+        | Code::OwnerEnded
+        | Code::NotFound
+        | Code::NotExecutable
+        | Code::CannotAdopt
+        | Code::SpawnFailed => exit_codes::FAILED,
+        Code::ShuttingDown
+        | Code::HandedOver
+        | Code::HandoverFailed
+        | Code::Unauthorized
+        | Code::Forbidden
+        | Code::RateLimited
+        | Code::Internal => exit_codes::DAEMON,
     }
 }
 
@@ -300,6 +322,8 @@ impl From<kennel_config::FindError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn said(failure: &Failure) -> String {
@@ -343,6 +367,25 @@ mod tests {
         exit code 1
         ");
         insta::assert_snapshot!(said(&Failure::BrokenPipe), @"exit code 0");
+    }
+
+    #[test]
+    fn of_many_mistakes_the_first_are_shown() {
+        let with = |count: usize| {
+            let names: Vec<String> = (0..count).map(|at| format!("  s.{at}: {{ command: x }}\n")).collect();
+            let source = format!("services:\n{}", names.concat());
+            let options = kennel_config::LoadOptions { environment: &BTreeMap::new(), profiles: &[] };
+            let load = kennel_config::load_text(std::path::Path::new("kennel.yaml"), &source, &options);
+            Failure::from(load.expect_err("a name may have no dot"))
+        };
+        let count = |failure: &Failure| said(failure).matches("error[bad_name]").count();
+        assert_eq!(count(&with(10)), 10);
+        assert!(!said(&with(10)).contains("configuration has"));
+        assert_eq!(count(&with(11)), 10);
+        assert!(said(&with(11)).ends_with(
+            "error: the configuration has 11 errors\nhelp: the first 10 are shown; `--json` has them all\nexit code 3"
+        ));
+        assert!(said(&with(1000)).contains("error: the configuration has at least 500 errors\n"));
     }
 
     #[test]

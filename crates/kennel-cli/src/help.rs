@@ -22,7 +22,7 @@ fn help(verb: &str) -> String {
 
 #[test]
 fn the_command() {
-    insta::assert_snapshot!(find("").render_long_help(), @r"
+    insta::assert_snapshot!(find("").render_long_help(), @"
     Runs a stack of services and leaves no process behind
 
     Usage: kennel [OPTIONS] <COMMAND>
@@ -34,6 +34,9 @@ fn the_command() {
       stop         Stop services
       restart      Stop services and start them again
       reload       Load the configuration again, and start, restart and stop what has changed
+      register     Make a service known beside those of the configuration file
+      unregister   Stop services that were registered, and forget them
+      registered   List what is registered
       kill         Kill services or a process of theirs at once, or send a signal
       freeze       Have services stand still, so that they can be looked at
       thaw         Let services go on that were frozen
@@ -52,17 +55,23 @@ fn the_command() {
       lease        Keep an owner and all that runs for it alive
       events       Show what happened
       audit        Show who asked for what
+      dashboard    Open the page in a browser, logged in
+      token        Give rights away to those who come over TCP
+      webhook      Show where events are sent to, test it, and try again what did not arrive
+      notify       Try out what tells people of events
       state        Export what runs for other tools, and import what they have recorded
       daemon       Have another daemon take over while every service runs on
       upgrade      Have a daemon of another kennel binary take over while every service runs on
       doctor       Show what kennel can promise on this machine, and what is wrong on it
       sweep        Show what runs of a kennel that was lost; end it or have it adopted
+      adopt        Have a process that nobody tracks held again, with all that belongs to it
       clean        Clear away what a lost kennel left; with --all everything of this one, whatever state
                    it is in
       config       Print the configuration as it is understood
       init         Write a commented configuration file
       version      Print the version
       completions  Print a completion script for a shell
+      man          Print a manual page, or write all of them
 
     Options:
       -h, --help
@@ -117,7 +126,7 @@ fn the_command() {
 
 #[test]
 fn up_and_down() {
-    insta::assert_snapshot!(help("up") + "\n" + &help("down"), @r"
+    insta::assert_snapshot!(help("up") + "\n" + &help("down"), @"
     Start the stack, or some services and what they depend on
 
     Usage: kennel up [OPTIONS] [SERVICE]...
@@ -127,11 +136,13 @@ fn up_and_down() {
 
     Options:
       -d, --detach             Return when everything is ready, and leave it running
+          --tui                Show the stack as `kennel top` does instead of its log; leaving stops it
           --profile <PROFILE>  Also start services of this profile; may be repeated
           --timeout <TIME>     Give up when not everything is ready after this time, for example 30s
       -h, --help               Print help (see more with '--help')
 
-    In the foreground, the first Ctrl-C stops everything, the second hurries, the third kills.
+    In the foreground, the first Ctrl-C stops everything, the second hurries, the third kills; t opens
+    the terminal UI.
 
     Stop everything, then the daemon
 
@@ -208,7 +219,10 @@ fn what_is_read() {
     insta::assert_snapshot!(verbs.map(help).join("\n"), @r"
     List services
 
-    Usage: kennel ps [OPTIONS]
+    Usage: kennel ps [OPTIONS] [NAME]...
+
+    Arguments:
+      [NAME]...  Services, or single replicas such as worker.2 [default: all that were started]
 
     Options:
       -a, --all      Also those that were never started
@@ -311,15 +325,19 @@ fn what_is_run() {
           --max-runtime <TIME>   Longest run time, for example 10m; then it is stopped [alias:
                                  --timeout]
           --idle-timeout <TIME>  Longest time without output; then it is stopped
+          --limit <LIMIT>        What it may use, as `limits` of a service: memory=512MiB, pids=100,
+                                 cpus=1.5, action=stop; again for another one
       -h, --help                 Print help (see more with '--help')
 
     Owner:
-          --owner <OWNER>     For whom it runs; made if it is not there
-          --parent <OWNER>    The owner that it belongs to itself, and with which it ends
-          --lease-pid <PID>   Keep the owner alive while this process lives
-          --lease-ttl <TIME>  Keep the owner alive while `kennel lease renew` is called at least this
-                              often
-          --grace <TIME>      How long the owner lives on without a lease [default: 10s]
+          --owner <OWNER>        For whom it runs; made if it is not there
+          --parent <OWNER>       The owner that it belongs to itself, and with which it ends
+          --lease-pid <PID>      Keep the owner alive while this process lives
+          --lease-ttl <TIME>     Keep the owner alive while `kennel lease renew` is called at least this
+                                 often
+          --grace <TIME>         How long the owner lives on without a lease [default: 10s]
+          --owner-limit <LIMIT>  What everything of the owner may use together, for example memory=1GiB;
+                                 again for another one
 
     With --owner, the run ends with its owner: when `kennel clean --owner` is called, or when the last
     of the owner's leases is lost and none comes within its grace.

@@ -8,6 +8,7 @@ mod args;
 mod parse;
 
 mod command;
+mod completion;
 
 mod board;
 mod context;
@@ -35,11 +36,16 @@ fn main() -> ExitCode {
             kennel_sys::process::abort_on_panic();
             return kennel_keeper::main(arguments.collect::<Vec<_>>());
         }
-        Some(verb) if verb == "__daemon" => return kennel_server::daemon_main(arguments.collect()),
+        Some(verb) if verb == "__daemon" => {
+            return kennel_server::daemon_main(arguments.collect(), |event| render::event::words(event).0);
+        }
         #[cfg(feature = "crash-points")]
         Some(verb) if verb == "__crash-points" => return crash_points(),
         Some(verb) if verb == "__probe" => return kennel_keeper::probe_main(arguments.collect::<Vec<_>>()),
         _ => drop(arguments),
+    }
+    if completion::answered() {
+        return ExitCode::SUCCESS;
     }
     ExitCode::from(command::run(Cli::read()))
 }

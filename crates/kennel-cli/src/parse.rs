@@ -46,6 +46,23 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     if time < Duration::from_millis(100) { Err("expected 100ms or more".to_owned()) } else { Ok(time) }
 }
 
+/// A process, perhaps with when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Began {
+    pub(crate) pid: u32,
+    /// Clock ticks since boot.
+    pub(crate) start_ticks: Option<u64>,
+}
+
+/// `812` or `812@73120`.
+pub(crate) fn began(text: &str) -> Result<Began, String> {
+    let (pid, start) = text.split_once('@').map_or((text, None), |(pid, start)| (pid, Some(start)));
+    let wrong = || "expected a process id such as 812, or 812@73120 with when it began".to_owned();
+    let pid = pid.parse().ok().filter(|pid| *pid != 0).ok_or_else(wrong)?;
+    let start_ticks = start.map(|start| start.parse().map_err(|_| wrong())).transpose()?;
+    Ok(Began { pid, start_ticks })
+}
+
 /// A time span before now, or a moment.
 pub(crate) fn since(text: &str) -> Result<Since, String> {
     moment(text, &Zoned::now()).ok_or_else(|| {
@@ -94,6 +111,15 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
     use super::*;
+
+    #[test]
+    fn a_process_is_a_number_perhaps_with_its_begin() {
+        assert_eq!(began("812").unwrap(), Began { pid: 812, start_ticks: None });
+        assert_eq!(began("812@73120").unwrap(), Began { pid: 812, start_ticks: Some(73120) });
+        for wrong in ["", "0", "-1", "812@", "@5", "812@x", "812@5@6", "web"] {
+            assert!(began(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn moments_are_understood_as_people_write_them() {

@@ -1,5 +1,6 @@
 //! Standard output and error, and the part of a terminal that is drawn again and again.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use crate::args::{Color, Global};
 use crate::failure::Failure;
+use crate::render::log_line::tame;
 use crate::render::paint::Paint;
 use crate::render::table::cut;
 
@@ -62,6 +64,11 @@ impl Screen {
         self.size.filter(|_| self.terminal).map(|(columns, _)| columns)
     }
 
+    /// Whether somebody can type and see what comes of it.
+    pub(crate) fn interactive(&self) -> bool {
+        self.terminal && io::stdin().is_terminal() && !dumb()
+    }
+
     /// Whether [`Screen::draw`] shows something.
     pub(crate) fn is_live(&self) -> bool {
         self.live
@@ -73,6 +80,9 @@ impl Screen {
     /// `BrokenPipe` if nobody reads any more, `Output` otherwise.
     pub(crate) fn out(&mut self, text: &str) -> Result<(), Failure> {
         self.clear();
+        if self.terminal {
+            return self.bytes(harmless(text).as_bytes());
+        }
         self.bytes(text.as_bytes())
     }
 
@@ -126,6 +136,7 @@ impl Screen {
     /// Says why something failed.
     pub(crate) fn error(&mut self, text: &str) {
         self.clear();
+        let text = if io::stderr().is_terminal() { harmless(text) } else { Cow::Borrowed(text) };
         let _nobody_reads = io::stderr().lock().write_all(text.as_bytes());
     }
 
@@ -170,6 +181,20 @@ impl Screen {
     fn back(&self) -> String {
         if self.drawn == 0 { String::new() } else { format!("\u{1b}[{}A\r\u{1b}[J", self.drawn) }
     }
+}
+
+/// What a terminal may be shown, whoever chose the words: commands, reasons and log lines come from elsewhere, and a sequence in them
+/// could clear the screen or set its title. Colours stay.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let harms = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
+    if !text.contains(harms) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
+        Some(line) => tame(line, true) + "\n",
+        None => tame(line, true),
+    });
+    Cow::Owned(lines.collect())
 }
 
 fn colors(wanted: Color, auto: ColorChoice) -> bool {

@@ -20,7 +20,7 @@ use kennel_testkit::{Output, Scratch, Seen, Signal, User, try_send};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// From kennel's word that nothing is left until `/proc` agrees.
-const AGREE: Duration = Duration::from_secs(2);
+const AGREE: Duration = Duration::from_secs(10);
 /// Name and shape; the cell is the position from 1.
 const SERVICES: [(&str, &str); 5] = [
     ("plain", "plain"),

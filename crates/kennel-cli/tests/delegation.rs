@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use kennel_testkit::{Scratch, User};
+use kennel_testkit::{Scratch, User, wait_until};
 
 /// Takes what kennel passes up to `--`, and becomes the rest.
 const BECOME: &str = "while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"";
@@ -53,7 +53,8 @@ fn a_session_gets_a_scope_of_its_own() {
     assert_eq!(containment["backend"], "cgroup", "{containment}");
     assert!(containment["promise"].as_str().unwrap().contains("-given/scope/kennel/"), "{containment}");
     let asked = std::fs::read_to_string(scratch.path("output/asked")).unwrap();
-    assert_eq!(asked.lines().count(), 1, "{asked}");
+    // `doctor` tries limits in another one, by a copy of itself.
+    assert_eq!(asked.lines().filter(|line| line.contains("__keeper")).count(), 1, "{asked}");
     assert!(asked.contains("--user --scope"), "{asked}");
     assert!(asked.contains("--property=Delegate=yes"), "{asked}");
 }
@@ -100,9 +101,10 @@ fn two_that_start_at_once_meet_in_one_scope() {
         let output = up.wait(Duration::from_secs(60));
         assert_eq!(output.code(), 0, "{}", output.all());
     }
-    let keepers: Vec<_> = scratch.survivors().into_iter().filter(|seen| seen.verb() == "__keeper").collect();
-    assert_eq!(keepers.len(), 1, "{keepers:?}");
-    assert_eq!(scratch.json(&["doctor", "--json"])["daemon"]["keeper_pid"], keepers[0].pid);
+    let keepers = || scratch.survivors().into_iter().filter(|seen| seen.verb() == "__keeper").collect::<Vec<_>>();
+    // Whose command comes second has its answer before the keeper that it started in vain is gone.
+    wait_until(Duration::from_secs(60), "one keeper", || keepers().len() == 1);
+    assert_eq!(scratch.json(&["doctor", "--json"])["daemon"]["keeper_pid"], keepers()[0].pid);
     scratch.down();
 }
 

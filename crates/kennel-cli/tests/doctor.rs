@@ -70,6 +70,32 @@ fn what_the_kernel_can_do_is_tried() {
     });
 }
 
+/// What it says of limits is what a service then gets.
+#[test]
+fn who_sees_to_which_limit_is_tried() {
+    on_each(|scratch| {
+        let (_, found) = doctor(scratch);
+        let of = |name: &str| {
+            let limit = found["limits"].as_array().unwrap().iter().find(|one| one["name"] == name);
+            limit.unwrap_or_else(|| panic!("no {name}: {found}"))["enforced_by"].clone()
+        };
+        assert_eq!((of("open_files"), of("log_rate")), ("rlimit".into(), "kennel".into()), "{found}");
+        if scratch.user() == User::Plain {
+            assert_eq!((of("memory"), of("pids"), of("cpus")), ("sampling".into(), "sampling".into(), "nobody".into()));
+            assert_eq!(found["limits_advice"], found["containment"]["advice"], "{found}");
+            assert!(found["limits_advice"].is_object(), "{found}");
+        }
+        let limits = "{ memory: 900MiB, pids: 900, cpus: 2, cpu_weight: 90, memory_high: 800MiB, io_read: 1GiB/s }";
+        scratch.config(&format!("services: {{ web: {{ command: sleep 600, limits: {limits} }} }}"));
+        scratch.ok(&["up", "-d"]);
+        let status = scratch.json(&["status", "web", "--json"])[0].clone();
+        for limit in status["limits"].as_array().unwrap() {
+            assert_eq!(limit["enforced_by"], of(limit["name"].as_str().unwrap()), "{limit} {found}");
+        }
+        scratch.down();
+    });
+}
+
 #[test]
 fn the_daemon_that_runs_is_asked() {
     on_each(|scratch| {
@@ -115,9 +141,10 @@ fn what_a_lost_kennel_left_is_found_and_its_command_ends_it() {
             scratch.survivors().into_iter().filter(|seen| ["__keeper", "__daemon"].contains(&seen.verb())).collect();
         kennels.iter().for_each(|kennel| send(kennel, Signal::STOP));
         kennels.iter().for_each(|kennel| send(kennel, Signal::KILL));
-        // Not by their command lines: these are gone before the locks are.
+        // Not by their command lines, nor by their first threads: these are gone before the locks are.
         wait_until(DEADLINE, "kennel gone", || {
-            kennels.iter().all(|kennel| matches!(state_of(kennel.pid), None | Some('Z' | 'X')))
+            let living = scratch.survivors();
+            !living.iter().any(|seen| seen.living && kennels.iter().any(|kennel| kennel.pid == seen.pid))
         });
         assert!(!scratch.in_cells().is_empty());
 

@@ -6,7 +6,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -90,6 +90,11 @@ fn nobody_else_gets_in() {
     open(&socket, 0o666);
     let refused = stranger();
     assert!(!refused.stdout.contains(" 200 ") && !refused.stdout.contains("keeper_pid"), "{}", refused.all());
+    let audit = scratch.json(&["audit", "--json"]);
+    let is_told = audit.as_array().unwrap().iter().any(|entry| {
+        entry["outcome"] == "closed: another user" && entry["actor"].as_str().unwrap().starts_with("uid 60201 pid ")
+    });
+    assert!(is_told, "{audit:#}");
     scratch.down();
 }
 
@@ -178,12 +183,9 @@ fn down_of_a_daemon_that_is_just_ending_finds_nothing_to_do() {
     let scratch = Scratch::any(kennel());
     scratch.config(STACK);
     scratch.ok(&["up", "-d"]);
-    let instance = scratch.instance_dir().file_name().unwrap().to_owned();
-    let socket = scratch.path("run/kennel").join(instance).join("api.sock");
-    let mut stream = UnixStream::connect(&socket).unwrap();
-    stream.write_all(b"GET /v1/info HTTP/1.1\r\nHost: kennel\r\nConnection: close\r\n\r\n").unwrap();
+    let socket = scratch.api_socket();
     let mut info = Vec::new();
-    stream.read_to_end(&mut info).unwrap();
+    scratch.open("/v1/info", &["connection: close"]).read_to_end(&mut info).unwrap();
     scratch.down();
 
     let _gone = std::fs::remove_file(&socket);

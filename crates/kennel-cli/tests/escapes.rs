@@ -22,12 +22,6 @@ fn scratch(yaml: &str) -> Option<Scratch> {
     Some(scratch)
 }
 
-fn escaped(scratch: &Scratch) -> Vec<Value> {
-    let output = scratch.ok(&["events", "--json"]);
-    let events = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events.filter(|event| event["event"] == "instance.escaped").collect()
-}
-
 #[test]
 fn who_leaves_is_killed_and_told() {
     let yaml = "
@@ -42,7 +36,7 @@ services:
     scratch.kennel(&["up", "-d"]);
     let service = scratch.wait_state("web", "failed", DEADLINE);
     assert_eq!(service["last_exit"]["signal"], 9, "{service}");
-    let told = escaped(&scratch);
+    let told = scratch.events("instance.escaped");
     let pids: Vec<&Value> = told.iter().map(|event| &event["pid"]).collect();
     assert!(
         !told.is_empty() && pids.iter().all(|pid| pids.iter().filter(|other| *other == pid).count() == 1),
@@ -68,9 +62,10 @@ services:
     let Some(scratch) = scratch(yaml) else { return };
     scratch.ok(&["up", "-d"]);
     // Its parent lives on in the cgroup, so nothing has told of it yet.
-    assert_eq!(escaped(&scratch).len(), 0);
+    assert_eq!(scratch.events("instance.escaped").len(), 0);
     let report = scratch.json(&["stop", "web", "--json"]);
-    let told = wait_for(DEADLINE, "an event", || Some(escaped(&scratch)).filter(|told| !told.is_empty()));
+    let told =
+        wait_for(DEADLINE, "an event", || Some(scratch.events("instance.escaped")).filter(|told| !told.is_empty()));
     let receipt = &report["receipts"][0];
     assert_eq!(receipt["left"], 0, "{receipt}");
     let processes = receipt["processes"].as_array().unwrap();

@@ -54,8 +54,7 @@ services:
     assert_eq!(service["last_exit"]["code"], 3, "{service}");
     assert!(service["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{service}");
 
-    let events = scratch.ok(&["events", "--json"]).stdout;
-    let events: Vec<serde_json::Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events = scratch.recorded();
     let pauses: Vec<u64> = events.iter().filter_map(|event| event["in_ms"].as_u64()).collect();
     assert_eq!(pauses, [20, 40, 80]);
     assert!(events.iter().any(|event| event["event"] == "service.given_up"));
@@ -70,20 +69,27 @@ services:
 #[test]
 fn foreground_up_fails_when_a_service_was_given_up() {
     const LOOPER: &str = "services:
-  looper: { command: ['@badchild@', --cell, '1', exit, '300', '3'], restart_policy: { delay: 10ms, max_restarts: 1 } }
+  looper:
+    command: 'until [ -e fail ]; do sleep 0.05; done; sleep 0.3; exit 3'
+    shell: true
+    restart_policy: { delay: 10ms, max_restarts: 1 }
 ";
     let scratch = scratch();
     // Nothing else runs: nothing to wait for.
     scratch.config(LOOPER);
+    let fail = scratch.file("fail", "");
     let output = scratch.kennel(&["up"]);
     assert_eq!(output.code(), 1, "{}", output.all());
     line_with(&output.all(), &["looper", "given up"]);
     scratch.expect_nothing(DEADLINE);
 
     // Past the start, the other one runs until somebody ends it, and then the failure is not forgotten.
+    std::fs::remove_file(fail).unwrap();
     scratch.config(&format!("{LOOPER}  good: {{ command: ['@badchild@', --cell, '2', sleep] }}\n"));
     let mut up = scratch.spawn(&["up"]);
     scratch.wait_up("good", DEADLINE);
+    scratch.wait_up("looper", DEADLINE);
+    scratch.file("fail", "");
     scratch.wait_state("looper", "given_up", DEADLINE);
     assert_eq!(scratch.ps("good")["state"], "ready");
     up.signal(Signal::INT);

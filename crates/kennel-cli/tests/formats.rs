@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 const STACK: &str = "\
 services:
-  web: { command: [sleep, '600'], ports: { http: 39117, admin: 39118 } }
+  web: { command: [sleep, '600'], ports: { http: 19117, admin: 19118 } }
   worker: { command: [sh, -c, 'echo \"$$0 up\"; exec sleep 601', 'a b'], replicas: 2 }
   job: { command: [sh, -c, 'exit 3'], restart: no }
   done: { command: ['true'], restart: no }
@@ -69,7 +69,7 @@ fn the_state_is_exported_in_the_form_of_dashboards() {
     let cwd = scratch.project().to_string_lossy().into_owned();
     let wanted = json!({
         "id": "web", "pid": web["pid"], "command": "sleep 600", "cwd": cwd, "startTime": started, "status": "running",
-        "ports": [39117, 39118],
+        "ports": [19117, 19118],
     });
     assert_eq!(state["web"], wanted);
     let ids: Vec<&String> = state.as_object().unwrap().keys().collect();

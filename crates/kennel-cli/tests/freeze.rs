@@ -27,12 +27,6 @@ fn on_each(body: impl Fn(&Scratch)) {
     }
 }
 
-fn events(scratch: &Scratch, kind: &str) -> Vec<Value> {
-    let text = scratch.ok(&["events", "--json"]).stdout;
-    let all = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    all.filter(|event| event["event"].as_str().is_some_and(|name| name.starts_with(kind))).collect()
-}
-
 #[test]
 fn it_stands_still_and_goes_on() {
     on_each(|scratch| {
@@ -51,7 +45,7 @@ fn it_stands_still_and_goes_on() {
         assert_eq!((&report["ok"], &report["services"][0]["frozen"]), (&true.into(), &false.into()), "{report}");
         wait_until(DEADLINE, "it writes again", || out.exists());
         assert_eq!(scratch.ps("web")["frozen"], Value::Null);
-        let told = events(scratch, "instance.");
+        let told = scratch.recorded();
         let of = |kind: &str| told.iter().filter(|event| event["event"] == kind).count();
         assert_eq!((of("instance.frozen"), of("instance.thawed")), (1, 1), "{told:?}");
         // The probe failed all the while and nobody was told so.
@@ -68,7 +62,7 @@ fn what_is_frozen_can_be_stopped() {
         assert_eq!((&report["ok"], report["left"].as_u64()), (&true.into(), Some(0)), "{report}");
         assert_eq!(report["receipts"][0]["stages"][0]["name"], "TERM", "{report}");
         assert_eq!(report["receipts"][0]["stages"][1], Value::Null, "{report}");
-        let thawed = events(scratch, "instance.thawed");
+        let thawed = scratch.events("instance.thawed");
         assert_eq!(thawed[0]["by"], "stop", "{thawed:?}");
         let output = scratch.kennel(&["freeze", "web"]);
         assert_eq!(output.code(), 1, "{}", output.all());

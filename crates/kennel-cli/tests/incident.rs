@@ -1,7 +1,7 @@
 //! The incident: six services and a test run from the npm registry, 80 processes and more, ended in every way a day
 //! has. Each test prints its line of the table that `incident/run.sh` shows.
 //!
-//! covers: C10, C2, C3
+//! covers: C10, C2, C3, C5
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the table is for people")]
@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kennel_testkit::{Output, Scratch, Seen, Signal, Terminal, User, free_port, port_is_free, send, wait_until};
+use kennel_testkit::{
+    Output, Scratch, Seen, Signal, Terminal, User, free_port, port_is_free, send, wait_for, wait_until,
+};
+use serde_json::Value;
 
 /// A pool of forty node processes needs a while on a small machine.
 const START: Duration = Duration::from_secs(240);
@@ -83,6 +86,12 @@ impl Incident {
         output
     }
 
+    /// All services as `ps` has them.
+    fn services(&self) -> Vec<Value> {
+        let listed: Value = serde_json::from_str(&self.kennel(&["ps", "--all", "--json"]).stdout).unwrap();
+        listed.as_array().unwrap().clone()
+    }
+
     fn terminal(&self) -> Terminal {
         let file = directory().join("kennel.yaml").display().to_string();
         self.scratch.terminal(&self.arguments(&file, &["up"]))
@@ -125,7 +134,8 @@ impl Incident {
         let free = self.ports.iter().all(|port| port_is_free(*port));
         assert!(left.is_empty(), "{way}: left: {left:#?}");
         assert!(free, "{way}: a port is still taken");
-        self.kennel(&["up", "-d"]);
+        // Those that the others wait for, and that cannot begin where anything of the run before has their ports.
+        self.kennel(&["up", "-d", "api", "web"]);
         self.kennel(&["down"]);
         self.scratch.expect_nothing(DEADLINE);
         row(&format!("kennel ({containment})"), way, before, 0, "at once");
@@ -203,6 +213,64 @@ fn incident_down_reaper() {
 #[test]
 fn incident_daemon_killed_reaper() {
     daemon_killed("reaper");
+}
+
+/// One pool more than the machine bears: the default rules see it before 200 processes, it stands still where it is, and is ended on
+/// request. Everybody else goes on.
+fn runaway(containment: &str) {
+    let Some(mut incident) = Incident::new(containment) else { return };
+    incident.scratch.env("ON_RUNAWAY", "freeze");
+    incident.kennel(&["up", "-d"]);
+    let calm = incident.wait_for_everything();
+    assert!(calm < 100, "{calm} processes are too many already");
+    let others = |incident: &Incident| -> Vec<(Value, Value, Value)> {
+        let others = incident.services().into_iter().filter(|one| one["name"] != "more-tests");
+        others.map(|one| (one["name"].clone(), one["pid"].clone(), one["restarts"].clone())).collect()
+    };
+    let before = others(&incident);
+
+    incident.kennel(&["start", "more-tests"]);
+    let mut most = 0;
+    let runaway = wait_for(START, "the runaway to be frozen", || {
+        most = most.max(incident.stack().len());
+        incident.services().into_iter().find(|one| one["name"] == "more-tests" && one["frozen"] == true)
+    });
+    assert_eq!(runaway["reason"], "frozen by rule stack-processes", "{runaway}");
+    let then = incident.wait_until_steady(Duration::from_secs(2));
+    most = most.max(then);
+    assert!((101..200).contains(&then) && most < 200, "{then} processes, {most} at the most");
+
+    // Shown wherever somebody looks, with the one to blame.
+    let alerts = incident.kennel(&["alerts"]).stdout;
+    assert!(alerts.contains("stack-processes  open") && alerts.contains("threshold 100, frozen"), "{alerts}");
+    assert!(alerts.contains("more-tests of all services") && alerts.contains("vitest"), "{alerts}");
+    let ps = incident.kennel(&["ps"]).stdout;
+    let line = ps.lines().find(|line| line.starts_with("more-tests ")).unwrap_or_else(|| panic!("{ps}"));
+    assert!(line.contains("frozen") && line.contains("alert stack-processes"), "{ps}");
+    let top = incident.kennel(&["top", "--once"]).stdout;
+    // What is foreseen of another figure may stand before it.
+    assert!(top.contains("▲ ") && top.contains("■ more-tests"), "{top}");
+
+    let stopped = incident.kennel(&["stop", "more-tests"]);
+    assert!(stopped.all().contains("left 0"), "{}", stopped.all());
+    wait_until(DEADLINE, "what there was before", || incident.stack().len() <= calm);
+    assert_eq!(others(&incident), before, "the same processes, and no restart");
+    assert!(before.iter().all(|(_, pid, restarts)| pid.is_u64() && *restarts == 0), "{before:?}");
+    assert!(!incident.ports.iter().any(|port| port_is_free(*port)), "both servers listen");
+    let open = incident.kennel(&["alerts"]).stdout;
+    assert!(open.contains("stack-processes  over") || open.contains("stack-processes  open"), "{open}");
+    incident.kennel(&["down"]);
+    incident.nothing_left_and_again("runaway, frozen and stopped", containment, then);
+}
+
+#[test]
+fn incident_runaway_cgroup() {
+    runaway("cgroup");
+}
+
+#[test]
+fn incident_runaway_reaper() {
+    runaway("reaper");
 }
 
 /// The same programs without kennel, to see that the test can see: this one must leave something.

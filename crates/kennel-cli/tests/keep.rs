@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kennel_testkit::{Scratch, Seen, Signal, User, try_send, wait_for, wait_until};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// Lines that the talker writes, some thousand a second.
 const LINES: usize = 20_000;
 /// As the keeper has it, and a little more.
@@ -129,17 +129,17 @@ fn daemon_killed_again_and_again(scratch: &Scratch) {
 }
 
 #[test]
-fn stack_is_kept_over_lost_daemons_cgroup() {
+fn a_stack_is_kept_over_lost_daemons_cgroup() {
     scratch(User::Root).inspect(daemon_killed_again_and_again);
 }
 
 #[test]
-fn stack_is_kept_over_lost_daemons_reaper() {
+fn a_stack_is_kept_over_lost_daemons_reaper() {
     scratch(User::Plain).inspect(daemon_killed_again_and_again);
 }
 
 #[test]
-fn stack_is_kept_over_lost_daemons_delegated() {
+fn a_stack_is_kept_over_lost_daemons_delegated() {
     scratch(User::Delegated).inspect(daemon_killed_again_and_again);
 }
 
@@ -166,23 +166,23 @@ fn keeper_lost(scratch: &Scratch, both: bool) {
 }
 
 #[test]
-fn stack_is_kept_over_a_lost_keeper_cgroup() {
+fn a_stack_is_kept_over_a_lost_keeper_cgroup() {
     scratch(User::Root).inspect(|scratch| keeper_lost(scratch, false));
 }
 
 #[test]
-fn stack_is_kept_over_a_lost_keeper_delegated() {
+fn a_stack_is_kept_over_a_lost_keeper_delegated() {
     scratch(User::Delegated).inspect(|scratch| keeper_lost(scratch, false));
 }
 
 #[test]
-fn stack_is_kept_over_the_loss_of_both_cgroup() {
+fn a_stack_is_kept_over_the_loss_of_both_cgroup() {
     scratch(User::Root).inspect(|scratch| keeper_lost(scratch, true));
 }
 
 /// Without a cgroup nobody could find it again: it ends with the keeper, and is started again as its restart policy says.
 #[test]
-fn stack_ends_with_its_keeper_without_cgroups() {
+fn a_stack_ends_with_its_keeper_without_cgroups() {
     scratch(User::Plain).inspect(|scratch| {
         let tree = pid(scratch, "tree");
         kill(scratch, Scratch::running_keeper);

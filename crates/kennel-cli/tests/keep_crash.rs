@@ -19,7 +19,7 @@ use kennel_testkit::{Scratch, Seen, Signal, User, try_send};
 use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(30);
-const WORKERS: usize = 1;
+const WORKERS: usize = 3;
 
 const STACK: &str = "services:
   kept: { command: ['@badchild@', --cell, '1', plain], on_daemon_loss: keep, restart: always, readiness: { log_line: up } }

@@ -15,10 +15,6 @@ fn scratch() -> Scratch {
     Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")))
 }
 
-fn events(scratch: &Scratch) -> Vec<serde_json::Value> {
-    scratch.ok(&["events", "--json"]).stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 #[test]
 fn the_stack_starts_in_order() {
     let scratch = scratch();
@@ -32,7 +28,7 @@ services:
 ",
     );
     scratch.ok(&["up", "-d"]);
-    let events = events(&scratch);
+    let events = scratch.recorded();
     let at = |service: &str, event: &str| {
         let found = events.iter().position(|e| e["service"] == service && e["event"] == event);
         found.unwrap_or_else(|| panic!("no {event} of {service}"))
@@ -127,7 +123,7 @@ fn leftovers_are_gone_before_the_next_instance() {
         });
     }
     assert_eq!(scratch.ps("web")["restarts"], 5);
-    let tried: Vec<_> = events(&scratch).into_iter().filter(|event| event["event"] == "instance.started").collect();
+    let tried = scratch.events("instance.started");
     assert_eq!(tried.len(), 6, "each was ready at the first try: {tried:?}");
     scratch.down();
     assert!(port_is_free(port));
@@ -182,8 +178,8 @@ services:
     readiness: { log_line: up }
     environment: { WHO: world }
     stop:
-      - { command: 'echo goodbye $$WHO > goodbye', shell: true, wait: 20ms }
-      - { signal: SIGUSR1, target: main, wait: 30ms }
+      - { command: 'echo goodbye $$WHO > goodbye', shell: true, wait: 1s }
+      - { signal: SIGUSR1, target: main, wait: 1s }
 ",
     );
     scratch.ok(&["up", "-d"]);
@@ -269,5 +265,46 @@ services:
             "{service}"
         );
     }
+    scratch.down();
+}
+
+/// What a service waits for and how it is configured, and nothing of what its environment says.
+#[test]
+fn what_is_declared_is_told_without_the_environment() {
+    let scratch = scratch();
+    scratch.file("secrets.env", "FROM_FILE=s3cr3t-of-the-file\n");
+    scratch.config(
+        "
+services:
+  web:
+    command: ['@badchild@', sleep]
+    depends_on: { db: healthy, migrate: completed_successfully }
+    environment: { TOKEN: s3cr3t-of-the-environment }
+    env_file: secrets.env
+    limits: { memory: 512MiB, action: restart }
+    replicas: 2
+  migrate: { command: ['@badchild@', exit, '1', '0'] }
+  db: { command: ['@badchild@', sleep] }
+",
+    );
+    scratch.ok(&["up", "-d"]);
+    let edges = serde_json::json!([
+        { "service": "db", "condition": "healthy" },
+        { "service": "migrate", "condition": "completed_successfully" },
+    ]);
+    assert_eq!(scratch.ps("web.2")["depends_on"], edges);
+    assert!(scratch.ps("db").get("depends_on").is_none());
+    for name in ["web", "web.2"] {
+        let (status, text) = scratch.get(&format!("/v1/services/{name}/config"));
+        assert_eq!(status, 200, "{text}");
+        assert!(!text.contains("s3cr3t"), "{text}");
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let settings = &config["settings"];
+        assert_eq!((&config["name"], &settings["replicas"]), (&name.into(), &2.into()));
+        assert_eq!(settings["environment"], serde_json::json!(["FROM_FILE", "TOKEN"]));
+        assert_eq!(settings["limits"]["action"], "restart");
+    }
+    let (status, text) = scratch.get("/v1/services/nobody/config");
+    assert!(status == 404 && text.contains("unknown_service"), "{text}");
     scratch.down();
 }

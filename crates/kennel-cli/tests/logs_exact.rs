@@ -56,11 +56,11 @@ fn exact(user: User) {
 }
 
 #[test]
-fn stack_bytes_are_exact_over_killed_daemons_cgroup() {
+fn bytes_are_exact_over_killed_daemons_cgroup() {
     exact(User::Root);
 }
 
 #[test]
-fn stack_bytes_are_exact_over_killed_daemons_reaper() {
+fn bytes_are_exact_over_killed_daemons_reaper() {
     exact(User::Plain);
 }

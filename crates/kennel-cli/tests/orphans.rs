@@ -7,6 +7,8 @@
 #[path = "orphans/lost.rs"]
 mod lost;
 
+#[path = "orphans/adopt.rs"]
+mod adopt;
 #[path = "orphans/clean.rs"]
 mod clean;
 #[path = "orphans/kept.rs"]

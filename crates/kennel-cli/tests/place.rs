@@ -176,7 +176,7 @@ fn no_process_is_in_an_inner_group() {
     let Some(scratch) = root() else { return };
     scratch.ok(&["up", "-d"]);
     let place = own_root(&scratch);
-    for inner in [place.parent().unwrap(), &place, &place.join("svc")] {
+    for inner in [place.parent().unwrap(), &place, &place.join("stack"), &place.join("stack/svc")] {
         let members = std::fs::read_to_string(inner.join("cgroup.procs")).unwrap();
         assert_eq!(members, "", "{}", inner.display());
         // So controllers can be enabled, where there are any: the kernel refuses it above a process.
@@ -207,7 +207,7 @@ fn what_earlier_runs_left_is_ended_and_removed() {
         let lock = std::fs::File::open(root).unwrap();
         lock.lock().unwrap();
         locks.push(lock);
-        let leaf = root.join("svc/web.1");
+        let leaf = root.join("stack/svc/web.1");
         std::fs::create_dir_all(&leaf).unwrap();
         let enter = format!("echo 0 >{}/cgroup.procs && exec sleep 1000", leaf.display());
         sleepers.push(scratch.spawn_program(Path::new("/bin/sh"), &["-c", &enter], Stdio::null(), |_| {}));
@@ -216,14 +216,14 @@ fn what_earlier_runs_left_is_ended_and_removed() {
         });
     }
     for number in 0..1000 {
-        std::fs::create_dir(place.join(format!("svc/old.{number}"))).unwrap();
+        std::fs::create_dir(place.join(format!("stack/svc/old.{number}"))).unwrap();
     }
     drop(locks);
     scratch.ok(&["up", "-d"]);
     for sleeper in &mut sleepers {
         sleeper.wait(PATIENCE);
     }
-    let leaves = std::fs::read_dir(place.join("svc")).unwrap().flatten().filter(|it| it.path().is_dir()).count();
+    let leaves = std::fs::read_dir(place.join("stack/svc")).unwrap().flatten().filter(|it| it.path().is_dir()).count();
     assert_eq!(leaves, 1, "the one of `web`");
     assert!(!numbered.exists() && !fallen_back.exists());
     let _shared = std::fs::remove_dir(tree().join("kennel~1"));

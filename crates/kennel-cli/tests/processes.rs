@@ -72,6 +72,25 @@ fn one_process_gets_the_signal() {
 }
 
 #[test]
+fn one_that_has_the_number_since_does_not() {
+    on_each(|scratch| {
+        let (_, child) = pair(scratch);
+        let usage: Value = serde_json::from_str(&scratch.get("/v1/usage?service=web&processes=true").1).unwrap();
+        let detail = usage["services"][0]["processes_detail"].as_array().unwrap();
+        let began = detail.iter().find(|one| one["pid"] == child).unwrap()["start_ticks"].as_u64().unwrap();
+        let signal = |began: u64| {
+            scratch.post(&format!("/v1/processes/{child}/signal?signal=9&start_ticks={began}"), &Value::Null)
+        };
+        let (status, problem) = signal(began - 1);
+        assert_eq!((status, &problem["code"]), (404, &"process_gone".into()), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
+        assert_eq!(scratch.ps("web")["processes"], 2);
+        assert_eq!(signal(began).0, 200);
+        wait_until(DEADLINE, "the child gone", || scratch.ps("web")["processes"] == 1);
+    });
+}
+
+#[test]
 fn nobody_else_does() {
     on_each(|scratch| {
         let sleeper = stranger(scratch);
@@ -90,7 +109,7 @@ fn nobody_else_does() {
                 &["the reaper that holds `web` together", "kennel kill web"],
             );
         }
-        assert_eq!(state_of(sleeper.pid()), Some('S'));
+        wait_until(DEADLINE, "it sleeps on", || state_of(sleeper.pid()) == Some('S'));
         end(sleeper);
     });
 }
@@ -221,8 +240,7 @@ fn what_cannot_be_ended_is_tracked_until_it_ends() {
         // And the moment it ends is recorded.
         drop(tracer);
         scratch.wait_state("web", "stopped", DEADLINE);
-        let events = scratch.ok(&["events", "--json"]).stdout;
-        let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let events = scratch.recorded();
         let of_kind = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
         let stages: Vec<&str> = of_kind("stop.stage").iter().filter_map(|event| event["stage"].as_str()).collect();
         assert_eq!(stages, swept);

@@ -36,6 +36,21 @@ fn lines(scratch: &Scratch, arguments: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What a daemon has in memory follows what others have recorded before it.
+#[test]
+fn the_last_events_are_those_of_now() {
+    let scratch = stack();
+    scratch.down();
+    scratch.kennel(&["up", "-d"]);
+    scratch.wait_state("job", "failed", DEADLINE);
+    let all = lines(&scratch, &["events", "--json"]);
+    let last = lines(&scratch, &["events", "--json", "-n", "3"]);
+    assert_eq!(last, all[all.len() - 3..]);
+    let more = all.len() - 2;
+    assert_eq!(lines(&scratch, &["events", "--json", "-n", &more.to_string()]), all[2..]);
+    scratch.down();
+}
+
 #[test]
 fn events_are_chosen_by_service_kind_and_number() {
     let scratch = stack();

@@ -78,7 +78,7 @@ fn variable(scratch: &Scratch, name: &str, key: &str) -> Option<String> {
 }
 
 fn reloads(scratch: &Scratch) -> usize {
-    scratch.ok(&["events", "--json"]).stdout.lines().filter(|line| line.contains("config.reloaded")).count()
+    scratch.events("config.reloaded").len()
 }
 
 #[test]

@@ -18,20 +18,6 @@ fn stack(yaml: &str) -> Scratch {
     scratch
 }
 
-/// Events of one kind about one service.
-fn told(scratch: &Scratch, service: &str, kind: &str) -> Vec<Value> {
-    let events = scratch.ok(&["events", "--json"]).stdout;
-    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events.filter(|event| event["service"] == service && event["event"] == kind).collect()
-}
-
-fn wait_told(scratch: &Scratch, service: &str, kind: &str, count: usize) -> Vec<Value> {
-    wait_for(DEADLINE, &format!("{count} {kind} of {service}"), || {
-        let found = told(scratch, service, kind);
-        (found.len() >= count).then_some(found)
-    })
-}
-
 #[test]
 fn a_task_runs_when_its_time_comes_and_not_before() {
     let scratch = stack(
@@ -50,8 +36,8 @@ services:
     };
     assert_eq!((outcome("web"), outcome("nightly")), ("ready".into(), "scheduled".into()));
     for name in ["often", "each"] {
-        wait_told(&scratch, name, "schedule.fired", 3);
-        wait_told(&scratch, name, "service.completed", 2);
+        scratch.wait_events(name, "schedule.fired", 3);
+        scratch.wait_events(name, "service.completed", 2);
     }
     let nightly = scratch.ps("nightly");
     assert_eq!((&nightly["state"], &nightly["instance"]), (&"scheduled".into(), &Value::Null));
@@ -60,14 +46,15 @@ services:
     assert!(nightly["next_in_ms"].as_u64().unwrap() > 1000);
     // By name it runs at once, and its time stays.
     scratch.ok(&["start", "nightly"]);
-    assert_eq!(told(&scratch, "nightly", "service.completed").len(), 1);
+    let completed = scratch.wait_events("nightly", "service.completed", 1);
+    assert_eq!(completed.len(), 1);
     assert_eq!(scratch.ps("nightly")["next_at"], next);
     // Stopped by hand, the clock has no say.
     scratch.ok(&["stop", "often"]);
-    let fired = told(&scratch, "often", "schedule.fired").len();
-    let since = told(&scratch, "each", "schedule.fired").len();
-    wait_told(&scratch, "each", "schedule.fired", since + 3);
-    assert_eq!(told(&scratch, "often", "schedule.fired").len(), fired);
+    let fired = scratch.events_of("often", "schedule.fired").len();
+    let since = scratch.events_of("each", "schedule.fired").len();
+    scratch.wait_events("each", "schedule.fired", since + 3);
+    assert_eq!(scratch.events_of("often", "schedule.fired").len(), fired);
     assert!(scratch.ps("often").get("next_at").is_none());
     scratch.down();
 }
@@ -84,21 +71,18 @@ services:
 ",
     );
     scratch.ok(&["up", "-d"]);
-    let skipped = wait_told(&scratch, "skips", "schedule.skipped", 2);
+    let skipped = scratch.wait_events("skips", "schedule.skipped", 2);
     assert_eq!(skipped[0]["why"], "the run before has not ended");
-    assert_eq!(told(&scratch, "skips", "instance.started").len(), 1);
+    assert_eq!(scratch.events_of("skips", "instance.started").len(), 1);
     // One is queued, and the others are left out until it runs.
-    wait_told(&scratch, "queues", "schedule.skipped", 1);
-    assert_eq!(told(&scratch, "queues", "instance.started").len(), 1);
+    scratch.wait_events("queues", "schedule.skipped", 1);
+    assert_eq!(scratch.events_of("queues", "instance.started").len(), 1);
     scratch.ok(&["kill", "--signal", "TERM", "queues"]);
-    wait_told(&scratch, "queues", "instance.started", 2);
+    scratch.wait_events("queues", "instance.started", 2);
     for name in ["replaces", "restarts"] {
-        wait_told(&scratch, name, "instance.started", 3);
-        let order = scratch.ok(&["events", "--json"]).stdout;
-        let order = order.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let order: Vec<Value> = order.filter(|event| event["service"] == name).collect();
+        scratch.wait_events(name, "instance.started", 3);
         let mut running = 0;
-        for event in order {
+        for event in scratch.recorded().into_iter().filter(|event| event["service"] == name) {
             match event["event"].as_str().unwrap() {
                 "instance.started" => running += 1,
                 "instance.down" => {
@@ -123,20 +107,20 @@ services:
 ",
     );
     scratch.ok(&["up", "-d"]);
-    wait_told(&scratch, "often", "service.completed", 1);
+    scratch.wait_events("often", "service.completed", 1);
     let next = scratch.ps("yearly")["next_at"].clone();
     scratch.ok(&["daemon", "restart"]);
     assert_eq!(scratch.ps("yearly")["next_at"], next);
-    let fired = told(&scratch, "often", "schedule.fired").len();
-    wait_told(&scratch, "often", "schedule.fired", fired + 1);
-    assert_eq!(told(&scratch, "often", "schedule.armed").len(), 1, "it counts on and does not begin anew");
+    let fired = scratch.events_of("often", "schedule.fired").len();
+    scratch.wait_events("often", "schedule.fired", fired + 1);
+    assert_eq!(scratch.events_of("often", "schedule.armed").len(), 1, "it counts on and does not begin anew");
 
     let daemon = wait_for(DEADLINE, "a daemon", || scratch.running_daemon());
     send(&daemon, Signal::KILL);
     wait_until(DEADLINE, "another daemon", || scratch.running_daemon().is_some_and(|other| other.pid != daemon.pid));
     assert_eq!(scratch.ps("yearly")["next_at"], next);
-    let fired = told(&scratch, "often", "schedule.fired").len();
-    wait_told(&scratch, "often", "schedule.fired", fired + 1);
+    let fired = scratch.events_of("often", "schedule.fired").len();
+    scratch.wait_events("often", "schedule.fired", fired + 1);
     scratch.down();
 }
 
@@ -156,7 +140,7 @@ services:
     assert_ne!(scratch.ps("a")["next_at"], before);
     for name in ["a", "b"] {
         assert_eq!(scratch.ps(name)["state"], "scheduled");
-        assert!(told(&scratch, name, "instance.started").is_empty());
+        assert!(scratch.events_of(name, "instance.started").is_empty());
     }
     scratch.down();
 }

@@ -54,12 +54,6 @@ fn outcomes(report: &Value) -> Vec<(String, String, String)> {
     cleanups.map(|one| (word(&one["name"]), word(&one["phase"]), word(&one["outcome"]))).collect()
 }
 
-fn events(scratch: &Scratch, kind: &str) -> Vec<Value> {
-    let lines = scratch.ok(&["events", "--json"]).stdout;
-    let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events.filter(|event| event["event"] == kind).collect()
-}
-
 /// A daemon that is watched to its end.
 struct Watched(OwnedFd);
 
@@ -140,7 +134,7 @@ fn a_second_signal_hastens_a_service_that_ignores_the_first() {
     let scratch = up(DEAF);
     let (daemon, watched) = Watched::daemon(&scratch);
     send(&daemon, Signal::TERM);
-    wait_until(DEADLINE, "the first stage", || !events(&scratch, "stop.stage").is_empty());
+    wait_until(DEADLINE, "the first stage", || !scratch.events("stop.stage").is_empty());
     let begun = state(&scratch).expect("saved before services are stopped");
     assert_eq!((&begun["reason"], &begun["report"]), (&"SIGTERM".into(), &Value::Null));
     assert!(scratch.in_cells().iter().any(|seen| seen.living), "it is given its time");
@@ -184,7 +178,7 @@ fn a_third_signal_ends_the_daemon_whatever_is_left() {
 fn a_down_that_is_made_urgent_ends_well_all_the_same() {
     let scratch = up(DEAF);
     let mut down = scratch.spawn(&["down", "--json"]);
-    wait_until(DEADLINE, "the first stage", || !events(&scratch, "stop.stage").is_empty());
+    wait_until(DEADLINE, "the first stage", || !scratch.events("stop.stage").is_empty());
     down.signal(Signal::INT);
     wait_until(DEADLINE, "a kill or the second request", || {
         down.has_ended() || scratch.in_cells().is_empty() || {
@@ -228,14 +222,14 @@ fn a_daemon_that_was_killed_is_found_by_the_next_one() {
     let scratch = up(PLAIN);
     let daemon = scratch.daemon();
     send(&daemon, Signal::KILL);
-    let found = wait_for(DEADLINE, "the next daemon", || events(&scratch, "daemon.terminated").pop());
+    let found = wait_for(DEADLINE, "the next daemon", || scratch.events("daemon.terminated").pop());
     assert_eq!((&found["pid"], &found["during"]), (&daemon.pid.into(), &Value::Null), "{found}");
     wait_until(DEADLINE, "everything cleared", || uncleared(&scratch) == 0);
     scratch.down();
     assert!(!scratch.instance_dir().join("running.json").exists());
     // It is told once.
     scratch.ok(&["up", "-d"]);
-    assert_eq!(events(&scratch, "daemon.terminated").len(), 1);
+    assert_eq!(scratch.events("daemon.terminated").len(), 1);
     scratch.down();
 }
 
@@ -245,9 +239,9 @@ fn the_record_of_a_killed_daemon_stays_while_something_is_left_of_it() {
     let held = scratch.in_cells()[0].clone();
     let mut tracer = hold(&scratch, &held);
     send(&scratch.daemon(), Signal::KILL);
-    wait_for(DEADLINE, "the next daemon", || events(&scratch, "daemon.terminated").pop());
+    wait_for(DEADLINE, "the next daemon", || scratch.events("daemon.terminated").pop());
     // The kill is under way, and cannot end it.
-    wait_until(DEADLINE, "somebody stuck", || !events(&scratch, "instance.stuck").is_empty());
+    wait_until(DEADLINE, "somebody stuck", || !scratch.events("instance.stuck").is_empty());
     assert_eq!(uncleared(&scratch), 1);
     tracer.signal(Signal::KILL);
     tracer.wait(DEADLINE);
@@ -268,7 +262,7 @@ fn a_shutdown_that_was_ended_by_force_is_found_by_the_next_start() {
     assert_eq!(state(&scratch).unwrap()["report"], Value::Null);
 
     scratch.ok(&["ps"]);
-    let found = events(&scratch, "daemon.terminated");
+    let found = scratch.events("daemon.terminated");
     assert_eq!((found.len(), &found[0]["pid"], &found[0]["during"]), (1, &daemon.pid.into(), &"SIGTERM".into()));
     wait_until(DEADLINE, "everything cleared", || uncleared(&scratch) == 0);
     wait_until(DEADLINE, "services gone", || scratch.in_cells().is_empty());

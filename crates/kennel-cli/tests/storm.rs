@@ -12,11 +12,6 @@ use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn events(scratch: &Scratch) -> Vec<Value> {
-    let lines = scratch.ok(&["events", "--json"]).stdout;
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 #[test]
 fn a_storm_is_braked_and_what_runs_is_untouched() {
     let scratch = Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")));
@@ -41,7 +36,7 @@ services:
     let steady = scratch.ps("steady");
     assert_eq!((&steady["state"], &steady["restarts"]), (&"ready".into(), &0.into()), "{steady}");
 
-    let events = events(&scratch);
+    let events = scratch.recorded();
     let brakes: Vec<&Value> = events.iter().filter(|event| event["event"] == "storm.brake").collect();
     let [brake] = brakes[..] else { panic!("one storm: {brakes:?}") };
     assert_eq!(brake["window_ms"], 3_600_000, "{brake}");
@@ -54,6 +49,38 @@ services:
     let before = scratch.ps("a")["instance"].as_u64();
     let _given_up_or_not = scratch.kennel(&["start", "a"]);
     assert!(scratch.ps("a")["instance"].as_u64() > before);
+    scratch.down();
+}
+
+/// Whoever is never ready because of the brake is not waited for, nor is who waits for it.
+#[test]
+fn up_does_not_wait_for_the_brake() {
+    let scratch = Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")));
+    let looper = "{ command: ['@badchild@', --cell, '1', exit, '50', '3'], readiness: { file: never }, \
+                  restart_policy: { delay: 1ms, max_delay: 2ms, max_restarts: 1000 } }";
+    scratch.config(&format!(
+        "
+storm_brake: {{ restarts: 6, window: 1h }}
+services:
+  steady: {{ command: ['@badchild@', --cell, '2', sleep] }}
+  a: {looper}
+  b: {looper}
+  behind: {{ command: ['@badchild@', --cell, '2', sleep], depends_on: {{ a: healthy }} }}
+  far: {{ command: ['@badchild@', --cell, '2', sleep], depends_on: {{ behind: healthy }} }}
+"
+    ));
+    let up = scratch.kennel(&["up", "-d"]);
+    assert_eq!(up.code(), 1, "{}", up.all());
+    for words in [
+        "a       failed: held back by the storm brake, after ",
+        "behind  failed: waits for `a`, which is held back by the storm brake",
+        "far     failed: waits for `behind`, which is held back by the storm brake",
+        "steady  ready",
+    ] {
+        assert!(up.stdout.contains(words), "{words} in\n{}", up.all());
+    }
+    // They go on by themselves later.
+    assert_eq!((&scratch.ps("a")["state"], &scratch.ps("behind")["state"]), (&"waiting".into(), &"pending".into()));
     scratch.down();
 }
 
@@ -72,6 +99,6 @@ services:
     let _fails = scratch.kennel(&["up", "-d"]);
     let looper = scratch.wait_state("looper", "given_up", DEADLINE);
     assert_eq!(looper["restarts"], 8, "{looper}");
-    assert!(!events(&scratch).iter().any(|event| event["event"] == "storm.brake"));
+    assert!(scratch.events("storm.brake").is_empty());
     scratch.down();
 }

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kennel_testkit::{Scratch, Signal, wait_until};
+use kennel_testkit::{Scratch, Signal, wait_for, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The sequences by which a terminal shows another picture, and again what was there before.
@@ -93,6 +93,36 @@ fn a_terminal_is_taken_and_given_back() {
     scratch.down();
 }
 
+/// Ctrl-Z gives the terminal to the shell as it was, and `fg` comes back to the picture.
+#[test]
+fn it_is_left_for_a_while() {
+    let scratch = stack();
+    let mut shell = scratch.terminal_of(Path::new("bash"), &["--norc", "--noprofile", "-i"]);
+    shell.send("kennel top --every 200ms\r");
+    shell.expect(DEADLINE, "└─");
+    shell.send("\u{1a}");
+    shell.expect(DEADLINE, "Stopped");
+    let text = shell.text();
+    let (given_back, stopped) = (text.rfind(GIVEN_BACK), text.rfind("Stopped"));
+    assert!(given_back.is_some() && given_back < stopped, "{text}");
+    shell.send("stty -a > modes\r");
+    let modes = scratch.project().join("modes");
+    let modes = wait_for(DEADLINE, "the modes of the terminal", || {
+        std::fs::read_to_string(&modes).ok().filter(|text| text.contains("icanon"))
+    });
+    let words: Vec<&str> = modes.split_whitespace().collect();
+    assert!(words.contains(&"icanon") && words.contains(&"echo"), "as a shell has it: {modes}");
+
+    shell.send("fg\r");
+    wait_until(DEADLINE, "the picture again", || shell.text().matches(TAKEN).count() == 2);
+    wait_until(DEADLINE, "figures", || shell.text().rsplit(TAKEN).next().is_some_and(|last| last.contains("└─")));
+    shell.send("q");
+    wait_until(DEADLINE, "the shell again", || shell.text().matches(GIVEN_BACK).count() >= 2);
+    shell.send("exit\r");
+    assert!(shell.wait(DEADLINE).success(), "{}", shell.text());
+    scratch.down();
+}
+
 #[test]
 fn a_signal_or_a_closed_window_ends_it() {
     let scratch = stack();
@@ -122,8 +152,13 @@ fn another_daemon_is_found() {
     scratch.down();
     terminal.expect(DEADLINE, "nothing runs any more");
     let _report = scratch.kennel(&["up", "-d"]);
-    let seen = terminal.text().len();
-    wait_until(DEADLINE, "figures of the next daemon", || terminal.text()[seen..].contains("idle"));
+    // What has not changed is drawn again on request only.
+    wait_until(DEADLINE, "figures of the next daemon", || {
+        terminal.send("\u{c}");
+        let text = terminal.text();
+        let last = text.rsplit("\u{1b}[2J").nth(1).unwrap_or_default();
+        last.contains("└─") && !last.contains("nothing runs any more")
+    });
     terminal.send("\u{3}");
     assert!(terminal.wait(DEADLINE).success());
     scratch.down();

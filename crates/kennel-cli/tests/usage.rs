@@ -4,8 +4,6 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,14 +12,14 @@ use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A service that has used half a second of CPU in children that are gone, holds 20 MB, and has one child.
+/// A service that has used some tenths of a second of CPU in children that are gone, holds 20 MB, and has one child.
 const STACK: &str = "
 services:
   web:
     shell: true
     command: >
       for i in 1 2 3; do
-        sh -c 'end=$$(($$(date +%s%N) + 200000000)); while [ $$(date +%s%N) -lt $$end ]; do :; done';
+        sh -c 'i=0; while [ $$i -lt 200000 ]; do i=$$((i+1)); done';
       done;
       held=$$(head -c 20000000 /dev/zero | tr '\\0' x);
       sleep 600 & echo spent; wait
@@ -41,15 +39,9 @@ fn on_each(stack: &str, body: impl Fn(&Scratch)) {
 
 /// Body of the answer to a question.
 fn ask(scratch: &Scratch, path: &str) -> String {
-    let name = scratch.instance_dir();
-    let socket = scratch.path("run/kennel").join(name.file_name().unwrap()).join("api.sock");
-    let mut stream = UnixStream::connect(socket).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: kennel\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
-    body.to_owned()
+    let (status, body) = scratch.get(path);
+    assert_eq!(status, 200, "{body}");
+    body
 }
 
 fn usage(scratch: &Scratch) -> Value {
@@ -58,6 +50,12 @@ fn usage(scratch: &Scratch) -> Value {
 
 fn of<'a>(report: &'a Value, name: &str) -> &'a Value {
     report["services"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()
+}
+
+/// Whether both processes of `web` are there, and its child is no copy of its parent any more.
+fn has_child(web: &Value) -> bool {
+    let detail = web["processes_detail"].as_array().unwrap();
+    detail.len() == 2 && detail[1]["command"] == "sleep 600"
 }
 
 fn logs_have(scratch: &Scratch, text: &str) -> bool {
@@ -71,12 +69,6 @@ fn status(pid: u64, key: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-fn samplers(scratch: &Scratch) -> usize {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", scratch.daemon().pid)).into_iter().flatten().flatten();
-    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-    tasks.map(name).filter(|name| name.trim() == "samples").count()
-}
-
 #[test]
 fn figures_agree_with_the_kernel() {
     on_each(STACK, |scratch| {
@@ -84,10 +76,10 @@ fn figures_agree_with_the_kernel() {
         let (report, web) = wait_for(DEADLINE, "figures of two processes", || {
             let report = usage(scratch);
             let web = of(&report, "web").clone();
-            (web["processes"] == 2 && web["memory_bytes"].as_u64() > Some(20_000_000)).then_some((report, web))
+            let is_whole = web["processes"] == 2 && has_child(&web);
+            (is_whole && web["memory_bytes"].as_u64() > Some(20_000_000)).then_some((report, web))
         });
         let processes = web["processes_detail"].as_array().unwrap();
-        assert_eq!(processes.len(), 2, "{web}");
         let (main, child) = (&processes[0], &processes[1]);
         assert_eq!((main["depth"].as_u64(), child["depth"].as_u64()), (Some(0), Some(1)), "{web}");
         assert_eq!(child["ppid"], main["pid"]);
@@ -100,7 +92,7 @@ fn figures_agree_with_the_kernel() {
             assert_eq!(one["open_files"].as_u64(), Some(open), "{one}");
             assert_eq!(one["start_ticks"].as_u64(), Some(start_ticks(pid)), "{one}");
         }
-        // Three times two tenths of a second were waited out by loops, unless others wanted the CPU as well; they are gone.
+        // Three loops have taken what they take, however long they had to wait for it; they are gone.
         let of_living: u64 = processes.iter().map(|one| one["cpu_ms"].as_u64().unwrap()).sum();
         let all = web["cpu_ms"].as_u64().unwrap();
         assert!(all >= of_living + 50, "{all} ms, of which {of_living} of the living: {web}");
@@ -113,6 +105,40 @@ fn figures_agree_with_the_kernel() {
         assert_eq!(web["log_bytes"], 6, "{web}");
         let daemon = status(u64::from(scratch.daemon().pid), "VmRSS").unwrap() * 1024;
         assert!(report["own"]["daemon_memory_bytes"].as_u64().unwrap().abs_diff(daemon) < 8 << 20, "{report}");
+    });
+}
+
+/// One line of the `ps` program: resident memory in kB, CPU time in seconds, threads, and the command line.
+fn by_ps(pid: u64) -> (u64, u64, u64, String) {
+    let arguments = ["-ww", "-o", "rss=", "-o", "cputimes=", "-o", "nlwp=", "-o", "args=", "-p", &pid.to_string()];
+    let output = std::process::Command::new("ps").args(arguments).output().unwrap();
+    let line = String::from_utf8(output.stdout).unwrap();
+    let mut words = line.split_whitespace();
+    let mut number = || words.next().unwrap().parse().unwrap();
+    let numbers = (number(), number(), number());
+    (numbers.0, numbers.1, numbers.2, words.collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn figures_agree_with_ps() {
+    on_each(STACK, |scratch| {
+        wait_until(DEADLINE, "the CPU is spent and the memory taken", || logs_have(scratch, "spent"));
+        // Without cgroups a look lists them, and it may be a second old.
+        let all = wait_for(DEADLINE, "figures of three processes", || {
+            let report = usage(scratch);
+            let detail = |name| of(&report, name)["processes_detail"].as_array().unwrap().clone();
+            let is_whole = has_child(of(&report, "web"));
+            Some(["web", "idle"].map(detail).concat()).filter(|all| is_whole && all.len() == 3)
+        });
+        for one in &all {
+            let (rss, cpu, threads, command) = by_ps(one["pid"].as_u64().unwrap());
+            assert!(one["memory_bytes"].as_u64().unwrap().abs_diff(rss * 1024) < 2 << 20, "{one}, by ps {rss} kB");
+            // Whole seconds, cut off.
+            assert!((one["cpu_ms"].as_u64().unwrap() / 1000).abs_diff(cpu) <= 1, "{one}, by ps {cpu} s");
+            assert_eq!(one["threads"].as_u64(), Some(threads), "{one}");
+            let told = one["command"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(command.starts_with(told.trim_end_matches('…').trim_end()), "{told} by ps: {command}");
+        }
     });
 }
 
@@ -153,10 +179,10 @@ rules: { stack-processes: off, stack-memory: off }
 services: { web: { command: [sleep, '600'] } }
 ";
     on_each(stack, |scratch| {
-        assert_eq!(samplers(scratch), 0);
+        assert_eq!(scratch.daemon_threads("samples"), 0);
         usage(scratch);
-        assert_eq!(samplers(scratch), 1);
-        wait_until(DEADLINE, "the thread that samples is gone", || samplers(scratch) == 0);
+        assert_eq!(scratch.daemon_threads("samples"), 1);
+        wait_until(DEADLINE, "the thread that samples is gone", || scratch.daemon_threads("samples") == 0);
     });
 }
 
@@ -189,6 +215,51 @@ services:
     });
 }
 
+/// With their limits; where a group of version 1 counts, its figures.
+#[test]
+fn limits_stand_beside_what_they_bound() {
+    let stack = "
+limits: { memory: 1GiB, pids: 500 }
+services:
+  web:
+    shell: true
+    command: held=$$(head -c 20000000 /dev/zero | tr '\\0' x); echo held; sleep 600
+    limits: { memory: 300MiB, pids: 50 }
+  free: { command: [sleep, '600'] }
+";
+    on_each(stack, |scratch| {
+        wait_until(DEADLINE, "its memory", || logs_have(scratch, "held"));
+        let report = usage(scratch);
+        let web = of(&report, "web");
+        assert_eq!(
+            (&web["memory_limit_bytes"], &web["processes_limit"]),
+            (&(300 << 20).into(), &50.into()),
+            "{report}"
+        );
+        assert!(of(&report, "free")["memory_limit_bytes"].is_null(), "{report}");
+        let total = &report["total"];
+        assert_eq!((&total["memory_limit_bytes"], &total["processes_limit"]), (&(1_u64 << 30).into(), &500.into()));
+        let limits = scratch.json(&["status", "web", "--json"])[0]["limits"].clone();
+        let source = match limits[0]["enforced_by"].as_str().unwrap() {
+            "cgroup" => "cgroup",
+            "cgroup_v1" => "cgroup+v1",
+            _ => "processes",
+        };
+        assert_eq!(web["source"], source, "{limits}");
+        // What was read into it counts in its group, whatever is mapped of it.
+        assert!(web["memory_bytes"].as_u64() > Some(20_000_000), "{web}");
+        assert!(web["memory_peak_bytes"].as_u64() >= web["memory_bytes"].as_u64(), "{web}");
+        let text = ask(scratch, "/metrics");
+        for sample in [
+            "memory_limit_bytes{service=\"web\",name=\"web\"} 314572800",
+            "processes_limit{service=\"web\",name=\"web\"} 50",
+        ] {
+            assert!(text.contains(&format!("kennel_service_{sample}\n")), "{text}");
+        }
+        assert!(scratch.ok(&["stats"]).stdout.contains("300 MiB"), "{}", scratch.ok(&["stats"]).stdout);
+    });
+}
+
 #[test]
 fn metrics_are_what_prometheus_reads() {
     let stack =
@@ -216,4 +287,31 @@ fn metrics_are_what_prometheus_reads() {
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         samples.for_each(|line| assert!(unique.contains(line.split(['{', ' ']).next().unwrap()), "{line}"));
     });
+}
+
+#[test]
+fn those_are_shown_and_told_of_that_were_asked_for() {
+    let scratch = Scratch::any(Path::new(env!("CARGO_BIN_EXE_kennel")));
+    scratch.config(
+        "
+services:
+  web: { command: ['@badchild@', sleep] }
+  worker: { command: ['@badchild@', sleep], replicas: 2 }
+  slow: { command: ['@badchild@', sleep], stop: [{ signal: CONT, wait: 2s }] }
+  flaps: { command: [sh, -c, 'exit 3'], restart: always, restart_policy: { delay: 100ms, max_delay: 100ms, max_restarts: 100000 } }
+",
+    );
+    scratch.ok(&["up", "-d"]);
+    let names = |args: &[&str]| -> Vec<String> {
+        let list = scratch.json(&[&["ps", "--json"], args].concat());
+        list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&["web"]), ["web"]);
+    assert_eq!(names(&["worker.2", "web"]), ["web", "worker.2"]);
+    assert_eq!(names(&["worker", "--tree"]), ["worker.1", "worker.2"]);
+    let unknown = scratch.kennel(&["ps", "wbe"]);
+    assert_eq!((unknown.code(), unknown.stderr.contains("did you mean `web`?")), (4, true), "{unknown:?}");
+    let told = scratch.ok(&["restart", "slow"]).stderr;
+    assert!(told.contains("slow") && !told.contains("flaps"), "{told}");
+    scratch.down();
 }

@@ -8,15 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use kennel_testkit::{Scratch, User, wait_for};
-use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-
-fn told(scratch: &Scratch, service: &str, kind: &str) -> Vec<Value> {
-    let events = scratch.ok(&["events", "--json"]).stdout;
-    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events.filter(|event| event["service"] == service && event["event"] == kind).collect()
-}
 
 fn zombies(user: User) {
     let Some(scratch) = Scratch::new(user, Path::new(env!("CARGO_BIN_EXE_kennel"))) else { return };
@@ -35,12 +28,20 @@ fn zombies(user: User) {
     let event = wait_for(DEADLINE, "an event", || {
         let text = scratch.ok(&["status", "web"]).stdout;
         assert!(text.contains(&format!("2 zombies not waited for by {pid} (sleep 1001)")), "{text}");
-        told(&scratch, "web", "zombies.found").pop()
+        scratch.events_of("web", "zombies.found").pop()
     });
     assert_eq!((&event["parent"], &event["count"]), (&pid, &2.into()));
     scratch.ok(&["status", "web"]);
-    assert_eq!(told(&scratch, "web", "zombies.found").len(), 1, "once");
+    assert_eq!(scratch.events_of("web", "zombies.found").len(), 1, "once");
     assert!(scratch.json(&["status", "good", "--json"])[0].get("zombies").is_none());
+    // In the tree they stand below whoever does not wait for them.
+    let tree = scratch.ok(&["ps", "--tree"]).stdout;
+    let lines: Vec<&str> = tree.lines().collect();
+    let parent = lines.iter().position(|line| line.contains("└─ sleep 1001")).unwrap_or_else(|| panic!("{tree}"));
+    let below = lines[parent + 1..].iter().take_while(|line| line.contains("   ├─ ") || line.contains("   └─ "));
+    let zombies = below.filter(|line| line.contains("zombie") && line.contains("[sh]")).count();
+    assert_eq!(zombies, 2, "{tree}");
+    assert_eq!(tree.matches("zombie").count(), 2, "{tree}");
     scratch.down();
 }
 
@@ -69,14 +70,13 @@ services:
     scratch.ok(&["up", "-d"]);
     scratch.ok(&["restart", "db"]);
     for name in ["web", "front"] {
-        wait_for(DEADLINE, name, || (told(&scratch, name, "instance.started").len() == 2).then_some(()));
+        wait_for(DEADLINE, name, || (scratch.events_of(name, "instance.started").len() == 2).then_some(()));
     }
-    let order = scratch.ok(&["events", "--json"]).stdout;
-    let order: Vec<Value> = order.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let order = scratch.recorded();
     let last = |name: &str, kind: &str| {
         order.iter().rposition(|event| event["service"] == name && event["event"] == kind).unwrap()
     };
     assert!(last("db", "instance.ready") < last("web", "instance.started"), "not before it is there again");
-    assert_eq!(told(&scratch, "other", "instance.started").len(), 1);
+    assert_eq!(scratch.events_of("other", "instance.started").len(), 1);
     scratch.down();
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use hyper::Method;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, AlertReport, DaemonInfo, DownReport, DownRequest, Event, FreezeReport, HealthReport,
-    HistoryRequest, InstanceOrphans, LogLine, LogStream, OrphanStopRequest, PortStatus, ReloadReport, ReloadRequest,
-    ServiceStatus, SignalReport, Summary, UpReport, UpRequest, UsageHistory, UsageReport, UsageRequest,
+    ActionReport, ActionRequest, AdoptReport, AlertReport, DaemonInfo, DownReport, DownRequest, Event, FreezeReport,
+    HealthReport, HistoryRequest, InstanceOrphans, LogLine, LogStream, OrphanAdoptRequest, OrphanStopRequest,
+    PortStatus, ReloadReport, ReloadRequest, ServiceStatus, SignalReport, Summary, UpReport, UpRequest, UsageHistory,
+    UsageReport, UsageRequest,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -254,6 +255,8 @@ impl Daemon {
     pub async fn usage(&self, request: &UsageRequest) -> Result<UsageReport, CallError> {
         let mut parts: Vec<String> = request.services.iter().map(|name| format!("service={}", encode(name))).collect();
         parts.push(format!("processes={}&pss={}&at_once={}", request.processes, request.pss, request.at_once));
+        // Not known to older daemons, which refuse what they do not know.
+        parts.extend(request.zombies.then(|| "zombies=true".to_owned()));
         self.call(Method::GET, &format!("/v1/usage?{}", parts.join("&")), Vec::new()).await
     }
 
@@ -308,6 +311,14 @@ impl Daemon {
     /// `process_not_ours` if one that is meant is none; as for [`Daemon::orphans`].
     pub async fn stop_orphans(&self, request: &OrphanStopRequest) -> Result<InstanceOrphans, CallError> {
         self.call(Method::POST, "/v1/orphans/stop", http::json(request)?).await
+    }
+
+    /// Has such a process held again, with everybody of its scope.
+    ///
+    /// # Errors
+    /// `process_gone`, `process_not_ours`, `not_certain`, `cannot_adopt`, `unknown_service`, `conflict`.
+    pub async fn adopt_orphan(&self, request: &OrphanAdoptRequest) -> Result<AdoptReport, CallError> {
+        self.call(Method::POST, "/v1/orphans/adopt", http::json(request)?).await
     }
 
     /// Binds the stack to this process: see [`Lease`].

@@ -15,7 +15,7 @@ impl Daemon {
     /// of it.
     pub async fn run_detached(&self, request: &DetachRequest) -> Result<DetachReport, CallError> {
         // Sent again to another daemon, it must not start twice.
-        let id = || crate::run::token().map_err(CallError::Lost);
+        let id = || kennel_sys::random::token().map_err(CallError::Lost);
         let request = match &request.request {
             Some(_) => request.clone(),
             None => DetachRequest { request: Some(id()?), ..request.clone() },

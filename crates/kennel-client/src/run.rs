@@ -1,13 +1,12 @@
 //! One command on the caller's own descriptors.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::Method;
-use kennel_wire::{RunReport, RunRequest};
+use kennel_wire::{Code, RunReport, RunRequest};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -19,11 +18,16 @@ use crate::{CallError, Daemon, http};
 /// Pause before the next try to reach the daemon that follows.
 const AGAIN: Duration = Duration::from_millis(10);
 
+/// Times that a command that nobody has begun is asked for again.
+const TRIES: u32 = 3;
+
 /// A `run` whose descriptors were handed over. Dropping it ends the run.
 #[derive(Debug)]
 pub struct Running {
     daemon: Daemon,
     token: String,
+    /// For a daemon that takes the place of one that had them and did nothing with them.
+    stdio: Mutex<Vec<OwnedFd>>,
     /// Its closing tells the daemon that we are gone.
     held: Mutex<UnixStream>,
 }
@@ -34,9 +38,11 @@ impl Daemon {
     /// # Errors
     /// `Lost` if the daemon does not take them in time.
     pub async fn hand_over(&self, stdio: [BorrowedFd<'_>; 3]) -> Result<Running, CallError> {
-        let token = token().map_err(CallError::Lost)?;
+        let token = kennel_sys::random::token().map_err(CallError::Lost)?;
         let held = hold(self, &token, &stdio).await?;
-        Ok(Running { daemon: self.clone(), token, held: Mutex::new(held) })
+        let stdio: io::Result<Vec<OwnedFd>> = stdio.iter().map(BorrowedFd::try_clone_to_owned).collect();
+        let stdio = Mutex::new(stdio.map_err(CallError::Lost)?);
+        Ok(Running { daemon: self.clone(), token, stdio, held: Mutex::new(held) })
     }
 }
 
@@ -64,27 +70,48 @@ impl Running {
     /// # Errors
     /// `Problem` with `not_found`, `not_executable` or `spawn_failed` if it could not be started.
     pub async fn wait(&self, request: RunRequest) -> Result<RunReport, CallError> {
-        let request = RunRequest { token: self.token.clone(), ..request };
-        let mut answer = self.daemon.exchange(Method::POST, "/v1/run", http::json(&request)?).await;
-        // The command runs on, and another daemon has the answer.
-        while answer.as_ref().is_err_and(is_handed_over) {
-            let held = self.hold_again().await?;
-            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
-            let target = format!("/v1/run/{}/wait", self.token);
-            answer = self.daemon.exchange(Method::POST, &target, Vec::new()).await;
-        }
+        let answer = self.begin_and_wait(request).await;
+        // Whoever reads what was written comes to its end.
+        lock(&self.stdio).clear();
         answer
     }
 
-    /// Comes to the daemon that follows, as soon as it is there.
-    async fn hold_again(&self) -> Result<UnixStream, CallError> {
-        let begin = Instant::now();
+    async fn begin_and_wait(&self, request: RunRequest) -> Result<RunReport, CallError> {
+        let request = http::json(&RunRequest { token: self.token.clone(), ..request })?;
+        let begin = || self.daemon.exchange(Method::POST, "/v1/run", request.clone());
+        let mut answer = begin().await;
+        let mut again = 0;
         loop {
-            match hold(&self.daemon, &self.token, &[]).await {
-                Err(CallError::Lost(_)) if begin.elapsed() < CHANGES_WITHIN => tokio::time::sleep(AGAIN).await,
-                held => return held,
+            let Err(error) = &answer else { return answer };
+            if is_handed_over(error) {
+                // The command runs on, and another daemon has the answer.
+                self.hold_again(&[]).await?;
+                let target = format!("/v1/run/{}/wait", self.token);
+                answer = self.daemon.exchange(Method::POST, &target, Vec::new()).await;
+            } else if is_unknown(error) && again < TRIES {
+                // The one that has the descriptors went before it began.
+                again += 1;
+                let stdio = std::mem::take(&mut *lock(&self.stdio));
+                self.hold_again(&stdio.iter().map(AsFd::as_fd).collect::<Vec<_>>()).await?;
+                *lock(&self.stdio) = stdio;
+                answer = begin().await;
+            } else {
+                return answer;
             }
         }
+    }
+
+    /// Comes to the daemon that follows, as soon as it is there.
+    async fn hold_again(&self, stdio: &[BorrowedFd<'_>]) -> Result<(), CallError> {
+        let begin = Instant::now();
+        let held = loop {
+            match hold(&self.daemon, &self.token, stdio).await {
+                Err(CallError::Lost(_)) if begin.elapsed() < CHANGES_WITHIN => tokio::time::sleep(AGAIN).await,
+                held => break held?,
+            }
+        };
+        *lock(&self.held) = held;
+        Ok(())
     }
 
     /// Sends a signal, by its Linux number, to every process of the run.
@@ -98,9 +125,10 @@ impl Running {
     }
 }
 
-/// 128 random bits in hex.
-pub(crate) fn token() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_unknown(error: &CallError) -> bool {
+    error.problem().is_some_and(|problem| problem.code == Code::UnknownRun)
 }

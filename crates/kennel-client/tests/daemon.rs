@@ -131,6 +131,39 @@ fn answers(request: &str) -> Vec<String> {
     }
 }
 
+fn report() -> RunReport {
+    let receipt = Receipt {
+        scope: "web.1".into(),
+        boot_id: "x".into(),
+        service: "run".into(),
+        instance: 1,
+        reason: StopReason::MainExited,
+        started_at: jiff::Timestamp::UNIX_EPOCH,
+        duration_ms: 1,
+        exit: Exit::Code { code: 3 },
+        out_of_memory: None,
+        limit: None,
+        stages: Vec::new(),
+        processes: Vec::new(),
+        left: 0,
+        survivors: Vec::new(),
+    };
+    RunReport { exit: Exit::Code { code: 3 }, receipt }
+}
+
+fn request() -> RunRequest {
+    RunRequest {
+        token: String::new(),
+        command: vec!["true".into()],
+        directory: "/".into(),
+        environment: [].into(),
+        service: None,
+        timeout_ms: None,
+        owner: None,
+        limits: None,
+    }
+}
+
 async fn connected(scratch: &Scratch) -> Daemon {
     serve(&scratch.home.api_socket(), answers);
     Daemon::connect(&scratch.home).await.unwrap().unwrap()
@@ -239,22 +272,7 @@ async fn a_run_has_the_callers_descriptors() {
         // Held open until the client lets go.
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
-    let receipt = Receipt {
-        scope: "web.1".into(),
-        boot_id: "x".into(),
-        service: "run".into(),
-        instance: 1,
-        reason: StopReason::MainExited,
-        started_at: jiff::Timestamp::UNIX_EPOCH,
-        duration_ms: 1,
-        exit: Exit::Code { code: 3 },
-        out_of_memory: None,
-        stages: Vec::new(),
-        processes: Vec::new(),
-        left: 0,
-        survivors: Vec::new(),
-    };
-    let report = RunReport { exit: Exit::Code { code: 3 }, receipt };
+    let report = report();
     let expected = report.clone();
     serve(&scratch.home.api_socket(), move |request| match request.split(' ').nth(1) {
         Some("/v1/run") => whole(200, &report),
@@ -266,22 +284,66 @@ async fn a_run_has_the_callers_descriptors() {
     let null = File::open("/dev/null").unwrap();
     let running = daemon.hand_over([null.as_fd(), writer.as_fd(), null.as_fd()]).await.unwrap();
     drop(writer);
-    let request = RunRequest {
-        token: String::new(),
-        command: vec!["true".into()],
-        directory: "/".into(),
-        environment: [].into(),
-        service: None,
-        timeout_ms: None,
-        owner: None,
-    };
     running.signal(2).await.unwrap();
-    assert_eq!(running.wait(request).await.unwrap(), expected);
+    assert_eq!(running.wait(request()).await.unwrap(), expected);
     drop(running);
     taker.join().unwrap();
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
     assert_eq!(text, "from the other side");
+}
+
+/// A daemon that hands over before it has begun the command, and again while it runs.
+#[tokio::test]
+async fn a_run_goes_on_with_the_daemon_that_follows() {
+    let scratch = Scratch::new();
+    let listener = kennel_sys::unix::bind(&scratch.home.stdio_socket()).unwrap();
+    // Descriptors in each message, and whether it is answered: the last one but one comes to a daemon that is just going.
+    let (told, taken) = std::sync::mpsc::channel();
+    let taker = std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for (descriptors, is_answered) in [(3, true), (3, true), (0, false), (0, true)] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (_, fds) = kennel_sys::unix::recv_fds(&stream, &mut [0; 32]).unwrap();
+            told.send((fds.len(), descriptors)).unwrap();
+            if is_answered {
+                stream.write_all(b"k").unwrap();
+                held.push(stream);
+            }
+        }
+        // Only the last one is still held.
+        let ended = held.iter_mut().rev().skip(1).map(|stream| stream.read(&mut [0]).unwrap());
+        assert_eq!(ended.collect::<Vec<_>>(), [0, 0]);
+        assert!(held.last().unwrap().set_nonblocking(true).is_ok());
+        held.last_mut().unwrap().read(&mut [0]).unwrap_err().kind()
+    });
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let counted = std::sync::Arc::clone(&asked);
+    serve(&scratch.home.api_socket(), move |request| {
+        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+        let before = {
+            let mut asked = counted.lock().unwrap();
+            asked.push(path.clone());
+            asked.iter().filter(|one| **one == path).count()
+        };
+        match (path.as_str(), before) {
+            ("/v1/run", 1) => whole(404, &Problem::new(Code::UnknownRun, "no descriptors")),
+            ("/v1/run", 2) => whole(503, &Problem::new(Code::HandedOver, "ask the next")),
+            (path, 1) if path.ends_with("/wait") => whole(200, &report()),
+            _ => answers(request),
+        }
+    });
+    let daemon = Daemon::connect(&scratch.home).await.unwrap().unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let null = File::open("/dev/null").unwrap();
+    let running = daemon.hand_over([null.as_fd(), writer.as_fd(), null.as_fd()]).await.unwrap();
+    drop(writer);
+    assert_eq!(running.wait(request()).await.unwrap(), report());
+    assert_eq!(taker.join().unwrap(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(taken.iter().collect::<Vec<_>>(), [(3, 3), (3, 3), (0, 0), (0, 0)]);
+    // Nothing of the client writes there any more, although the run is held on to.
+    assert_eq!(reader.read_to_string(&mut String::new()).unwrap(), 0);
+    drop(running);
 }
 
 /// One after the other: a program that is being written cannot be executed, and a fork at that moment by another

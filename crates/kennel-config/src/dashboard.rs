@@ -60,8 +60,16 @@ pub struct RecordedServer {
 pub fn read_dashboard(file: &Path) -> Result<Vec<RecordedServer>, Invalid> {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let source = load::read(&file, None)?;
-    let report = Report::new(&file, &source);
-    let servers = match json::parse(&source) {
+    read_dashboard_text(&file, &source)
+}
+
+/// The same of a text, which is said to be this file.
+///
+/// # Errors
+/// As [`read_dashboard`], but for those of reading.
+pub fn read_dashboard_text(file: &Path, source: &str) -> Result<Vec<RecordedServer>, Invalid> {
+    let report = Report::new(file, source);
+    let servers = match json::parse(source) {
         Ok(tree) => servers(&report, &tree),
         Err(error) => {
             report.error(error.span, error.code, error.message);
@@ -72,7 +80,7 @@ pub fn read_dashboard(file: &Path) -> Result<Vec<RecordedServer>, Invalid> {
         Some(servers) if report.is_clean() => Ok(servers),
         _ => {
             let diagnostics = report.into_diagnostics();
-            Err(Invalid { file: file.clone(), diagnostics, source: source.clone() })
+            Err(Invalid { file: file.to_owned(), diagnostics, source: source.to_owned() })
         }
     }
 }
@@ -226,22 +234,27 @@ fn replicas(report: &Report<'_>, read: &[(Span, RecordedServer)]) {
     }
 }
 
-/// Servers as a configuration: a service for each, or for all replicas of one. It loads as it is, and says nothing of pids, which are
-/// nobody's any more when it is read.
+/// Servers as a configuration. It loads as it is, and says nothing of pids, which are nobody's any more when it is read.
 #[must_use]
 pub fn dashboard_config(servers: &[RecordedServer]) -> String {
-    let mut services: IndexMap<&str, Map<String, Json>> = IndexMap::new();
+    let services: Map<String, Json> =
+        dashboard_services(servers).into_iter().map(|(name, service)| (name, Json::Object(service))).collect();
+    yaml_of(&json!({ "services": services }))
+}
+
+/// Servers as services in the words of the file: one for each, or for all replicas of one.
+#[must_use]
+pub fn dashboard_services(servers: &[RecordedServer]) -> IndexMap<String, Map<String, Json>> {
+    let mut services: IndexMap<String, Map<String, Json>> = IndexMap::new();
     for server in servers {
         let (name, replica) = split(&server.id);
-        let service = services.entry(name).or_insert_with(|| service(server));
+        let service = services.entry(name.to_owned()).or_insert_with(|| service(server));
         if replica.is_some() {
             let count = service.get("replicas").and_then(Json::as_u64).unwrap_or(0);
             service.insert("replicas".to_owned(), json!(count + 1));
         }
     }
-    let services: Map<String, Json> =
-        services.into_iter().map(|(name, service)| (name.to_owned(), Json::Object(service))).collect();
-    yaml_of(&json!({ "services": services }))
+    services
 }
 
 fn service(server: &RecordedServer) -> Map<String, Json> {

@@ -87,7 +87,7 @@ impl fmt::Display for Invalid {
 }
 
 /// Most diagnostics that are kept: beyond them a file is not what it was meant to be, and nobody reads on.
-pub(crate) const MAX_DIAGNOSTICS: usize = 500;
+pub const MAX_DIAGNOSTICS: usize = 500;
 
 /// Most candidates that a suggestion looks at.
 const MAX_CANDIDATES: usize = 1000;

@@ -205,8 +205,7 @@ mod tests {
         }
 
         #[test]
-        fn quoted_values_are_exact(value in "[^']{0,40}") {
-            prop_assume!(!value.contains('\0'));
+        fn quoted_values_are_exact(value in "[^'\0]{0,40}") {
             prop_assert_eq!(read(&format!("A='{value}'")).unwrap().remove("A"), Some(value));
         }
     }

@@ -92,11 +92,12 @@ pub(crate) fn project(key: &str) -> Option<Unknown> {
             message: "belongs to containers",
             help: "kennel runs programs of this machine",
         }),
-        "include" | "secrets" | "environment" | "env_file" | "notify" => Some(Unknown {
+        "include" | "secrets" | "environment" | "env_file" => Some(Unknown {
             code: "not_supported",
             message: "is not supported yet for the whole file",
             help: "leave it out, or share it between services with a YAML anchor under an `x-` key",
         }),
+        "hooks" => Some(Unknown { code: "unknown_key", message: "has another name in kennel", help: "use `webhooks`" }),
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ mod find;
 mod limits;
 mod load;
 mod logs;
+mod notify;
 
 mod expand;
 mod json;
@@ -40,18 +41,21 @@ mod signal;
 mod size;
 mod stop;
 mod watch;
+mod webhooks;
 mod who;
 
 mod dashboard;
 mod render;
 mod schema;
 
-pub use dashboard::{RecordedServer, dashboard_config, read_dashboard};
-pub use diagnostic::{Diagnostic, Invalid};
+pub use dashboard::{RecordedServer, dashboard_config, dashboard_services, read_dashboard, read_dashboard_text};
+pub use diagnostic::{Diagnostic, Invalid, MAX_DIAGNOSTICS};
 pub use find::{FILE_NAMES, FindError, find};
-pub use load::{LoadOptions, load};
-pub use render::{render, render_yaml};
+pub use limits::from_words as limits_from_words;
+pub use load::{LoadOptions, load, load_text, load_webhooks};
+pub use render::{render, render_without_environment, render_yaml};
 pub use schema::schema;
+pub use service::written_working_dir;
 
 /// The commented file that `kennel init` writes; it loads as it is.
 #[must_use]

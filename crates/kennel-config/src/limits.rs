@@ -1,12 +1,14 @@
 //! `limits`: what all processes of one instance may use together. Compose's words for it as well.
 
+use std::path::Path;
+
 use kennel_core::limit::{LimitAction, Limits};
 use serde_json::{Map, Value as Json, json};
 
 use crate::diagnostic::Report;
 use crate::reader::{Fields, Key, choice, expected_help, integer, key, no_hint};
-use crate::size;
 use crate::tree::{Entry, Node, Value};
+use crate::{size, yaml};
 
 /// Keys of `limits`.
 pub(crate) const KEYS: &[Key] = &[
@@ -19,10 +21,13 @@ pub(crate) const KEYS: &[Key] = &[
     key("io_weight", &[]),
     key("io_read", &[]),
     key("io_write", &[]),
+    key("action", &[]),
     key("open_files", &[]),
     key("log_rate", &[]),
-    key("action", &[]),
 ];
+
+/// Keys of `limits` over several services together: all but the last two, of what each has by itself.
+pub(crate) const TOGETHER: &[Key] = KEYS.split_at(KEYS.len() - 2).0;
 
 /// Keys of `deploy`, of its `resources` and of the `limits` in that, of which compose has more.
 pub(crate) const DEPLOY: &[Key] = &[key("resources", &[])];
@@ -47,9 +52,44 @@ const LEAST_RATE: u64 = 1 << 10;
 /// In CPUs.
 const CPUS: std::ops::RangeInclusive<f64> = 0.01..=8192.0;
 
+/// `limits` of the whole file: over all services together.
+pub(crate) fn of_project(fields: &Fields<'_>) -> Limits {
+    let limits = fields.read("limits", |report, entry| read(report, &entry.value, TOGETHER));
+    limits.unwrap_or_default()
+}
+
+/// Limits as they are given on a command line, each `memory=512MiB`, `pids=100`; with `together` those that several instances can
+/// have together.
+///
+/// # Errors
+/// What is wrong with the first that is, in one line.
+pub fn from_words(words: &[String], together: bool) -> Result<Limits, String> {
+    let mut lines = String::new();
+    for word in words {
+        let pair = word.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+        let (name, value) = pair
+            .filter(|(name, value)| !name.is_empty() && !value.is_empty())
+            .ok_or_else(|| format!("`{word}` is no limit; one is `memory=512MiB`, for example"))?;
+        lines += &format!("{name}: {value}\n");
+    }
+    if words.is_empty() {
+        return Ok(Limits::default());
+    }
+    let report = Report::new(Path::new("--limit"), &lines);
+    let keys = if together { TOGETHER } else { KEYS };
+    let limits = match yaml::parse(&lines) {
+        Ok(tree) => read(&report, &tree, keys),
+        Err(error) => return Err(error.message),
+    };
+    match report.into_diagnostics().into_iter().next() {
+        Some(wrong) => Err(wrong.help.map_or(wrong.message.clone(), |help| format!("{}; {help}", wrong.message))),
+        None => Ok(limits.unwrap_or_default()),
+    }
+}
+
 /// `limits` of a service, and what compose says in other places.
 pub(crate) fn of_service(fields: &Fields<'_>) -> Limits {
-    let mut limits = fields.read("limits", |report, entry| read(report, &entry.value)).unwrap_or_default();
+    let mut limits = fields.read("limits", |report, entry| read(report, &entry.value, KEYS)).unwrap_or_default();
     let report = fields.report;
     let own = fields.get("limits");
     let taken = |name: &str, entry: &Entry, slot: &mut Option<u64>, value: Option<u64>| {
@@ -93,8 +133,8 @@ fn deploy<'n>(report: &'n Report<'n>, node: &'n Node) -> Option<Fields<'n>> {
 }
 
 /// A mapping of limits.
-pub(crate) fn read(report: &Report<'_>, node: &Node) -> Option<Limits> {
-    let fields = Fields::open(report, node, "`limits`", KEYS, no_hint)?;
+fn read(report: &Report<'_>, node: &Node, keys: &'static [Key]) -> Option<Limits> {
+    let fields = Fields::open(report, node, "`limits`", keys, no_hint)?;
     let memory = |name: &str| fields.read(name, |report, entry| size::read(report, entry, LEAST_MEMORY));
     let rate = |name: &str| fields.read(name, |report, entry| size::rate(report, entry, LEAST_RATE));
     let number = |name: &str, bounds| {

@@ -6,15 +6,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use kennel_core::model::{Condition, LogEvents, Project, RequireContainment};
+use kennel_core::model::{Condition, LogEvents, Project, RequireContainment, Webhook};
 
 use crate::depends::{self, Wait};
 use crate::diagnostic::{Invalid, Report, nowhere, suggest};
-use crate::reader::{Fields, Key, choice, entries, filled, key};
+use crate::reader::{Fields, Key, choice, entries, filled, key, no_hint};
 use crate::sampling;
 use crate::service::{self, Context, Draft};
 use crate::tree::{Node, Value};
-use crate::{expand, hints, logs, ports, rules, toml, yaml};
+use crate::{expand, hints, limits, logs, notify, ports, rules, toml, webhooks, yaml};
 
 /// Keys of the whole file.
 pub(crate) const KEYS: &[Key] = &[
@@ -25,9 +25,15 @@ pub(crate) const KEYS: &[Key] = &[
     key("sampling", &[]),
     key("logs", &[]),
     key("rules", &[]),
+    key("limits", &[]),
     key("storm_brake", &[]),
+    key("webhooks", &[]),
+    key("notify", &[]),
     key("services", &["processes"]),
 ];
+
+/// Keys of a text that has only webhooks.
+const WEBHOOKS: &[Key] = &[key("webhooks", &[])];
 
 /// Longest configuration file, in bytes.
 const MAX_LENGTH: u64 = 1 << 20;
@@ -48,14 +54,46 @@ pub struct LoadOptions<'a> {
 pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Project, Invalid> {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let source = read(&file, Some("`kennel init` writes one"))?;
+    load_text(&file, &source, options)
+}
+
+/// The same for a text that is or will be in this file, an absolute path.
+///
+/// # Errors
+/// As [`load`], but for those of reading.
+pub fn load_text(file: &Path, source: &str, options: &LoadOptions<'_>) -> Result<Project, Invalid> {
     let is_toml = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-    let report = Report::new(&file, &source);
-    let project = parse(&report, &source, is_toml).and_then(|tree| project(&report, tree, &file, options));
+    let report = Report::new(file, source);
+    let project = parse(&report, source, is_toml).and_then(|tree| project(&report, tree, file, options));
     match project {
         Some(project) if report.is_clean() => Ok(project),
         _ => {
             let diagnostics = report.into_diagnostics();
-            Err(Invalid { file: file.clone(), diagnostics, source: source.clone() })
+            Err(Invalid { file: file.to_owned(), diagnostics, source: source.to_owned() })
+        }
+    }
+}
+
+/// The webhooks alone of a text that is in this file, an absolute path, and has nothing else. Services that they name are not looked for.
+///
+/// # Errors
+/// As [`load_text`].
+pub fn load_webhooks(
+    file: &Path,
+    source: &str,
+    environment: &BTreeMap<String, String>,
+) -> Result<IndexMap<String, Webhook>, Invalid> {
+    let report = Report::new(file, source);
+    let read = parse(&report, source, false).and_then(|mut tree| {
+        expand::file(&mut tree, environment, &report);
+        let fields = Fields::open(&report, &tree, "the file", WEBHOOKS, no_hint)?;
+        Some(webhooks::read(&fields, file.parent().unwrap_or(Path::new("/")), None))
+    });
+    match read {
+        Some(webhooks) if report.is_clean() => Ok(webhooks),
+        _ => {
+            let diagnostics = report.into_diagnostics();
+            Err(Invalid { file: file.to_owned(), diagnostics, source: source.to_owned() })
         }
     }
 }
@@ -122,6 +160,7 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
     let sampling = fields.read("sampling", sampling::read);
     let logs = logs::of_project(&fields);
     let rules = rules::of_project(&fields);
+    let limits = limits::of_project(&fields);
     let storm_brake = rules::storm_brake(&fields);
     let Some(services) = fields.get("services") else {
         let message = "the configuration has no `services`".to_owned();
@@ -133,6 +172,9 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
     let entries = entries(report, &services.value, &what)?;
     let mut drafts: Vec<Draft> = entries.iter().filter_map(|entry| service::read(report, entry, &context)).collect();
     ports::check(report, entries);
+    let names: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+    let webhooks = webhooks::read(&fields, &directory, Some(&names));
+    let notify = notify::read(&fields, &names);
     let complete = report.is_clean();
     if drafts.is_empty() && complete && services.value.value != Value::Broken {
         report.error_help(
@@ -161,7 +203,20 @@ fn project(report: &Report<'_>, mut tree: Node, file: &Path, options: &LoadOptio
         })
         .collect();
     let name = name.unwrap_or_else(|| "kennel".to_owned());
-    Some(Project { name, directory, require_containment, log_events, logs, sampling, rules, storm_brake, services })
+    Some(Project {
+        name,
+        directory,
+        require_containment,
+        log_events,
+        logs,
+        sampling,
+        rules,
+        limits,
+        storm_brake,
+        webhooks,
+        notify,
+        services,
+    })
 }
 
 fn project_name(report: &Report<'_>, node: &Node) -> Option<String> {

@@ -13,7 +13,7 @@ use kennel_core::model::{
 use kennel_core::ports::{self, AUTO};
 use serde_json::{Map, Value, json};
 
-use crate::{duration, isolation, limits, logs, privileges, rules, schedule, signal, watch};
+use crate::{duration, isolation, limits, logs, notify, privileges, rules, schedule, signal, watch, webhooks};
 
 /// The project in the shape of the file, keys in a fixed order and services in the file's order.
 #[must_use]
@@ -37,10 +37,29 @@ pub fn render(project: &Project) -> Value {
     if let Some(logs) = logs::rendered_project(&project.logs) {
         file["logs"] = logs;
     }
-    file["rules"] = rules::rendered(&project.rules, true);
+    file["rules"] = rules::rendered_project(&project.rules);
+    if let limits @ Value::Object(_) = limits::rendered(&project.limits) {
+        file["limits"] = limits;
+    }
     file["storm_brake"] = rules::rendered_brake(&project.storm_brake);
+    if !project.webhooks.is_empty() {
+        file["webhooks"] = webhooks::rendered(&project.webhooks);
+    }
+    if let Some(notify) = notify::rendered(&project.notify) {
+        file["notify"] = notify;
+    }
     file["services"] = Value::Object(services);
     file
+}
+
+/// One service in the shape of the file, for whoever may look at it: of its environment there are the names alone, as a list.
+#[must_use]
+pub fn render_without_environment(service: &Service) -> Value {
+    let mut settings = render_service(service);
+    if !service.environment.is_empty() {
+        settings["environment"] = service.environment.keys().map(|name| json!(name)).collect();
+    }
+    settings
 }
 
 /// The same as YAML text that ends with a line break.
@@ -112,7 +131,7 @@ fn render_service(service: &Service) -> Value {
     put("idle_timeout", limit(service.idle_timeout));
     put("watch", service.watch.as_ref().map_or(Value::Null, watch::rendered));
     put("schedule", service.schedule.as_ref().map_or(Value::Null, schedule::rendered));
-    put("rules", rules::rendered(&service.rules, false));
+    put("rules", rules::rendered_service(&service.rules, &service.limits));
     put("dedicated_user", if service.privileges.dedicated_user { json!(true) } else { Value::Null });
     put("profiles", texts(&service.profiles));
     put("labels", service.labels.iter().map(|(k, v)| (k.clone(), text(v))).collect());

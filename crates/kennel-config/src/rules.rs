@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kennel_core::brake;
+use kennel_core::limit::Limits;
 use kennel_core::rules::{self, Act, Extent, Measure, Rule, Rung};
 use serde_json::{Map, Value as Json, json};
 
@@ -52,9 +53,10 @@ const SCOPES: [(&str, Extent); 2] = [("service", Extent::Service), ("stack", Ext
 /// Longest name of a rule, bytes.
 const MAX_NAME: usize = 63;
 
-/// `rules` of a service.
-pub(crate) fn of_service(fields: &Fields<'_>) -> Vec<Rule> {
-    fields.read("rules", |report, entry| read(report, entry, Vec::new(), false)).unwrap_or_default()
+/// `rules` of a service, beside those that come with its limits.
+pub(crate) fn of_service(fields: &Fields<'_>, limits: &Limits) -> Vec<Rule> {
+    let built_in = || rules::of_limits(limits);
+    fields.read("rules", |report, entry| read(report, entry, built_in(), false)).unwrap_or_else(built_in)
 }
 
 /// `rules` of the whole file, beside those that every stack has.
@@ -70,8 +72,11 @@ fn read(report: &Report<'_>, of: &Entry, mut all: Vec<Rule>, is_project: bool) -
             match known {
                 Some(index) => drop(all.remove(index)),
                 None => {
-                    let help =
-                        if is_project { "those are `stack-processes` and `stack-memory`" } else { "leave it out" };
+                    let help = if is_project {
+                        "those are `stack-processes` and `stack-memory`"
+                    } else {
+                        "that is `limit-memory`, of a service with a limit of its memory"
+                    };
                     let message = format!("there is no built-in rule `{}` to switch off", entry.key);
                     report.error_help(entry.value.span, "bad_value", message, help);
                 }
@@ -267,10 +272,20 @@ pub(crate) fn storm_brake(fields: &Fields<'_>) -> brake::Policy {
     read.unwrap_or(usual)
 }
 
-/// The rules as they stand in a file: those of a project with what is switched off.
-pub(crate) fn rendered(rules: &[Rule], is_project: bool) -> Json {
+/// The rules of a project as they stand in a file.
+pub(crate) fn rendered_project(rules: &[Rule]) -> Json {
+    rendered(rules, rules::defaults())
+}
+
+/// The same of a service with these limits.
+pub(crate) fn rendered_service(rules: &[Rule], limits: &Limits) -> Json {
+    rendered(rules, rules::of_limits(limits))
+}
+
+/// With the built-in ones that are switched off.
+fn rendered(rules: &[Rule], built_in: Vec<Rule>) -> Json {
     let mut map = Map::new();
-    for built_in in rules::defaults().into_iter().filter(|_| is_project) {
+    for built_in in built_in {
         if !rules.iter().any(|rule| rule.name == built_in.name) {
             map.insert(built_in.name, json!("off"));
         }

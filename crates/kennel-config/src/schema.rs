@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::reader::Key;
 use crate::{
-    address, command, depends, environment, limits, liveness, load, logs, privileges, probe, restart, rules, sampling,
-    schedule, service, stop, watch,
+    address, command, depends, environment, limits, liveness, load, logs, notify, privileges, probe, restart, rules,
+    sampling, schedule, service, stop, watch, webhooks,
 };
 
 /// The JSON Schema of a configuration file.
@@ -36,7 +36,7 @@ pub fn schema() -> Value {
 }
 
 /// The mappings with fixed keys, by the names of their definitions.
-fn tables() -> [(&'static str, &'static [Key]); 26] {
+fn tables() -> [(&'static str, &'static [Key]); 30] {
     [
         ("Service", service::KEYS),
         ("CommandWithShell", command::KEYS),
@@ -55,6 +55,7 @@ fn tables() -> [(&'static str, &'static [Key]); 26] {
         ("StopStage", stop::STAGE),
         ("Limit", privileges::LIMIT),
         ("UseLimits", limits::KEYS),
+        ("StackLimits", limits::TOGETHER),
         ("Deploy", limits::DEPLOY),
         ("DeployResources", limits::RESOURCES),
         ("DeployLimits", limits::DEPLOY_LIMITS),
@@ -64,6 +65,9 @@ fn tables() -> [(&'static str, &'static [Key]); 26] {
         ("Rule", rules::RULE),
         ("Rung", rules::RUNG),
         ("StormBrake", rules::STORM_BRAKE),
+        ("Webhook", webhooks::KEYS),
+        ("Notify", notify::KEYS),
+        ("Desktop", notify::DESKTOP),
     ]
 }
 

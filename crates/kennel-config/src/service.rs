@@ -21,11 +21,20 @@ use crate::{
     schedule, stop, watch, who,
 };
 
+const WORKING_DIR: Key = key("working_dir", &["cwd", "directory", "dir"]);
+
+/// Where a service says that it runs, by whichever name of the key, as it is written.
+#[must_use]
+pub fn written_working_dir(definition: &serde_json::Map<String, serde_json::Value>) -> Option<&str> {
+    let names = std::iter::once(&WORKING_DIR.name).chain(WORKING_DIR.aliases);
+    names.into_iter().find_map(|name| definition.get(*name)).and_then(serde_json::Value::as_str)
+}
+
 /// Keys of a service.
 pub(crate) const KEYS: &[Key] = &[
     key("command", &[]),
     key("shell", &[]),
-    key("working_dir", &["cwd", "directory", "dir"]),
+    WORKING_DIR,
     key("environment", &["env"]),
     key("env_file", &[]),
     key("depends_on", &[]),
@@ -151,6 +160,8 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
     let (restart, restart_policy) = restart(&fields);
     let (user, group) = who::user_and_group(&fields);
     let edges = fields.read("depends_on", |report, entry| depends::read(report, &entry.value));
+    let limits = limits::of_service(&fields);
+    let replicas = who::replicas(&fields).unwrap_or(1);
     let service = Service {
         command: command(&fields, entry.key_span, &what).unwrap_or_default(),
         environment: environment(&fields, context),
@@ -164,7 +175,7 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         stop: stop::sequence(&fields).unwrap_or_else(default_stop),
         success_exit_codes: who::success_exit_codes(&fields).unwrap_or_default(),
         ports: IndexMap::new(),
-        replicas: who::replicas(&fields).unwrap_or(1),
+        replicas,
         user,
         group,
         umask: who::umask(&fields),
@@ -174,14 +185,14 @@ pub(crate) fn read(report: &Report<'_>, entry: &Entry, context: &Context<'_>) ->
         idle_timeout: limit(&fields, "idle_timeout"),
         watch: fields.read("watch", |report, entry| watch::read(report, &entry.value, &working_dir)),
         schedule: fields.read("schedule", |report, entry| schedule::read(report, &entry.value)),
-        rules: rules::of_service(&fields),
+        rules: rules::of_service(&fields, &limits),
         isolation: isolation::read(&fields),
         privileges: privileges::read(&fields),
-        limits: limits::of_service(&fields),
+        limits,
         profiles: who::profiles(&fields).unwrap_or_default(),
         labels: fields.read("labels", |report, entry| environment::labels(report, &entry.value)).unwrap_or_default(),
         color: who::color(&fields),
-        logs: logs::of_service(&fields),
+        logs: logs::of_service(&fields, context.directory, replicas),
         working_dir,
     };
     let edges = edges.unwrap_or_default();

@@ -12,6 +12,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::limit::Limits;
+
 mod restore;
 
 pub use restore::Downtime;
@@ -28,6 +30,9 @@ pub struct Owner {
     pub grace: Duration,
     /// Whether it is alive, and for how long.
     pub state: State,
+    /// What everything that runs for it and for those below it may use together.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Whether an owner is alive.
@@ -214,6 +219,24 @@ impl Owners {
         }
     }
 
+    /// The owner and all above it, the outermost first; empty if it is not known.
+    #[must_use]
+    pub fn with_ancestors(&self, name: &str) -> Vec<String> {
+        let first = self.owners.get_key_value(name);
+        let above = std::iter::successors(first, |(_, owner)| self.owners.get_key_value(owner.parent.as_deref()?));
+        // A ring in a damaged record ends.
+        let mut found: Vec<String> = above.take(self.owners.len()).map(|(name, _)| name.clone()).collect();
+        found.reverse();
+        found
+    }
+
+    /// Replaces what everything of an owner may use together.
+    pub fn set_limits(&mut self, name: &str, limits: Limits) -> Vec<Action> {
+        let Some(owner) = self.owners.get_mut(name) else { return Vec::new() };
+        owner.limits = limits;
+        vec![Action::RecordOwner(name.to_owned())]
+    }
+
     /// The owner and all below it, itself first and every parent before its children.
     #[must_use]
     pub fn with_descendants(&self, name: &str) -> Vec<String> {
@@ -253,7 +276,7 @@ impl Owners {
         let mut actions = vec![Action::RecordOwner(name.to_owned())];
         let owner = self.owners.entry(name.to_owned()).or_insert_with(|| {
             actions.push(Action::AnnounceOpened(name.to_owned()));
-            Owner { parent: None, grace: GRACE, state: State::Unbound }
+            Owner { parent: None, grace: GRACE, state: State::Unbound, limits: Limits::default() }
         });
         let before = owner.grace;
         owner.grace = grace.unwrap_or(before);

@@ -7,6 +7,7 @@ pub mod model;
 
 pub mod activity;
 pub mod brake;
+pub mod delivery;
 pub mod glob;
 pub mod graph;
 pub mod history;
@@ -14,6 +15,7 @@ pub mod instance;
 pub mod lease;
 pub mod limit;
 pub mod liveness;
+pub mod notice;
 pub mod ports;
 pub mod probe;
 pub mod reload;

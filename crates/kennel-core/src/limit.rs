@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Rates, Sample};
+use crate::sample::Sample;
 
 /// What all processes of one instance may use together; none: as much as they want.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct Limits {
     pub io_write: Option<u64>,
     /// Open descriptors of each process.
     pub open_files: Option<u64>,
-    /// Bytes a second written to stdout and stderr.
+    /// Bytes a second written to stdout and stderr; held by who records them, see `docs/limits.md`.
     pub log_rate: Option<u64>,
     /// What happens to it when it was found beyond one of them, or somebody of it was killed for want of memory.
     pub action: LimitAction,
@@ -74,13 +74,11 @@ pub enum Sampled {
     Memory,
     /// [`Limits::pids`]
     Pids,
-    /// [`Limits::log_rate`]
-    LogRate,
 }
 
 impl Sampled {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Pids, Self::LogRate];
+    pub const ALL: [Self; 2] = [Self::Memory, Self::Pids];
 
     /// As it is written.
     #[must_use]
@@ -88,7 +86,6 @@ impl Sampled {
         match self {
             Self::Memory => "memory",
             Self::Pids => "pids",
-            Self::LogRate => "log_rate",
         }
     }
 }
@@ -115,21 +112,26 @@ impl Limits {
         *self == Self { action: self.action, ..Self::default() }
     }
 
+    /// Those that several instances can have together: descriptors are bounded for each process, output for each log.
+    #[must_use]
+    pub fn together(self) -> Self {
+        Self { open_files: None, log_rate: None, ..self }
+    }
+
     /// The value of a limit that samples can hold.
     #[must_use]
     pub fn sampled(&self, what: Sampled) -> Option<u64> {
         match what {
             Sampled::Memory => self.memory,
             Sampled::Pids => self.pids,
-            Sampled::LogRate => self.log_rate,
         }
     }
 
     /// How soon the next sample is wanted: the nearer a limit, the sooner.
     #[must_use]
-    pub fn pace(&self, sample: Option<&Sample>, rates: Option<Rates>) -> Duration {
+    pub fn pace(&self, sample: Option<&Sample>) -> Duration {
         let is_near = |what: Sampled| {
-            let used = sample.and_then(|sample| used(what, sample, rates));
+            let used = sample.and_then(|sample| used(what, sample));
             used.zip(self.sampled(what)).is_some_and(|(used, limit)| used >= limit / 2)
         };
         if sample.is_none() || Sampled::ALL.into_iter().any(is_near) { NEAR } else { FAR }
@@ -137,16 +139,10 @@ impl Limits {
 }
 
 /// What is used of a limit now; none: it cannot be told.
-fn used(what: Sampled, sample: &Sample, rates: Option<Rates>) -> Option<u64> {
+fn used(what: Sampled, sample: &Sample) -> Option<u64> {
     match what {
         Sampled::Memory => sample.memory,
         Sampled::Pids => Some(u64::from(sample.processes)),
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rate in whole bytes, never below 0"
-        )]
-        Sampled::LogRate => rates.map(|rates| rates.log.max(0.0) as u64),
     }
 }
 
@@ -159,16 +155,10 @@ pub struct Watch {
 impl Watch {
     /// Takes in a sample; answers with the limits of `watched` that are exceeded and were not before. One counts as kept
     /// again at nine tenths of it, so that what stays at its limit is not told again and again.
-    pub fn step(
-        &mut self,
-        limits: &Limits,
-        watched: &[Sampled],
-        sample: &Sample,
-        rates: Option<Rates>,
-    ) -> Vec<Exceeded> {
+    pub fn step(&mut self, limits: &Limits, watched: &[Sampled], sample: &Sample) -> Vec<Exceeded> {
         let mut found = Vec::new();
         for what in watched.iter().copied() {
-            let Some((value, limit)) = used(what, sample, rates).zip(limits.sampled(what)) else { continue };
+            let Some((value, limit)) = used(what, sample).zip(limits.sampled(what)) else { continue };
             let was_over = self.over.contains(&what);
             if value > limit && !was_over {
                 self.over.push(what);
@@ -198,7 +188,7 @@ mod tests {
     #[test]
     fn each_excess_is_told_once() {
         let mut watch = Watch::default();
-        let mut told = |memory, processes| watch.step(&limits(), &Sampled::ALL, &sample(memory, processes), None);
+        let mut told = |memory, processes| watch.step(&limits(), &Sampled::ALL, &sample(memory, processes));
         assert_eq!(told(1000, 10), []);
         let memory = Exceeded { what: Sampled::Memory, value: 1001, limit: 1000 };
         assert_eq!(told(1001, 3), [memory]);
@@ -212,10 +202,10 @@ mod tests {
 
     #[test]
     fn what_is_near_is_looked_at_more_often() {
-        assert_eq!(limits().pace(None, None), NEAR);
-        assert_eq!(limits().pace(Some(&sample(499, 4)), None), FAR);
-        assert_eq!(limits().pace(Some(&sample(500, 4)), None), NEAR);
-        assert_eq!(limits().pace(Some(&sample(1, 5)), None), NEAR);
+        assert_eq!(limits().pace(None), NEAR);
+        assert_eq!(limits().pace(Some(&sample(499, 4))), FAR);
+        assert_eq!(limits().pace(Some(&sample(500, 4))), NEAR);
+        assert_eq!(limits().pace(Some(&sample(1, 5))), NEAR);
     }
 
     #[test]
@@ -230,7 +220,7 @@ mod tests {
         fn never_without_an_excess_and_never_twice(uses in proptest::collection::vec(0_u64..2000, 0..60)) {
             let (mut watch, mut is_over) = (Watch::default(), false);
             for used in uses {
-                let told = watch.step(&limits(), &[Sampled::Memory], &sample(used, 0), None);
+                let told = watch.step(&limits(), &[Sampled::Memory], &sample(used, 0));
                 prop_assert_eq!(!told.is_empty(), used > 1000 && !is_over);
                 is_over = used > 1000 || is_over && used > 900;
             }

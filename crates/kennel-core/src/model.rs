@@ -11,7 +11,18 @@ use crate::brake;
 use crate::liveness::{Hang, Liveness};
 use crate::rules::{self, Rule};
 
+mod logs;
+mod notify;
+mod privileges;
+mod schedule;
+pub mod webhook;
+
 pub use crate::limit::{LimitAction, Limits};
+pub use logs::{LogSink, Logs, OnFull, ProjectLogs};
+pub use notify::{Chosen, Notify};
+pub use privileges::{IoPriority, Isolation, Privileges, RESOURCE_LIMITS, ResourceLimit};
+pub use schedule::{Missed, Overlap, Schedule, ScheduledAction, Watch, WatchAction, WatchPath, When};
+pub use webhook::Webhook;
 
 /// Everything one configuration file declares, resolved: no variables, aliases or relative paths are left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,11 +45,41 @@ pub struct Project {
     /// Rules over the whole stack, or over each service of it; of a record without them, the usual ones.
     #[serde(default = "rules::defaults")]
     pub rules: Vec<Rule>,
+    /// What all services together may use, and whatever else kennel runs.
+    #[serde(default)]
+    pub limits: Limits,
     /// How many restarts all services together may have.
     #[serde(default)]
     pub storm_brake: brake::Policy,
+    /// Where events are sent to, by name.
+    #[serde(default)]
+    pub webhooks: IndexMap<String, Webhook>,
+    /// Where people are told of events.
+    #[serde(default)]
+    pub notify: Notify,
     /// In the file's order.
     pub services: IndexMap<String, Service>,
+}
+
+impl Project {
+    /// One without services, and with the usual values of everything else.
+    #[must_use]
+    pub fn empty(name: String, directory: PathBuf) -> Self {
+        Self {
+            name,
+            directory,
+            require_containment: RequireContainment::default(),
+            log_events: LogEvents::default(),
+            sampling: None,
+            logs: ProjectLogs::default(),
+            rules: rules::defaults(),
+            limits: Limits::default(),
+            storm_brake: brake::Policy::default(),
+            webhooks: IndexMap::new(),
+            notify: Notify::default(),
+            services: IndexMap::new(),
+        }
+    }
 }
 
 /// A log of the machine that events are passed on to.
@@ -59,55 +100,6 @@ pub enum LogEvents {
 pub struct Sampling {
     /// Pause between two samples.
     pub interval: Duration,
-}
-
-/// How much is kept of what all services of a project write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProjectLogs {
-    /// All logs together, bytes on the disk.
-    pub max_size: u64,
-}
-
-impl Default for ProjectLogs {
-    /// 1 GiB.
-    fn default() -> Self {
-        Self { max_size: 1 << 30 }
-    }
-}
-
-/// How much is kept of what a service writes, and what happens beyond that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Logs {
-    /// All its segments, bytes on the disk.
-    pub max_size: u64,
-    /// How long a closed segment is kept after its last byte; none: as long as there is room.
-    pub max_age: Option<Duration>,
-    /// Another segment is begun beyond this, bytes; none: an eighth of `max_size`, at most 8 MiB.
-    pub segment_size: Option<u64>,
-    /// Whether closed segments are compressed.
-    pub compress: bool,
-    /// What happens when `max_size` is reached.
-    pub on_full: OnFull,
-}
-
-impl Default for Logs {
-    /// 64 MiB of any age, compressed, of which the oldest goes.
-    fn default() -> Self {
-        Self { max_size: 64 << 20, max_age: None, segment_size: None, compress: true, on_full: OnFull::default() }
-    }
-}
-
-/// What happens when no more of the output of a service may be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFull {
-    /// The oldest goes.
-    #[default]
-    DropOldest,
-    /// Nothing goes and nothing more is read, so the service waits in its write.
-    Block,
-    /// The service is stopped.
-    Stop,
 }
 
 /// The least containment that a project accepts.
@@ -431,177 +423,6 @@ pub enum OnEscape {
     Kill,
     /// It is reported; it ends with its scope all the same.
     Report,
-}
-
-/// When the clock starts a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schedule {
-    /// At which times.
-    pub when: When,
-    /// Name of the time zone that a cron expression is meant in; none: that of the machine.
-    pub timezone: Option<String>,
-    /// What a time does that finds the run before under way.
-    pub overlap: Overlap,
-    /// What becomes of times that passed while nobody was there to see them.
-    pub missed: Missed,
-    /// What it does to the service.
-    pub action: ScheduledAction,
-}
-
-/// At which times.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum When {
-    /// A cron expression, checked.
-    Cron(String),
-    /// Every so often, at least a second; of the time that the machine is awake.
-    Every(Duration),
-}
-
-/// What a time does that finds the run before under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// Nothing.
-    #[default]
-    Skip,
-    /// Another run follows when that one has ended; one at most.
-    Queue,
-    /// That one is stopped, and another follows.
-    Replace,
-}
-
-/// What becomes of times that passed while nobody was there to see them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Missed {
-    /// They are gone.
-    #[default]
-    Skip,
-    /// One run makes up for all of them.
-    Run,
-}
-
-/// What the clock does to a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScheduledAction {
-    /// It starts it. Nobody else does unless it is named.
-    #[default]
-    Run,
-    /// It starts it anew. It runs all the time.
-    Restart,
-}
-
-/// Files whose changes make a service act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watch {
-    /// Never empty.
-    pub paths: Vec<WatchPath>,
-    /// What of them does not count, as patterns of [`crate::glob`], from the working directory; after [`crate::watch::USUAL`].
-    pub ignore: Vec<String>,
-    /// How long it must be quiet before anything is done.
-    pub debounce: Duration,
-    /// What is done.
-    pub action: WatchAction,
-}
-
-/// Where changes are looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WatchPath {
-    /// An absolute file or directory, with all below it. It need not be there yet.
-    pub root: PathBuf,
-    /// Only files that match this count, from the root; as [`crate::glob`] has it.
-    pub pattern: Option<String>,
-}
-
-/// What changed files do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WatchAction {
-    /// The service is started anew, or started if it has ended.
-    Restart,
-    /// Its main process gets this signal, by its Linux number.
-    Signal(i32),
-    /// This command is run with its environment, in a scope of its own.
-    Run(Vec<String>),
-}
-
-/// Which parts of the system a service has for itself. All false: none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Isolation {
-    /// A PID namespace: the kernel ends all of it together with its first process, and that with kennel.
-    pub pid: bool,
-    /// With `pid`: a `/proc` that shows this namespace only.
-    pub proc: bool,
-    /// An empty `/tmp` of its own.
-    pub tmp: bool,
-    /// No network but a loopback of its own.
-    pub network: bool,
-}
-
-/// Rights, limits and priorities of a service's processes; the default changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Privileges {
-    /// Executing setuid files and files with capabilities gains nothing.
-    pub no_new_privileges: bool,
-    /// The capabilities it may ever have, as a set of [`crate::capability`]; none: as its user has them.
-    pub capabilities: Option<u64>,
-    /// Capabilities that it has from the start, whoever it runs as; [`crate::capability::ALL`]: all that kennel has.
-    pub added_capabilities: u64,
-    /// Resource limits by their name in lower case without `RLIMIT_`, for example `nofile`; in the file's order.
-    pub limits: IndexMap<String, ResourceLimit>,
-    /// Scheduling priority, -20 (first) to 19 (last).
-    pub nice: Option<i32>,
-    /// Numbers of the CPUs it may run on, ascending; empty: all.
-    pub cpus: Vec<u32>,
-    /// I/O priority.
-    pub io: Option<IoPriority>,
-    /// -1000 (never killed when memory is short) to 1000 (first).
-    pub oom_score_adj: Option<i32>,
-    /// Nothing but this service runs as its `user`, so all of that user's processes may be killed at once.
-    pub dedicated_user: bool,
-}
-
-/// Names of the resource limits: those of `getrlimit(2)` in lower case without `RLIMIT_`.
-pub const RESOURCE_LIMITS: [&str; 16] = [
-    "as",
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
-
-/// One resource limit; none: unlimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResourceLimit {
-    /// What holds; the process may raise it up to `hard`.
-    pub soft: Option<u64>,
-    /// At least `soft`.
-    pub hard: Option<u64>,
-}
-
-/// I/O priority, see `ioprio_set(2)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IoPriority {
-    /// Before all others; level 0 (first) to 7.
-    Realtime(u8),
-    /// The usual; level 0 (first) to 7.
-    BestEffort(u8),
-    /// Only when nobody else wants the disk.
-    Idle,
 }
 
 /// How a process ended.

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::graph;
+use crate::limit::Limits;
 use crate::model::{Privileges, Project, Service};
+use crate::rules::{Rule, of_limits};
 use crate::slot::State;
 
 /// Which services somebody asked to be up, beside those that run.
@@ -69,6 +71,8 @@ pub enum Will {
     Stop,
     /// It is stopped and started anew.
     Restart,
+    /// It runs on, with other limits.
+    Adjust,
     /// Nothing now; a later start uses the new declaration.
     Nothing,
 }
@@ -93,6 +97,7 @@ impl Planned {
             (_, _, true) | (true, true, _) => Will::Restart,
             (true, false, false) => Will::Start,
             (false, true, false) => Will::Stop,
+            (false, false, false) if any(Will::Adjust) => Will::Adjust,
             (false, false, false) => Will::Nothing,
         }
     }
@@ -130,6 +135,16 @@ pub fn plan(old: &Project, new: &Project, places: &[Place<'_>], selection: &Sele
         Planned { service: name.clone(), change: Change::Removed, places: places.map(leave).collect() }
     }));
     plans
+}
+
+/// Leaves new services of these names at rest: they are only to be known.
+pub fn rest(plans: &mut [Planned], names: &[String]) {
+    let resting = plans.iter_mut().filter(|one| one.change == Change::Added && names.contains(&one.service));
+    for (_, will) in resting.flat_map(|one| &mut one.places) {
+        if *will == Will::Start {
+            *will = Will::Nothing;
+        }
+    }
 }
 
 /// Services that are to be up, with all that they depend on.
@@ -173,13 +188,16 @@ fn of_service(
 
 /// Of a place that is wanted and stays.
 fn stay(place: &Place<'_>, change: &Change) -> Will {
-    let is_new = match change {
-        Change::Changed(keys) => !keys.iter().all(|key| takes_effect(key)),
-        Change::Added | Change::Removed => true,
-        Change::Unchanged => false,
+    let (is_new, has_other_limits) = match change {
+        Change::Changed(keys) => {
+            (!keys.iter().all(|key| takes_effect(key)), keys.iter().all(|key| takes_effect(key) || key == LIMITS))
+        }
+        Change::Added | Change::Removed => (true, false),
+        Change::Unchanged => (false, false),
     };
     match place.state {
         _ if !is_new => Will::Nothing,
+        State::Active { .. } if has_other_limits => Will::Adjust,
         // It waits for its dependencies and takes what is declared when they are met.
         State::Pending => Will::Nothing,
         State::Active { .. } | State::Waiting => Will::Restart,
@@ -187,6 +205,9 @@ fn stay(place: &Place<'_>, change: &Change) -> Will {
         State::Rest(_) => Will::Start,
     }
 }
+
+/// What can be changed while it runs, but for descriptors, which each process has counted for itself.
+const LIMITS: &str = "limits";
 
 /// Whether a key is of no concern to a run that has begun, so that the new value holds at once.
 fn takes_effect(key: &str) -> bool {
@@ -277,9 +298,11 @@ pub fn changed_keys(old: &Service, new: &Service) -> Vec<String> {
     note("idle_timeout", *idle_timeout != new.idle_timeout);
     note("schedule", *schedule != new.schedule);
     note("watch", *watch != new.watch);
-    note("rules", *rules != new.rules);
+    note("rules", said(rules, limits) != said(&new.rules, &new.limits));
     note("isolation", *isolation != new.isolation);
-    note("limits", *limits != new.limits);
+    let open_files = limits.open_files;
+    note(LIMITS, *limits != Limits { open_files, ..new.limits.clone() });
+    note("limits.open_files", open_files != new.limits.open_files);
     changed_privileges(privileges, &new.privileges, &mut note);
     note("profiles", *profiles != new.profiles);
     entries("labels", labels, &new.labels, &mut note);
@@ -321,4 +344,12 @@ fn entries(
     for name in names {
         note(&format!("{key}.{name}"), old.get(name) != new.get(name));
     }
+}
+
+/// Rules that do not follow from the limits, and the names of those that would and are switched off.
+fn said<'a>(rules: &'a [Rule], limits: &Limits) -> (Vec<&'a Rule>, Vec<String>) {
+    let built_in = of_limits(limits);
+    let is_off = |usual: &&Rule| rules.iter().all(|rule| rule.name != usual.name);
+    let off = built_in.iter().filter(is_off).map(|usual| usual.name.clone()).collect();
+    (rules.iter().filter(|rule| !built_in.contains(rule)).collect(), off)
 }

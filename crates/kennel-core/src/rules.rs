@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limit::Limits;
+
 pub mod culprit;
 mod measure;
 pub mod pace;
@@ -34,6 +36,9 @@ pub const STACK_PROCESSES: f64 = 100.0;
 
 /// Memory of a stack above which the built-in rule alerts, bytes: 8 GiB.
 pub const STACK_MEMORY: f64 = 8_589_934_592.0;
+
+/// Name of the built-in rule of a service whose memory is limited.
+pub const LIMIT_MEMORY: &str = "limit-memory";
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,6 +134,15 @@ impl Rule {
             predict: if measure.has_slope() { PREDICT } else { Duration::ZERO },
         }
     }
+}
+
+/// What a service with these limits has unless its file says otherwise: a warning that its memory is about to reach the limit. What happens
+/// there is the limit's own business.
+#[must_use]
+pub fn of_limits(limits: &Limits) -> Vec<Rule> {
+    #[expect(clippy::cast_precision_loss, reason = "limits end where this is exact")]
+    let memory = limits.memory.map(|bytes| Rule::new(LIMIT_MEMORY, Measure::Memory, bytes as f64, Extent::Service));
+    memory.into_iter().collect()
 }
 
 /// What every stack has unless its file says otherwise: a warning above 100 processes, and above 8 GiB.

@@ -18,6 +18,9 @@ pub struct Sample {
     pub throttled_usec: Option<u64>,
     /// Memory in use now, bytes: what the limit counts where there is a controller, else the sum of resident memory.
     pub memory: Option<u64>,
+    /// Page cache in it that the kernel takes back before a limit of it ends anybody, bytes; none where no controller limits it.
+    #[serde(default)]
+    pub reclaimable: Option<u64>,
     /// The most memory it has used, bytes.
     pub memory_peak: Option<u64>,
     /// Swap in use now, bytes.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use kennel_core::lease::{Action, Cause, Downtime, Kind, Lease, Loss, Owner, Owners, Refusal, State, Timer};
+use kennel_core::limit::Limits;
 use proptest::prelude::*;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -231,7 +232,7 @@ proptest! {
         let name = |at: usize| NAMES.get(at).copied().unwrap_or("nobody").to_owned();
         let owners: IndexMap<String, Owner> = NAMES.iter().enumerate().map(|(at, one)| {
             let state = if ended[at] { State::Ended(Cause::Stopped) } else { State::Unbound };
-            ((*one).to_owned(), Owner { parent: parents[at].map(name), grace: Duration::from_secs(1), state })
+            ((*one).to_owned(), Owner { parent: parents[at].map(name), grace: Duration::from_secs(1), state, limits: Limits::default() })
         }).collect();
         let (again, _) = Owners::restore(owners, IndexMap::new(), Duration::ZERO, |_| Downtime::GoesOn);
         let gone = again.iter().filter(|(_, owner)| matches!(owner.state, State::Ended(_))).map(|(n, _)| n.clone());

@@ -5,9 +5,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kennel_core::limit::Limits;
 use kennel_core::model::ProjectLogs;
 use kennel_core::model::{Condition, Dependency, Exit, LogEvents, Project, RequireContainment, RestartMode, Service};
 use kennel_core::reload::{Change, Place, Planned, Selection, Will, changed_keys, place_name, plan};
+use kennel_core::rules::{Rule, of_limits};
 use kennel_core::slot::{Failure, Rest, State, Then};
 use proptest::prelude::*;
 
@@ -31,7 +33,10 @@ fn project<const N: usize>(services: [(&str, Service); N]) -> Project {
         sampling: None,
         logs: ProjectLogs::default(),
         rules: Vec::new(),
+        limits: Limits::default(),
         storm_brake: kennel_core::brake::Policy::default(),
+        webhooks: indexmap::IndexMap::new(),
+        notify: kennel_core::model::Notify::default(),
         services: services.into_iter().map(|(name, service)| (name.to_owned(), service)).collect(),
     }
 }
@@ -103,6 +108,39 @@ fn what_concerns_no_run_restarts_none() {
     let plans = plan(&old, &new, &[place("web", true, &UP), place("db", true, &UP)], &all());
     let keys = ["depends_on", "restart", "labels.team", "color"].map(str::to_owned).to_vec();
     assert_eq!((&plans[0].change, plans[0].will()), (&Change::Changed(keys), Will::Nothing));
+}
+
+#[test]
+fn other_limits_restart_nothing_that_runs() {
+    let with = |limits| Service { limits, ..service("a") };
+    let old = project([("web", with(Limits { memory: Some(1), open_files: Some(9), ..Limits::default() }))]);
+    let more = Limits { memory: Some(2), open_files: Some(9), ..Limits::default() };
+    let will =
+        |new: Service, state| plan(&old, &project([("web", new)]), &[place("web", true, state)], &all())[0].will();
+    assert_eq!(will(with(more.clone()), &UP), Will::Adjust);
+    assert_eq!(will(Service { color: Some("red".into()), ..with(more.clone()) }, &UP), Will::Adjust);
+    // Descriptors are what a process begins with, and another command is another process.
+    assert_eq!(will(with(Limits { open_files: Some(10), ..more.clone() }), &UP), Will::Restart);
+    assert_eq!(will(Service { limits: more.clone(), ..service("b") }, &UP), Will::Restart);
+    // What failed for want of memory is tried with more.
+    assert_eq!(will(with(more), &State::Rest(Rest::Completed)), Will::Start);
+}
+
+/// The rule that comes with a limit of memory is no difference of its own; one that is switched off or says something else is.
+#[test]
+fn a_rule_that_follows_from_the_limits_is_no_key() {
+    let with = |memory, rules: fn(Vec<Rule>) -> Vec<Rule>| {
+        let limits = Limits { memory: Some(memory), ..Limits::default() };
+        Service { rules: rules(of_limits(&limits)), limits, ..service("a") }
+    };
+    let keys = |old: &Service, new: &Service| changed_keys(old, new);
+    let usual: fn(Vec<Rule>) -> Vec<Rule> = |rules| rules;
+    assert_eq!(keys(&with(1, usual), &with(2, usual)), ["limits"]);
+    assert_eq!(keys(&with(1, usual), &with(1, |_| Vec::new())), ["rules"]);
+    assert_eq!(keys(&with(1, |_| Vec::new()), &with(2, |_| Vec::new())), ["limits"]);
+    let bold: fn(Vec<Rule>) -> Vec<Rule> =
+        |rules| rules.into_iter().map(|rule| Rule { cooldown: Duration::ZERO, ..rule }).collect();
+    assert_eq!(keys(&with(1, usual), &with(1, bold)), ["rules"]);
 }
 
 #[test]

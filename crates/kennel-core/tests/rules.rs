@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use kennel_core::rules::{Act, CLEAR, Extent, Measure, Outcome, Reading, Rule, Rung, Watch, defaults};
+use kennel_core::limit::Limits;
+use kennel_core::rules::{Act, CLEAR, Extent, Measure, Outcome, Reading, Rule, Rung, Watch, defaults, of_limits};
 use proptest::prelude::*;
 
 const ACTS: [Act; 6] = [Act::Event, Act::Warn, Act::Throttle, Act::Freeze, Act::Stop, Act::Kill];
@@ -114,6 +115,9 @@ proptest! {
                         prop_assert_eq!(rung, taken);
                         taken += 1;
                     }
+                    Outcome::Again { value } => {
+                        prop_assert!(raised.is_some() && reading.frozen && value > 0.0);
+                    }
                     Outcome::Cleared { lasted, .. } => {
                         let began = raised.take().unwrap();
                         prop_assert_eq!(lasted, reading.at - began);
@@ -197,6 +201,121 @@ fn a_frozen_one_stays_an_alert_though_its_figure_falls() {
     // Thawed instead of killed, and calm.
     assert!(step(33, 0.0, false).is_empty());
     assert!(matches!(step(38, 0.0, false)[..], [Outcome::Cleared { lasted, .. }] if lasted == seconds(36)));
+}
+
+/// A pool that was frozen beyond 100, let go on at second 10, and what became of it.
+fn let_go_on(rule: &Rule, readings: &[(u64, f64)]) -> Vec<(u64, Vec<Outcome>)> {
+    let mut watch = Watch::default();
+    let step = |watch: &mut Watch, at, value, frozen| {
+        watch.step(rule, Reading { at: seconds(at), value: Some(value), frozen })
+    };
+    let first = step(&mut watch, 1, 120.0, false);
+    assert!(matches!(first[..], [Outcome::Raised { .. }, Outcome::Due { act: Act::Freeze, rung: 0, .. }]), "{first:?}");
+    assert!(step(&mut watch, 5, 121.0, true).is_empty());
+    watch.let_go_on(rule, seconds(10));
+    let each = |(at, value): &(u64, f64)| (*at, step(&mut watch, *at, *value, false));
+    readings.iter().map(each).filter(|(_, outcomes)| !outcomes.is_empty()).collect()
+}
+
+#[test]
+fn whoever_is_let_go_on_has_a_cool_down_unless_it_grows() {
+    let mut rule = Rule::new("pool", Measure::Processes, 100.0, Extent::Service);
+    rule.cooldown = seconds(20);
+    rule.ladder = vec![Rung { act: Act::Freeze, after: seconds(0) }, Rung { act: Act::Kill, after: seconds(15) }];
+
+    // Still too much at the end of it: frozen again, and the kill comes as long after that as after the first time.
+    let steady: Vec<_> = (11..50).map(|second| (second, 121.0)).collect();
+    let told = let_go_on(&rule, &steady);
+    assert!(
+        matches!(&told[..], [(30, freeze), (45, kill)]
+        if matches!(freeze[..], [Outcome::Due { act: Act::Freeze, rung: 0, .. }])
+        && matches!(kill[..], [Outcome::Due { act: Act::Kill, rung: 1, .. }])),
+        "{told:?}"
+    );
+
+    // A tenth of the threshold more than it had is no reprieve.
+    let told = let_go_on(&rule, &[(11, 125.0), (12, 131.0), (13, 132.0)]);
+    assert!(
+        matches!(&told[..], [(13, freeze)] if matches!(freeze[..], [Outcome::Due { act: Act::Freeze, .. }])),
+        "{told:?}"
+    );
+
+    // It has been put in order meanwhile.
+    let told = let_go_on(&rule, &[(11, 110.0), (12, 50.0), (32, 50.0)]);
+    assert!(matches!(&told[..], [(32, over)] if matches!(over[..], [Outcome::Cleared { .. }])), "{told:?}");
+}
+
+#[test]
+fn another_one_that_grows_beside_a_frozen_one_is_told() {
+    let mut rule = Rule::new("stack", Measure::Processes, 100.0, Extent::Stack);
+    rule.ladder = vec![Rung { act: Act::Freeze, after: seconds(0) }];
+    let mut watch = Watch::default();
+    let mut step = |at, value, frozen| watch.step(&rule, Reading { at: seconds(at), value: Some(value), frozen });
+    assert_eq!(step(1, 110.0, false).len(), 2, "raised and frozen");
+    // What was on its way when it was frozen is no growth beside it.
+    assert!(step(2, 130.0, true).is_empty());
+    assert!(step(3, 140.0, true).is_empty());
+    assert_eq!(step(4, 141.0, true), [Outcome::Again { value: 141.0 }]);
+    assert!(step(5, 150.0, true).is_empty() && step(6, 150.0, false).is_empty() && step(7, 170.0, true).is_empty());
+    rule.ladder = vec![Rung { act: Act::Warn, after: seconds(0) }];
+    let mut watch = Watch::default();
+    for second in 0..20u32 {
+        let reading =
+            Reading { at: seconds(second.into()), value: Some(110.0 + 20.0 * f64::from(second)), frozen: second > 2 };
+        assert!(!watch.step(&rule, reading).iter().any(|outcome| matches!(outcome, Outcome::Again { .. })));
+    }
+}
+
+#[test]
+fn what_stays_too_much_is_not_looked_at_for_ever() {
+    let mut rule = Rule::new("stack", Measure::Processes, 100.0, Extent::Stack);
+    (rule.lasting, rule.cooldown) = (seconds(2), seconds(5));
+    rule.ladder = vec![Rung { act: Act::Warn, after: seconds(0) }, Rung { act: Act::Freeze, after: seconds(3) }];
+    let mut watch = Watch::default();
+    let mut awaits = |at, value| {
+        let _outcomes = watch.step(&rule, Reading { at: seconds(at), value: Some(value), frozen: false });
+        watch.awaits_time(&rule)
+    };
+    let told = [(0, 50.0), (1, 150.0), (3, 150.0), (6, 150.0), (7, 150.0), (8, 50.0), (12, 50.0), (13, 50.0)];
+    let told = told.map(|(at, value)| awaits(at, value));
+    assert_eq!(told, [false, true, true, false, false, true, true, false]);
+}
+
+#[test]
+fn a_spin_that_is_let_go_on_is_no_growth() {
+    let mut rule = Rule::new("spin", Measure::Cpu, 90.0, Extent::Service);
+    (rule.lasting, rule.cooldown) = (seconds(0), seconds(20));
+    rule.ladder = vec![Rung { act: Act::Freeze, after: seconds(0) }];
+    let spins: Vec<_> = (11..32).map(|second| (second, 100.0)).collect();
+    let told = let_go_on(&rule, &spins);
+    assert!(
+        matches!(&told[..], [(30, freeze)] if matches!(freeze[..], [Outcome::Due { act: Act::Freeze, .. }])),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_is_foreseen_is_told_as_long_as_it_comes_nearer() {
+    let rule = Rule::new("memory", Measure::Memory, 1_000.0, Extent::Service);
+    let mut watch = Watch::default();
+    let mut foreseen = |at: u64, value: f64| {
+        let _outcomes = watch.step(&rule, Reading { at: seconds(at), value: Some(value), frozen: false });
+        watch.foreseen().map(|eta| eta.as_secs())
+    };
+    let told: Vec<_> =
+        (0..=70).map(|second| foreseen(second, 10.0 * f64::from(u32::try_from(second).unwrap()))).collect();
+    assert_eq!((told[40], told[60], told[70]), (None, Some(40), Some(30)));
+    assert_eq!(foreseen(71, 1_001.0), None, "too much already");
+}
+
+#[test]
+fn a_limit_of_memory_comes_with_a_rule_that_only_warns() {
+    let limits = Limits { memory: Some(1 << 29), pids: Some(5), ..Limits::default() };
+    let [rule] = &of_limits(&limits)[..] else { panic!("one for memory") };
+    assert_eq!((rule.name.as_str(), rule.measure, rule.above), ("limit-memory", Measure::Memory, 536_870_912.0));
+    assert_eq!((rule.extent, rule.ladder[0].act, rule.ladder.len()), (Extent::Service, Act::Warn, 1));
+    assert!(!rule.predict.is_zero());
+    assert!(of_limits(&Limits { pids: Some(5), ..Limits::default() }).is_empty());
 }
 
 #[test]

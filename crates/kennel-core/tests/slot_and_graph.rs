@@ -38,7 +38,10 @@ fn project(edges: &[(usize, usize)], count: usize) -> Project {
         sampling: None,
         logs: ProjectLogs::default(),
         rules: Vec::new(),
+        limits: kennel_core::limit::Limits::default(),
         storm_brake: kennel_core::brake::Policy::default(),
+        webhooks: indexmap::IndexMap::new(),
+        notify: kennel_core::model::Notify::default(),
         services: services.collect(),
     }
 }

@@ -22,6 +22,14 @@ pub(crate) fn since_boot(at: Instant) -> Duration {
     if at >= here { now.saturating_add(at - here) } else { now.saturating_sub(here - at) }
 }
 
+/// Waits for it; for ever, if there is none.
+pub(crate) async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

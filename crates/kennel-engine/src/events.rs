@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kennel_store::{Change, Recent, Restored, Store, StoreError};
-use kennel_wire::{AuditEntry, Event, EventKind};
+use kennel_wire::{AuditEntry, Event, EventKind, Receipt};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// How long the last word of a dying process may wait for the stream.
 const LAST_WORD: Duration = Duration::from_millis(500);
+
+/// Recorded from the damage of a store on until nothing is left that a lost record may have been about. A store that was begun anew looks
+/// intact to every later daemon.
+pub(crate) const RECORDS_MISSING: &str = "records_missing";
 
 /// The stream. Cloning it gives another hand on the same one; only the driver's writes.
 #[derive(Debug, Clone)]
@@ -32,6 +36,9 @@ impl Events {
     /// The store is of a newer kennel or another user, or the file system does not let us write.
     pub(crate) fn open(state_dir: &Path, boot_id: &str) -> io::Result<(Self, Restored)> {
         let (mut store, restored) = Store::open(state_dir, boot_id).map_err(in_one_line)?;
+        if restored.damaged.is_some() {
+            store.change(Change::Meta { key: RECORDS_MISSING.to_owned(), body: Some(true.into()) });
+        }
         // What the opening has to tell comes before everything else.
         store.flush();
         let newest = watch::Sender::new(store.newest());
@@ -182,6 +189,17 @@ impl Events {
         let read = move || history.audit(subject.as_deref().unwrap_or_default(), limit).map_err(in_one_line);
         let entries = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
         Ok(entries.into_iter().rev().filter_map(|(time, change)| audit_entry(time, change)).collect())
+    }
+
+    /// The newest receipts of a service, of instances below `before`: newest first, `limit` at most.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn receipts(&self, service: String, before: u64, limit: usize) -> io::Result<Vec<Receipt>> {
+        let history = self.lock().history();
+        let read = move || history.receipts(&service, before, limit).map_err(in_one_line);
+        let receipts = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
+        Ok(receipts.into_iter().map(|(_, receipt)| receipt).collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::instance::Reason;
-use kennel_core::model::Project;
+use kennel_core::model::{Project, Service};
+use kennel_logs::told::Query;
 use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
@@ -20,10 +21,12 @@ use kennel_wire::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::announce::Announcer;
+use crate::desktop::Desktop;
 use crate::driver::{End, Grant, Input, Started};
 use crate::events::Events;
 use crate::history::{self, Span};
-use crate::logs::{Query, Reader, Recorder};
+use crate::logs::{Reader, Recorder};
+use crate::webhooks::Webhooks;
 
 /// How many of its last lines explain a failed service.
 const FAILURE_LINES: usize = 10;
@@ -34,12 +37,16 @@ pub struct Handle {
     pub(crate) inbox: mpsc::UnboundedSender<Input>,
     pub(crate) events: Events,
     pub(crate) announcer: Announcer,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) desktop: Desktop,
     pub(crate) recorder: Recorder,
     pub(crate) logs_dir: Arc<PathBuf>,
     pub(crate) home: Arc<Home>,
     /// Of the daemon before, by key.
     pub(crate) facts: Arc<IndexMap<String, serde_json::Value>>,
     pub(crate) finished: watch::Receiver<Option<End>>,
+    /// Held by whoever adopts an orphan.
+    pub(crate) adoptions: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A configuration and what is to be started of it.
@@ -67,7 +74,7 @@ pub struct LoadedFrom {
 }
 
 /// A configuration that is loaded again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reload {
     /// The checked model.
     pub project: Project,
@@ -77,6 +84,8 @@ pub struct Reload {
     pub environment: Option<BTreeMap<String, String>>,
     /// Only tell what would be done.
     pub dry_run: bool,
+    /// New services that nobody has asked to be up. Where this is not none, nothing need be loaded before.
+    pub resting: Option<Vec<String>>,
 }
 
 impl Handle {
@@ -239,16 +248,18 @@ impl Handle {
     }
 
     /// The client of a run has come from another daemon: the returned guard ends the run when dropped.
-    #[must_use]
-    pub fn hold_again(&self, token: String) -> StdioGuard {
-        let _shutting_down = self.inbox.send(Input::Reheld(token.clone()));
-        StdioGuard { token, inbox: self.inbox.clone() }
+    ///
+    /// # Errors
+    /// `handed_over` if this daemon has let go as well, and somebody else is to be told; `shutting_down`.
+    pub async fn hold_again(&self, token: String) -> Result<StdioGuard, Problem> {
+        self.ask(|reply| Input::Reheld(token.clone(), reply)).await?;
+        Ok(StdioGuard { token, inbox: self.inbox.clone() })
     }
 
     /// Answers as [`Handle::run`] for a command that was begun by another daemon.
     ///
     /// # Errors
-    /// `bad_request` if there is no such run, else as of [`Handle::run`].
+    /// `unknown_run` if there is no such run, else as of [`Handle::run`].
     pub async fn await_run(&self, token: String) -> Result<RunReport, Problem> {
         self.ask(|reply| Input::AwaitRun(token, reply)).await?
     }
@@ -256,7 +267,7 @@ impl Handle {
     /// Runs one command in a scope of its own; answers when that is empty.
     ///
     /// # Errors
-    /// `not_found`, `not_executable`, `spawn_failed`, `unknown_service`, `bad_request`, `shutting_down`.
+    /// `not_found`, `not_executable`, `spawn_failed`, `unknown_service`, `unknown_run`, `shutting_down`.
     pub async fn run(&self, request: RunRequest) -> Result<RunReport, Problem> {
         self.ask(|reply| Input::Run(Box::new(request), reply)).await?
     }
@@ -312,17 +323,18 @@ impl Handle {
     /// Signals every process of a run.
     ///
     /// # Errors
-    /// `bad_request` if there is no such run, `shutting_down`.
+    /// `unknown_run`, `shutting_down`.
     pub async fn signal_run(&self, token: String, signal: i32) -> Result<(), Problem> {
         self.ask(|reply| Input::SignalRun(token, signal, reply)).await?
     }
 
-    /// Signals one process of a service, whichever of its processes that is.
+    /// Signals one process of a service, whichever of its processes that is; if it is said when it began (clock ticks since
+    /// boot), no other one that has its number since.
     ///
     /// # Errors
     /// `process_gone`, `process_not_ours`, `process_is_kennel`, `process_is_zombie`, `forbidden`, `shutting_down`.
-    pub async fn signal_process(&self, pid: u32, signal: i32) -> Result<SignalReport, Problem> {
-        self.ask(|reply| Input::SignalProcess { pid, signal, reply }).await?
+    pub async fn signal_process(&self, pid: u32, began: Option<u64>, signal: i32) -> Result<SignalReport, Problem> {
+        self.ask(|reply| Input::SignalProcess { pid, began, signal, reply }).await?
     }
 
     /// All services, in the file's order.
@@ -355,6 +367,14 @@ impl Handle {
     /// `unknown_service`, `shutting_down`.
     pub async fn service(&self, name: String) -> Result<Vec<ServiceStatus>, Problem> {
         self.ask(|reply| Input::Service(name, reply)).await?
+    }
+
+    /// What is declared of a service or a run on request, as its next run would have it.
+    ///
+    /// # Errors
+    /// `unknown_service`, `shutting_down`.
+    pub async fn declared(&self, name: String) -> Result<Arc<Service>, Problem> {
+        self.ask(|reply| Input::Declared(name, reply)).await?
     }
 
     /// What services use now. A first question takes a quarter of a second, for a share of the CPU is one of a time.
@@ -458,6 +478,11 @@ impl Handle {
     /// Has the keeper keep a descriptor for the daemon after this one.
     pub fn hold(&self, name: &str, fd: OwnedFd) {
         let _ended_already = self.inbox.send(Input::Hold(name.to_owned(), fd));
+    }
+
+    /// Has the keeper keep it no longer.
+    pub fn release(&self, name: &str) {
+        let _ended_already = self.inbox.send(Input::Release(name.to_owned()));
     }
 
     /// Has another daemon take this one's place: of `program`, or of the keeper's own. Answers when it is about to.

@@ -84,7 +84,8 @@ fn start(group: Group, now: Instant) -> (Group, Killer) {
 }
 
 fn leaves(root: &Path) -> impl Iterator<Item = Group> {
-    let entries = fs::read_dir(root.join("svc")).into_iter().flatten().flatten();
+    let parents = kennel_keeper::parents_of_scopes(root).into_iter().filter(|(_, is_kept)| !is_kept);
+    let entries = parents.flat_map(|(parent, _)| fs::read_dir(parent).into_iter().flatten().flatten());
     entries
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .filter_map(|entry| Group::at(&entry.path()).ok())

@@ -16,7 +16,7 @@ impl Handle {
     /// `internal` if the machine cannot be looked at, `shutting_down`.
     pub async fn orphans(&self) -> Result<InstanceOrphans, Problem> {
         let (home, ask) = (self.home.clone(), self.tracking());
-        let found = blocking(move || kennel_orphans::find_beside(&home, ask)).await?;
+        let found = blocking(move || kennel_orphans::find_beside(&home, ask), problem).await?;
         self.record(&found)?;
         Ok(found)
     }
@@ -30,13 +30,13 @@ impl Handle {
         let OrphanStopRequest { pids, timeout_ms } = request;
         let whom = if pids.is_empty() { Whom::All } else { Whom::These(pids.into_iter().collect()) };
         let wish = Wish { whom, grace: Duration::from_millis(timeout_ms.unwrap_or(0)), for_a_start: false };
-        let told = blocking(move || kennel_orphans::stop_beside(&home, ask, &wish)).await?;
+        let told = blocking(move || kennel_orphans::stop_beside(&home, ask, &wish), problem).await?;
         self.record(&told)?;
         Ok(told)
     }
 
     /// Asks the engine, for a thread that may wait; nothing once it has ended.
-    fn tracking(&self) -> impl FnMut() -> Option<Tracking> + Send + 'static {
+    pub(crate) fn tracking(&self) -> impl FnMut() -> Option<Tracking> + Send + 'static {
         let inbox = self.inbox.clone();
         move || {
             let (reply, answer) = oneshot::channel();
@@ -51,7 +51,11 @@ impl Handle {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Problem> {
+/// Does on a thread of its own what may wait.
+pub(crate) async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    problem: fn(&E) -> Problem,
+) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(|error| problem(&error)),
         Err(error) => Err(Problem::new(Code::Internal, error.to_string())),
@@ -62,7 +66,7 @@ fn gone() -> Problem {
     Problem::new(Code::ShuttingDown, "the daemon is shutting down")
 }
 
-fn problem(error: &Error) -> Problem {
+pub(crate) fn problem(error: &Error) -> Problem {
     match error {
         Error::NoOrphan { .. } => Problem::new(Code::ProcessNotOurs, error.to_string())
             .hint("`kennel ps --orphans` lists them; `kennel kill --pid` signals a process of a service"),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use kennel_keeper::proto::{Identity, Place};
 use kennel_sys::{identity, pidfd, proc};
-use kennel_wire::{EndedProcess, Exit, OutOfMemory, Receipt, Stage, StopReason, Survivor};
+use kennel_wire::{EndedProcess, Exit, LimitHit, OutOfMemory, Receipt, Stage, StopReason, Survivor};
 
 use crate::held::Held;
 
@@ -44,6 +44,7 @@ pub(crate) struct Builder {
     begun: Option<Begun>,
     /// Who was killed for want of memory, in all.
     out_of_memory: Option<OutOfMemory>,
+    limit: Option<LimitHit>,
 }
 
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Builder {
     /// `command` is the main process's own.
     pub(crate) fn new(command: String) -> Self {
         let main = Member { command: Some(command), ..Member::default() };
-        Self { main, main_pid: None, escaped: BTreeMap::new(), begun: None, out_of_memory: None }
+        Self { main, main_pid: None, escaped: BTreeMap::new(), begun: None, out_of_memory: None, limit: None }
     }
 
     /// The main process was executed.
@@ -125,6 +126,11 @@ impl Builder {
     pub(crate) fn out_of_memory(&mut self, what: OutOfMemory) {
         let before = self.out_of_memory.as_ref().map_or(0, |before| before.kills);
         self.out_of_memory = Some(OutOfMemory { kills: before + what.kills, ..what });
+    }
+
+    /// It was found beyond a limit, and is stopped for it.
+    pub(crate) fn limit_hit(&mut self, hit: LimitHit) {
+        self.limit.get_or_insert(hit);
     }
 
     /// The main process was reaped.
@@ -200,6 +206,7 @@ impl Builder {
             duration_ms: millis(now - at),
             exit: self.main.exit.unwrap_or(Exit::Unknown),
             out_of_memory: self.out_of_memory.clone(),
+            limit: self.limit.clone(),
             stages: stages
                 .iter()
                 .enumerate()

@@ -141,6 +141,9 @@ pub(crate) struct AdHoc {
     /// The client's name of the request.
     #[serde(default)]
     pub(crate) request: Option<String>,
+    /// It was adopted as it ran: its command is what the process shows, which anybody can have written, and is never executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) adopted: bool,
 }
 
 /// An owner; its times hold within one boot.

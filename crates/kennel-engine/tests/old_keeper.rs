@@ -35,7 +35,8 @@ fn keeper(channel: OwnedFd, heard: mpsc::Sender<u8>) -> std::thread::JoinHandle<
         while something() > 0
             && let Ok(Received::Message(bytes, _)) = packet::recv(&channel)
         {
-            if bytes == [LAST, 1, 5, 0] {
+            // A greeting of any version.
+            if bytes.len() == 4 && bytes.starts_with(&[LAST, 1]) {
                 packet::send(&channel, &WELCOME_OF_3, &[]).unwrap();
             } else {
                 heard.send(bytes[1]).unwrap();
@@ -56,7 +57,7 @@ async fn with_old_keeper<T>(story: impl AsyncFnOnce(Handle, &Home) -> T) -> (T, 
     let (theirs, ours) = packet::pair().unwrap();
     let (heard, hearing) = mpsc::channel();
     let keeper = keeper(theirs, heard);
-    let beginning = Beginning { home: home.clone(), keeper: ours, successor: false };
+    let beginning = Beginning { home: home.clone(), keeper: ours, successor: false, words: |_| String::new() };
     let (handle, driver, _held) = within(kennel_engine::start(beginning)).await.unwrap();
     let told = {
         // Dropped with the driver in it, which closes the channel.

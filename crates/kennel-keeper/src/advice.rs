@@ -1,10 +1,13 @@
 //! The one command that would give a better containment, chosen by why there is none and by where kennel runs.
 
+mod limits;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kennel_sys::{cgroup, user};
 
+pub use self::limits::advise_limits;
 use crate::proto::Reason;
 
 /// What somebody can do about it.
@@ -258,7 +261,7 @@ fn unit(path: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn alice() -> Situation {
+    pub(super) fn alice() -> Situation {
         Situation {
             user: "alice".into(),
             uid: 1000,

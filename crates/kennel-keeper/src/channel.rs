@@ -120,14 +120,21 @@ pub(crate) fn send_now(socket: &OwnedFd, message: &[u8], fds: &[BorrowedFd<'_>])
 }
 
 /// Takes the next message, keeping in `early` what came ahead of it.
+///
+/// An end that was closed before it had read everything says so ahead of what it has sent: once, as a reset, after which the
+/// messages can be read as ever. Source: `unix_release_sock` of Linux `net/unix/af_unix.c` and `__skb_try_recv_datagram` of
+/// `net/core/datagram.c`, which takes the error first.
 pub(crate) fn receive(socket: &OwnedFd, early: &mut Vec<OwnedFd>) -> io::Result<Incoming> {
+    let mut is_reset = false;
     loop {
         let (bytes, fds) = match packet::recv(socket) {
             Ok(Received::Message(bytes, fds)) => (bytes, fds),
             Ok(Received::Closed) => return Ok(Incoming::Closed),
-            // What an end that was killed leaves behind when it had not read everything.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                return Ok(Incoming::Closed);
+                if std::mem::replace(&mut is_reset, true) {
+                    return Ok(Incoming::Closed);
+                }
+                continue;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
@@ -186,6 +193,20 @@ mod tests {
             assert_eq!((bytes.as_slice(), got.len()), (&b"message"[..], count));
         }
         drop(near);
+        assert!(matches!(far.receive().unwrap(), Incoming::Closed));
+    }
+
+    #[test]
+    fn the_last_word_of_who_did_not_listen_is_heard() {
+        let (near, far) = packet::pair().unwrap();
+        let (mut near, mut far) = (Channel::new(near), Channel::new(far));
+        far.queue(b"never read", &[]).unwrap();
+        assert!(!far.flush().unwrap());
+        near.queue(b"goodbye", &[]).unwrap();
+        assert!(!near.flush().unwrap());
+        drop(near);
+        let Incoming::Message(bytes, _) = far.receive().unwrap() else { panic!("closed before it was read") };
+        assert_eq!(bytes, b"goodbye");
         assert!(matches!(far.receive().unwrap(), Incoming::Closed));
     }
 

@@ -158,7 +158,7 @@ impl<'fd> Writer<'fd> {
         }
     }
 
-    pub(crate) fn option<T>(&mut self, value: Option<&'fd T>, each: impl FnOnce(&mut Self, &'fd T)) {
+    pub(crate) fn option<T: ?Sized>(&mut self, value: Option<&'fd T>, each: impl FnOnce(&mut Self, &'fd T)) {
         self.bool(value.is_some());
         if let Some(value) = value {
             each(self, value);

@@ -107,11 +107,25 @@ impl Contain {
     /// Changes what a scope may use.
     pub(crate) fn bound(&mut self, scope: ScopeId, wanted: &[Bound], out: &mut Vec<Event>) {
         let applied = match &mut self.cgroups {
-            Ok(cgroups) if self.reapers.has(scope) => self.reapers.bound(scope, wanted, cgroups.place()),
+            Ok(cgroups) if self.reapers.has(scope) => self.reapers.bound(scope, wanted, cgroups.place_and_pools().0),
             Ok(cgroups) => cgroups.bound(scope, wanted),
             Err(refused) => Some(by_nobody(wanted, &format!("no cgroup can be used: {}", refused.because))),
         };
         out.extend(applied.map(|applied| Event::Bounded { scope, applied }));
+    }
+
+    /// Changes what all scopes of these owners may use together.
+    pub(crate) fn bound_pool(&mut self, owners: Vec<String>, wanted: &[Bound], out: &mut Vec<Event>) {
+        let applied = match &mut self.cgroups {
+            Ok(cgroups) => {
+                let applied = cgroups.bound_pool(&owners, wanted);
+                let (place, pools) = cgroups.place_and_pools();
+                self.reapers.take_part(place, pools);
+                applied
+            }
+            Err(refused) => by_nobody(wanted, &format!("no cgroup can be used: {}", refused.because)),
+        };
+        out.push(Event::PoolBounded { owners, applied });
     }
 
     /// Begins to empty a scope, or goes on with it.
@@ -200,6 +214,11 @@ impl Contain {
             return Err(AdoptError::Taken);
         }
         self.cgroups.as_mut().map_err(|_| AdoptError::NoCgroups)?.adopt(adopt, out)
+    }
+
+    /// Whether what is in a leaf that is to be adopted outlives the keeper.
+    pub(crate) fn keeps(&self, leaf: &str) -> bool {
+        self.cgroups.as_ref().is_ok_and(|cgroups| cgroups.keeps(leaf))
     }
 
     /// Leaves of a lost keeper that nobody has adopted, sorted.

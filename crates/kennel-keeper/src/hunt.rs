@@ -222,7 +222,12 @@ fn looks<T>(mut look: impl FnMut() -> Option<Vec<T>>) -> Vec<T> {
 
 /// Those of these children of this process and of their descendants that live.
 pub(crate) fn living(children: &[u32]) -> Vec<Stat> {
-    Members::now(&Quarry::From(children)).living.into_iter().map(|member| member.stat).collect()
+    living_of(&Quarry::From(children))
+}
+
+/// Those of a quarry that live, at one look.
+pub(crate) fn living_of(quarry: &Quarry<'_>) -> Vec<Stat> {
+    Members::now(quarry).living.into_iter().map(|member| member.stat).collect()
 }
 
 #[cfg(test)]

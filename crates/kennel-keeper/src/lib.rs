@@ -42,13 +42,14 @@ use std::fs::File;
 use std::io::Write;
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use kennel_sys::signal::SignalFd;
 use kennel_sys::spawn::Spawner;
 
-pub use self::advice::{Advice, Container, Manager, Situation, advise};
+pub use self::advice::{Advice, Container, Manager, Situation, advise, advise_limits};
 use self::contain::{Cgroups, Contain, Reapers, Tools};
 use self::delegate::{Answer, Asker};
 pub use self::heir::inherit;
@@ -63,6 +64,18 @@ pub use self::whose::{Whose, whose};
 
 /// Environment variable that names the containment: `auto` (or not set), `cgroup` or `reaper`.
 pub const CONTAINMENT: &str = "KENNEL_CONTAINMENT";
+
+/// Directories of the groups that scopes are in below the root of a keeper, and whether what is there outlives it.
+#[must_use]
+pub fn parents_of_scopes(root: &Path) -> Vec<(PathBuf, bool)> {
+    place::layout::parents(root)
+}
+
+/// Directories of groups that together have all scopes of a keeper in them, by its root.
+#[must_use]
+pub fn groups_of_scopes(root: &Path) -> Vec<PathBuf> {
+    place::layout::tops(root)
+}
 
 /// Runs the keeper: `args` is what follows `__keeper`, that is `--name NAME --state-dir S --runtime-dir R
 /// --ready-fd N` with N from 1 to 63. Returns when everything is empty and cleaned up; the caller then exits with the code.

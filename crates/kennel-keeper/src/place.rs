@@ -1,5 +1,6 @@
 //! Where the scopes' groups are made, and whether that works on this machine.
 
+pub(crate) mod layout;
 mod refused;
 mod saved;
 mod sweep;
@@ -8,7 +9,6 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use kennel_sys::spawn::{Exec, Spawner, Stage};
 
 pub(crate) use self::refused::Refused;
 use crate::proto::Reason;
-use crate::start::note;
+use crate::start::{is_plain, note};
 
 /// How long a keeper that was killed may take to be gone.
 const DYING: Duration = Duration::from_secs(2);
@@ -31,43 +31,38 @@ const TRIES: u32 = 100;
 /// some remember there what was killed before.
 const PARENTS: [&str; 3] = ["kennel", "kennel~1", "kennel~2"];
 
-/// `…/kennel/<name>` with `self`, where the keeper and its daemon are, `svc`, where the scopes are, and `keep` for those
-/// that are to outlive the keeper.
+/// `…/kennel/<name>` with `self`, where the keeper and its daemon are, and `stack`, where the scopes are ([`layout`]).
 ///
 /// No process is ever in an inner group: there the kernel refuses processes as soon as controllers are enabled.
 #[derive(Debug)]
 pub(crate) struct Place {
-    root: PathBuf,
-    scopes: Parent,
-    kept: Parent,
-    /// What kept the scopes of earlier keepers that had another root, each with the lock of that root.
-    others: Vec<(Parent, File)>,
+    root: Node,
+    /// Roots of earlier keepers in which something is kept, each with its lock.
+    others: Vec<(Node, File)>,
     own: PathBuf,
     /// Where the keeper was before.
     home: PathBuf,
+    /// The last keeper with this state was killed.
+    follows_a_loss: bool,
     /// Keeps another keeper from these directories.
     lock: File,
 }
 
-/// A group whose children are leaves.
+/// A group that others are below.
 #[derive(Debug, Clone)]
-struct Parent {
+struct Node {
     directory: PathBuf,
     /// How `/proc/PID/cgroup` shows it.
     path: PathBuf,
 }
 
-impl Parent {
+impl Node {
     fn child(&self, name: impl AsRef<Path>) -> Self {
         Self { directory: self.directory.join(&name), path: self.path.join(&name) }
     }
 
-    /// The leaf that a cgroup is, or is below, or was when it was removed.
-    fn leaf_of(&self, path: &Path) -> Option<PathBuf> {
-        let leaf = path.strip_prefix(&self.path).ok()?.iter().next()?.as_bytes();
-        // No name of ours has a blank, so this is the kernel's remark.
-        let leaf = leaf.strip_suffix(b" (deleted)").unwrap_or(leaf);
-        Some(self.path.join(OsStr::from_bytes(leaf)))
+    fn create(self) -> io::Result<Group> {
+        Group::create(self.directory, self.path)
     }
 }
 
@@ -126,10 +121,16 @@ impl Place {
         let patience = if base.follows_a_loss { DYING } else { Duration::ZERO };
         let (root, lock) = claim(&base.directory.join(parent), name, patience).map_err(say)?;
         let inside = root.strip_prefix(base.directory).map_err(Refused::other("a group outside of its parent"))?;
-        let top = Parent { directory: root.clone(), path: base.path.join(inside) };
-        let (scopes, kept) = (top.child("svc"), top.child("keep"));
         let own = fresh(&root, "self").map_err(say)?;
-        let place = Self { root, scopes, kept, others: Vec::new(), own, home: base.home.to_owned(), lock };
+        let root = Node { path: base.path.join(inside), directory: root };
+        let place = Self {
+            root,
+            others: Vec::new(),
+            own,
+            home: base.home.to_owned(),
+            follows_a_loss: base.follows_a_loss,
+            lock,
+        };
         let tried = place.try_out(spawner, null);
         place.prefer_ourselves();
         if tried.is_err() {
@@ -139,20 +140,17 @@ impl Place {
     }
 
     fn try_out(&self, spawner: &mut Spawner, null: &OwnedFd) -> Result<(), Refused> {
-        let say = |error: io::Error| Refused::by_system(&self.root, &error, is_root());
+        let say = |error: io::Error| Refused::by_system(self.root(), &error, is_root());
         if !self.own.join("cgroup.kill").exists() {
             return Err(Refused::new(Reason::OldKernel, "this kernel cannot kill a group as a whole"));
         }
         cgroup::enter(&self.own).map_err(say)?;
-        for parent in [&self.scopes, &self.kept] {
-            match fs::create_dir(&parent.directory) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(say(error)),
-                _ => {}
-            }
+        for kept in [false, true] {
+            fs::create_dir_all(self.root().join(layout::parent(&[], kept))).map_err(say)?;
         }
         // Twice: a kernel that remembers kills in the wrong place lets the first live and not the second.
         for _ in 0..2 {
-            let group = self.leaf("probe", false, |_| false).map_err(say)?;
+            let group = self.leaf("probe", &[], false, |_| false).map_err(say)?;
             let result = born_in(&group, spawner, null).and_then(|()| group.kill().map_err(say));
             group.remove().map_err(say)?;
             result?;
@@ -160,10 +158,16 @@ impl Place {
         Ok(())
     }
 
-    /// Makes a fresh group for a scope; if the name is taken, with a number behind it. Never one that was used.
+    /// Makes a fresh group for a scope of these owners; if the name is taken, with a number behind it. Never one that was used.
     /// `taken` is asked for the path of a group.
-    pub(crate) fn leaf(&self, name: &str, keep: bool, taken: impl Fn(&Path) -> bool) -> io::Result<Group> {
-        let parent = if keep { &self.kept } else { &self.scopes };
+    pub(crate) fn leaf(
+        &self,
+        name: &str,
+        owners: &[String],
+        keep: bool,
+        taken: impl Fn(&Path) -> bool,
+    ) -> io::Result<Group> {
+        let parent = self.root.child(layout::parent(owners, keep));
         let mut leaf = name.to_owned();
         for number in 1..=TRIES {
             let group = parent.child(&leaf);
@@ -171,7 +175,14 @@ impl Place {
                 leaf = format!("{name}~{number}");
                 continue;
             }
-            match Group::create(group.directory, group.path) {
+            let made = match group.clone().create() {
+                // The first one of its owner.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir_all(&parent.directory).and_then(|()| group.create())
+                }
+                made => made,
+            };
+            match made {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => leaf = format!("{name}~{number}"),
                 result => return result,
             }
@@ -179,16 +190,53 @@ impl Place {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// The group of nobody in particular with this name, and whether it outlives the keeper. The daemon makes such a group to
+    /// gather orphans in.
+    pub(crate) fn leaf_named(&self, leaf: &str) -> Option<(Group, bool)> {
+        let open = |kept: bool| {
+            let Node { directory, path } = self.root.child(layout::parent(&[], kept)).child(leaf);
+            Some((Group::open(directory, path).ok()?, kept))
+        };
+        is_plain(leaf.as_ref()).then(|| [true, false].into_iter().find_map(open)).flatten()
+    }
+
     /// Path of the leaf that a process is in, or was when it was removed, if it is one of ours.
     pub(crate) fn leaf_of(&self, pid: u32) -> Option<PathBuf> {
         let path = cgroup::of_process(pid)?;
-        let others = self.others.iter().map(|(parent, _lock)| parent);
-        [&self.scopes, &self.kept].into_iter().chain(others).find_map(|parent| parent.leaf_of(&path))
+        let roots = std::iter::once(&self.root).chain(self.others.iter().map(|(root, _lock)| root));
+        roots.into_iter().find_map(|root| {
+            let leaf = layout::leaf_in(path.strip_prefix(&root.path).ok()?)?;
+            Some(root.path.join(leaf))
+        })
+    }
+
+    /// Directory of what all scopes of these owners are in, which is made if it is not there.
+    pub(crate) fn pool(&self, owners: &[String]) -> io::Result<PathBuf> {
+        let pool = self.pool_directory(owners);
+        fs::create_dir_all(&pool)?;
+        Ok(pool)
+    }
+
+    pub(crate) fn pool_directory(&self, owners: &[String]) -> PathBuf {
+        self.root().join(layout::pool(owners))
+    }
+
+    pub(crate) fn has_pool(&self, owners: &[String]) -> bool {
+        self.pool_directory(owners).is_dir()
+    }
+
+    /// Removes the groups of these owners that nothing is in any more, in both versions.
+    pub(crate) fn remove_pool(&self, owners: &[String]) {
+        layout::remove_pool(self.root(), owners);
+        if let Ok(inside) = self.root().strip_prefix(self.base()) {
+            let own_1 = bounds::own_1().unwrap_or_default();
+            own_1.iter().for_each(|(_, own)| layout::remove_pool(&own.join(inside), owners));
+        }
     }
 
     /// The cgroup that ours are below.
     fn base(&self) -> &Path {
-        self.root.ancestors().nth(2).unwrap_or(&self.root)
+        self.root().ancestors().nth(2).unwrap_or(self.root())
     }
 
     /// Has keeper and daemon come before all scopes together where there is not enough of the CPU, so that a service that takes
@@ -196,14 +244,13 @@ impl Place {
     /// machine is not divided up. Version 1 has nobody of ours in a group of its own; there the kernel's grouping by session
     /// does as much.
     fn prefer_ourselves(&self) {
-        bounds::pass_on(&self.root, [Controller::Cpu]);
+        bounds::pass_on(self.root(), [Controller::Cpu]);
         let _not_here = bounds::set(&self.own, Resource::CpuWeight, Some(OWN_WEIGHT));
     }
 
-    /// Tries to have a group get a controller, from the base down. Nobody is in any of the groups between.
-    pub(crate) fn pass_on(&self, group: &Group, controller: Controller) {
-        let mut above: Vec<&Path> =
-            group.directory().ancestors().skip(1).take_while(|it| it.starts_with(self.base())).collect();
+    /// Tries to have the group of this directory get a controller, from the base down. Nobody is in any of the groups between.
+    pub(crate) fn pass_on(&self, group: &Path, controller: Controller) {
+        let mut above: Vec<&Path> = group.ancestors().skip(1).take_while(|it| it.starts_with(self.base())).collect();
         above.reverse();
         above.into_iter().for_each(|it| bounds::pass_on(it, [controller]));
         if controller == Controller::Cpu {
@@ -211,22 +258,22 @@ impl Place {
         }
     }
 
-    /// What stands for a group in the hierarchy of version 1 of a controller, if there is one.
-    pub(crate) fn group_1(&self, group: &Group, controller: Controller) -> Option<PathBuf> {
-        let inside = group.directory().strip_prefix(self.base()).ok()?;
+    /// What stands for the group of this directory in the hierarchy of version 1 of a controller, if there is one.
+    pub(crate) fn group_1(&self, group: &Path, controller: Controller) -> Option<PathBuf> {
+        let inside = group.strip_prefix(self.base()).ok()?;
         let (_, own) = bounds::own_1().ok()?.into_iter().find(|(of, _)| *of == controller)?;
         Some(own.join(inside))
     }
 
     /// Removes what is left in the hierarchies of version 1 and nobody is in.
     pub(crate) fn remove_1(&self) {
-        if let Ok(inside) = self.root.strip_prefix(self.base()) {
+        if let Ok(inside) = self.root().strip_prefix(self.base()) {
             bounds::remove_1(inside);
         }
     }
 
     pub(crate) fn root(&self) -> &Path {
-        &self.root
+        &self.root.directory
     }
 
     /// Moves this process back to where it was and removes the directories. What is still in use stays, for the
@@ -237,17 +284,18 @@ impl Place {
             note!("cannot go back to {}", self.home.display());
         }
         self.remove_1();
-        for (parent, _lock) in &self.others {
-            let _used = parent.directory.parent().map(cgroup::remove_tree);
+        for (root, _lock) in &self.others {
+            let _used = cgroup::remove_tree(&root.directory);
         }
-        for directory in [&self.own, &self.scopes.directory, &self.kept.directory, &self.root] {
+        layout::remove_empty(self.root());
+        for directory in [&self.own, &self.root.directory] {
             if let Err(error) = fs::remove_dir(directory)
                 && error.kind() != io::ErrorKind::NotFound
             {
                 note!("cannot remove {}: {error}", directory.display());
             }
         }
-        if let Some(parent) = self.root.parent() {
+        if let Some(parent) = self.root().parent() {
             // Shared with other keepers: the last one succeeds.
             let _used = fs::remove_dir(parent);
         }
@@ -268,11 +316,15 @@ fn is_root() -> bool {
 
 /// Whether a cgroup belongs to a scope of some kennel.
 fn is_in_scope(path: &Path) -> bool {
-    let parts: Vec<&OsStr> = path.iter().collect();
-    let ours = |part: &OsStr| PARENTS.iter().any(|parent| part == *parent);
-    parts
-        .windows(4)
-        .any(|four| matches!(four, [kennel, _, svc, _] if ours(kennel) && (*svc == "svc" || *svc == "keep")))
+    let mut parts = path.iter();
+    while let Some(part) = parts.next() {
+        let mut below = parts.clone();
+        let is_root = PARENTS.iter().any(|parent| part == *parent) && below.next().is_some();
+        if is_root && layout::leaf_in(below.as_path()).is_some() {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether a group of this name may have groups of keepers in it.
@@ -369,6 +421,7 @@ mod tests {
         assert!(is_in_scope(Path::new("/user.slice/kennel/x/svc/web.1/sub")));
         assert!(is_in_scope(Path::new("/kennel~1/x/svc/web.1")));
         assert!(is_in_scope(Path::new("/kennel/x/keep/web.1")));
+        assert!(is_in_scope(Path::new("/kennel/x/stack/own/a/svc/web.1")));
         assert!(!is_in_scope(Path::new("/kennel/x/self")));
         assert!(!is_in_scope(Path::new("/kennel/x/svc")));
         assert!(!is_in_scope(Path::new("/")));

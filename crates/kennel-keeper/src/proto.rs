@@ -19,9 +19,11 @@ pub use self::spawn::{Ids, Isolation, Limit, Privileges, Setting, Spawn, SpawnEr
 
 /// Version of this protocol. A keeper of an older one, from [`OLDEST`] on, is served: a [`Link`](crate::Link) speaks
 /// as it does and refuses what it does not know.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 7;
 /// The oldest keeper that a daemon can work with.
 pub const OLDEST: u16 = 3;
+/// Since this version [`Request::Adopt`] also takes a leaf that orphans were gathered in.
+pub const ADOPTS_GATHERED: u16 = 7;
 
 /// One scope as the daemon numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +79,14 @@ pub enum Request {
         /// Only those that change.
         bounds: Vec<Bound>,
     },
+    /// Change bounds of all scopes together, or of those of an owner with all owners below it, whether there are any now or not.
+    /// Answered by [`Event::PoolBounded`]. They last until they are taken away.
+    BoundPool {
+        /// Those above it and itself, the outermost first; empty: all scopes.
+        owners: Vec<String>,
+        /// Only those that change.
+        bounds: Vec<Bound>,
+    },
     /// The daemon has recorded the end of this scope; the keeper drops its record and its pipe ends.
     Forget {
         /// The scope.
@@ -97,7 +107,8 @@ pub enum Request {
         /// As in `Hold`.
         name: String,
     },
-    /// Take over what a lost keeper kept. Answered by [`Event::Adopted`] or [`Event::AdoptRefused`].
+    /// Take over what a lost keeper kept, or what [`orphans::gather`](crate::orphans::gather) has brought together in a leaf of
+    /// this keeper's root. Answered by [`Event::Adopted`] or [`Event::AdoptRefused`].
     Adopt(Box<Adopt>),
     /// The daemon has asked for all that it wants to adopt, and serves. Answered by [`Event::Strays`]. A successor
     /// that has said so has taken over.

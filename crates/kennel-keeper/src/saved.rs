@@ -23,8 +23,8 @@ pub(crate) use self::parts::{
 use crate::codec::Writer;
 
 /// Layout of what follows the header, as it is written.
-pub(crate) const FORMAT: u16 = 2;
-/// Layouts that can be read. What a keeper of protocol 4 writes, format 1, lacks what came with protocol 5.
+pub(crate) const FORMAT: u16 = 3;
+/// Layouts that can be read. What keepers of protocols 4 and 5 write, formats 1 and 2, lacks what came later.
 pub(crate) const READS: RangeInclusive<u16> = 1..=FORMAT;
 
 const MAGIC: [u8; 8] = *b"kennel-k";

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use kennel_sys::{cgroup, proc};
 
+use crate::place::layout;
+
 /// A process that some kennel instance of this machine started, or is part of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whose {
@@ -29,7 +31,7 @@ pub(crate) fn is_kennel(pid: u32) -> bool {
     kennel_process(pid).is_some() || of_group().is_some_and(|whose| whose.is_kennel)
 }
 
-/// `…/kennel/<instance>/svc/<scope>/…`, the same with `keep`, or `…/kennel/<instance>/self…`; the innermost where one
+/// `…/kennel/<instance>/stack/…`, or what keepers before had instead, or `…/kennel/<instance>/self…`; the innermost where one
 /// kennel runs in another.
 fn by_cgroup(path: &Path) -> Option<Whose> {
     let parts: Vec<&OsStr> = path.iter().collect();
@@ -37,8 +39,7 @@ fn by_cgroup(path: &Path) -> Option<Whose> {
         [kennel, instance, below] if *kennel == "kennel" || kennel.as_encoded_bytes().starts_with(b"kennel~") => {
             let below = below.to_str()?;
             let is_kennel = below == "self" || below.starts_with("self~");
-            (is_kennel || below == "svc" || below == "keep")
-                .then(|| (instance.to_string_lossy().into_owned(), is_kennel))
+            (is_kennel || layout::is_of_scopes(below)).then(|| (instance.to_string_lossy().into_owned(), is_kennel))
         }
         _ => None,
     });
@@ -84,6 +85,7 @@ mod tests {
         assert_eq!(told("/kennel/shop-1/svc/web.1"), Some(("shop-1".into(), false)));
         assert_eq!(told("/a.slice/b.scope/kennel~1/shop~1/svc/web.1/sub"), Some(("shop".into(), false)));
         assert_eq!(told("/kennel/shop-1/keep/web.1"), Some(("shop-1".into(), false)));
+        assert_eq!(told("/kennel/shop-1/stack/own/a/svc/run.1"), Some(("shop-1".into(), false)));
         assert_eq!(told("/kennel/shop-1/self~2"), Some(("shop-1".into(), true)));
         assert_eq!(told("/kennel/out/svc/x.1/kennel/in/svc/y.1"), Some(("in".into(), false)));
         assert_eq!(told("/user.slice/kennel/notes"), None);

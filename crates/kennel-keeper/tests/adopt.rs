@@ -30,7 +30,7 @@ fn record(rig: &Rig, scope: ScopeId) -> Adopt {
     let (_, place, pipes) = rig.seen.spawned.get(&scope).unwrap();
     let Place::Cgroup(directory) = place else { panic!("no cgroup") };
     let leaf = directory.file_name().unwrap().to_str().unwrap().to_owned();
-    assert_eq!(directory.parent().unwrap(), rig.cgroup_root().join("keep"));
+    assert_eq!(directory.parent().unwrap(), rig.cgroup_root().join("stack/keep"));
     let inodes = pipes.as_ref().map(|pipes| [0, 1].map(|at| pipe::inode(&pipes[at]).unwrap()));
     let note = b"of the second daemon".to_vec();
     Adopt { scope, leaf, process: rig.seen.identities[&scope], kill_escaped: true, note, pipes: inodes }

@@ -7,7 +7,7 @@
 
 mod rig;
 
-use kennel_keeper::proto::{Applied, Bound, Exit, HeldBy, Isolation, Request, Resource, ScopeId, Spawn};
+use kennel_keeper::proto::{Applied, Bound, Exit, HeldBy, Isolation, Privileges, Request, Resource, ScopeId, Spawn};
 use kennel_sys::cgroup::bounds;
 use rig::{Rig, World, in_each, wait_until};
 
@@ -101,7 +101,7 @@ fn cpu_us(rig: &Rig, scope: ScopeId) -> u64 {
     let kennel_keeper::proto::Place::Cgroup(leaf) = &rig.seen.spawned.get(&scope).unwrap().1 else {
         panic!("no group")
     };
-    kennel_sys::proc::cgroup_cpu_us(leaf).unwrap()
+    kennel_sys::sample::Glances::default().at(leaf, &[]).cpu_us.unwrap()
 }
 
 /// Bounded from the start, and while it runs.
@@ -131,6 +131,25 @@ fn no_more_of_a_cpu_is_had_than_allowed() {
         if let Ok(weight) = std::fs::read_to_string(rig.cgroup_root().join("self/cpu.weight")) {
             assert_eq!(weight.trim(), "1000");
         }
+    });
+}
+
+/// Both on one CPU, so that there is never enough for the two.
+#[test]
+fn who_weighs_more_gets_more_of_a_cpu() {
+    with_controllers(&[Resource::CpuWeight], |rig| {
+        let mut spin = |weight| {
+            let plan = plan(rig, "while :; do :; done", &[bound(Resource::CpuWeight, weight)]);
+            let privileges = Privileges { cpus: vec![0], ..Privileges::default() };
+            rig.run_plan(Spawn { privileges, ..plan }).0
+        };
+        let (light, heavy) = (spin(20), spin(200));
+        let (light_before, heavy_before) = (cpu_us(rig, light), cpu_us(rig, heavy));
+        wait_until("time for the heavier one", || cpu_us(rig, heavy) > heavy_before + 2_000_000, String::new);
+        let had = cpu_us(rig, light) - light_before;
+        assert!(had < 1_000_000, "{had} of {}", cpu_us(rig, heavy) - heavy_before);
+        rig.kill(light);
+        rig.kill(heavy);
     });
 }
 

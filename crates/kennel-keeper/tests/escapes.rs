@@ -28,7 +28,8 @@ fn top(rig: &Rig) -> PathBuf {
 fn places(rig: &mut Rig) -> Vec<PathBuf> {
     let root = rig.cgroup_root();
     rig.script("echo up; exec sleep 600");
-    let leaf = std::fs::read_dir(root.join("svc")).unwrap().flatten().find(|entry| entry.path().is_dir()).unwrap();
+    let leaf =
+        std::fs::read_dir(root.join("stack/svc")).unwrap().flatten().find(|entry| entry.path().is_dir()).unwrap();
     let own = std::fs::read_dir(&root).unwrap().flatten().map(|entry| entry.path());
     let own = own.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("self")).unwrap();
     let mut places = vec![leaf.path(), own];
@@ -129,8 +130,8 @@ fn nobody_outside_outlives_the_scope() {
                 let before = rig.services().len();
                 let (scope, _) = script(&mut rig, kill, &place, &text);
                 assert_eq!(rig.kill(scope), Exit::Signal(9));
-                let left = rig.services();
-                assert_eq!(left.len(), before, "{:?}", describe(&left));
+                let left = || rig.services();
+                wait_until("somebody is left", || left().len() == before, || format!("{:?}", describe(&left())));
                 assert!(rig.seen.escaped.get(&scope).is_some_and(|found| !found.is_empty()));
             }
         }

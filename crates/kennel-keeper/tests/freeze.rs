@@ -51,7 +51,7 @@ fn start(rig: &mut Rig) -> (ScopeId, u32) {
 fn what_is_frozen_stands_still_until_it_is_thawed() {
     in_each(|rig| {
         let (scope, main) = start(rig);
-        assert!(!stands_still(main));
+        wait_until("it moves", || !stands_still(main), || format!("{:?}", trace(main)));
         freeze(rig, scope, true);
         assert!(stands_still(main), "{:?}", trace(main));
         // Once more changes nothing, and is answered.
@@ -82,6 +82,32 @@ fn what_is_frozen_can_be_killed() {
         let (scope, _) = start(rig);
         freeze(rig, scope, true);
         assert_eq!(rig.kill(scope), Exit::Signal(9));
+    });
+}
+
+/// Who dies in it does not let it go on, and nobody is told so.
+#[test]
+fn a_death_in_what_is_frozen_thaws_nothing() {
+    in_each(|rig| {
+        let (scope, main) = start(rig);
+        let child = loop {
+            freeze(rig, scope, true);
+            // Between two of them there is none.
+            if let Some(child) = proc::descendants(main).first() {
+                break child.pid;
+            }
+            freeze(rig, scope, false);
+        };
+        rig.signal_process(child, 9);
+        wait_until(
+            "its end",
+            || proc::stat(child).is_none_or(|stat| stat.state == 'Z'),
+            || format!("{:?}", trace(main)),
+        );
+        // What is told first from here on was told because of the death, if it was.
+        freeze(rig, scope, true);
+        assert!(stands_still(main), "{:?}", trace(main));
+        rig.kill(scope);
     });
 }
 
@@ -129,7 +155,7 @@ fn whoever_freezes_it_is_told_of() {
     }
     let mut rig = Rig::new(World::Cgroup);
     let (scope, main) = start(&mut rig);
-    let group = rig.cgroup_root().join("svc").join(format!("case.{}", scope.0));
+    let group = rig.cgroup_root().join("stack/svc").join(format!("case.{}", scope.0));
     std::fs::write(group.join("cgroup.freeze"), "1").unwrap();
     rig.until("word of it", |seen| seen.frozen.get(&scope).copied());
     assert!(stands_still(main));

@@ -253,7 +253,7 @@ fn failures_are_told_apart_in_there_too() {
             assert_eq!(rig.output(scope), "60204\n");
         }
         if rig.world.has_cgroups() {
-            let left = std::fs::read_dir(rig.cgroup_root().join("svc")).unwrap().flatten();
+            let left = std::fs::read_dir(rig.cgroup_root().join("stack/svc")).unwrap().flatten();
             assert_eq!(left.filter(|entry| entry.path().is_dir()).count(), 0);
         }
     });

@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, OwnedFd};
 const EQUAL: usize = 3;
 /// A main process lives for some milliseconds, the clock of start times ticks every ten; on a busy machine it takes a
 /// while until both are born within one tick.
-const LONG_ENOUGH: Duration = Duration::from_secs(60);
+const LONG_ENOUGH: Duration = Duration::from_secs(180);
 
 /// Starts processes with the ids that it is asked for, of the keeper's user, so that nothing but care protects them.
 struct Stranger {

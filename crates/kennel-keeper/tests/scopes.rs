@@ -44,7 +44,7 @@ fn a_hundred_short_lives_leave_nothing() {
         }
         rig.no_service_is_left();
         if rig.world == World::Cgroup {
-            let left = std::fs::read_dir(rig.cgroup_root().join("svc")).unwrap().flatten();
+            let left = std::fs::read_dir(rig.cgroup_root().join("stack/svc")).unwrap().flatten();
             assert_eq!(left.filter(|entry| entry.path().is_dir()).count(), 0);
         }
     });
@@ -225,7 +225,7 @@ fn a_scope_makes_groups_of_its_own_and_still_dies() {
         "-c",
         "while [ ! -e $D/in ]; do sleep 0.01; done; echo 0 > $D/in/cgroup.procs; sleep 600 & echo up; wait",
     ]);
-    let directory = rig.cgroup_root().join("svc").join(&plan.name);
+    let directory = rig.cgroup_root().join("stack/svc").join(&plan.name);
     plan.env.push(std::ffi::CString::new(format!("D={}", directory.display())).unwrap());
     let (scope, _) = rig.run_plan(plan);
     std::fs::create_dir_all(directory.join("in/deeper")).unwrap();

@@ -57,6 +57,7 @@ fn plan(keep: bool) -> Request {
         keep,
         note: b"a note".to_vec(),
         bounds: Vec::new(),
+        owners: Vec::new(),
     }))
 }
 
@@ -71,7 +72,7 @@ fn a_keeper_of_the_oldest_version_is_served_as_far_as_it_goes() {
     let (keeper, link) = Fake::new();
     assert_eq!((OLDEST, link.version()), (3, VERSION));
     link.try_send(&Request::Hello { version: VERSION }).unwrap();
-    assert_eq!(keeper.heard(), [1, 5, 0]);
+    assert_eq!(keeper.heard(), [&[1][..], &VERSION.to_le_bytes()].concat());
     keeper.welcome_of_3();
     let welcome = link.try_recv().unwrap().unwrap();
     assert!(

@@ -27,12 +27,20 @@ pub fn usage(logs: &Path) -> Vec<Usage> {
     segment::names(logs).into_iter().map(of).collect()
 }
 
-/// Removes closed segments until all logs together take no more than `max`: the oldest of whoever has most goes first. Gives how many
-/// bytes went of each.
+/// What [`keep_within`] has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Name of the log and bytes of each segment that went.
+    pub gone: Vec<(String, u64)>,
+    /// What all logs together take now, bytes.
+    pub left: u64,
+}
+
+/// Removes closed segments until all logs together take no more than `max`: the oldest of whoever has most goes first.
 ///
 /// # Errors
 /// What the system says when a file cannot be removed.
-pub fn keep_within(logs: &Path, max: u64) -> io::Result<Vec<(String, u64)>> {
+pub fn keep_within(logs: &Path, max: u64) -> io::Result<Trimmed> {
     let mut all: Vec<(String, Vec<Segment>)> =
         segment::names(logs).into_iter().map(|name| (name.clone(), segment::list(&logs.join(name)))).collect();
     let mut gone = Vec::new();
@@ -42,7 +50,8 @@ pub fn keep_within(logs: &Path, max: u64) -> io::Result<Vec<(String, u64)>> {
         log::remove(&logs.join(&*name), &oldest)?;
         gone.push((name.clone(), oldest.bytes));
     }
-    Ok(gone)
+    let left = all.iter().flat_map(|(_, segments)| segments).map(|one| one.bytes).sum();
+    Ok(Trimmed { gone, left })
 }
 
 /// Which logs lose their oldest segment, one after the other. The newest of a log is never taken: it is being written.

@@ -145,6 +145,11 @@ pub(crate) fn find(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
+/// Whether these few bytes, fewer than a header has, may be the begin of one.
+pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+    bytes.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic)
+}
+
 /// FNV-1a, folded: a header that is read from the middle of something else does not get through by chance.
 fn sum(bytes: &[u8]) -> u16 {
     let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));

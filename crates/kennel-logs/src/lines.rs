@@ -1,5 +1,7 @@
 //! From chunks to lines: per stream, over the borders of chunks, segments and restarts of the daemon.
 
+use std::fmt;
+
 use crate::chunk::{Header, Kind, Stream};
 
 /// A line longer than this comes in parts, so that a reader needs no more memory than that.
@@ -76,6 +78,22 @@ impl Lost {
     fn decode(payload: &[u8]) -> Self {
         let bytes = payload.get(..8).and_then(|bytes| bytes.try_into().ok()).map_or(u64::MAX, u64::from_le_bytes);
         Self { bytes: (bytes != u64::MAX).then_some(bytes), why: Loss::of(payload.get(8).copied().unwrap_or(u8::MAX)) }
+    }
+}
+
+impl fmt::Display for Lost {
+    /// As the line that stands where it is missing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
+            Loss::Disk => "could not be written, the disk had no room",
+            Loss::Rate => "came faster than its `log_rate` allows",
+            Loss::Dropped => "was dropped before it was read, for the log is bounded",
+            Loss::Damaged => "cannot be read, the file is damaged",
+        };
+        match self.bytes {
+            Some(bytes) => write!(f, "[kennel: {bytes} bytes {why}]"),
+            None => write!(f, "[kennel: output {why}]"),
+        }
     }
 }
 
@@ -198,6 +216,11 @@ impl Assembler {
         }
     }
 
+    /// Bytes of lines that have no end yet.
+    pub(crate) fn held(&self) -> u64 {
+        self.carries.iter().map(|carry| carry.bytes.len() as u64).sum()
+    }
+
     /// Gives memory back that the next lines do not need.
     pub(crate) fn rest(&mut self) {
         for carry in self.carries.iter_mut().filter(|carry| carry.bytes.is_empty()) {
@@ -243,7 +266,7 @@ mod tests {
             chunks in proptest::collection::vec((any::<bool>(), proptest::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..40)), 0..40)
         ) {
             let (mut assembler, mut lines) = (Assembler::default(), Vec::new());
-            let mut written = [Vec::new(), Vec::new()];
+            let mut written: [Vec<u8>; 2] = [Vec::new(), Vec::new()];
             for (is_err, bytes) in &chunks {
                 let stream = if *is_err { Stream::Err } else { Stream::Out };
                 written[stream.index()].extend(bytes);

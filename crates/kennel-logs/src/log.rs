@@ -60,6 +60,8 @@ pub struct Log {
     closed: bool,
     /// Of each stream, whether the newest line has no end yet. Unknown until its first chunk: then it may have none.
     is_line_open: [bool; 2],
+    /// What may be appended before there can be too much of it, bytes; 0: its directory has to be looked at.
+    free: u64,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl Log {
             is_tidy: false,
             closed: false,
             is_line_open: [true; 2],
+            free: 0,
         }
     }
 
@@ -97,6 +100,7 @@ impl Log {
     /// What holds from now on.
     pub fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
+        self.free = 0;
     }
 
     /// What holds.
@@ -246,6 +250,7 @@ impl Log {
 
     /// Takes note of how a stream ends now. Of a chunk of which something is missing the next one is no continuation.
     fn ends(&mut self, header: &Header, appended: &Appended, is_open: bool) {
+        self.free = self.free.saturating_sub((HEADER + appended.kept) as u64);
         if let Some(of_stream) = self.is_line_open.get_mut(header.stream.index()) {
             *of_stream = header.kind == Kind::Data && appended.error.is_none() && is_open;
         }
@@ -257,6 +262,10 @@ impl Log {
     /// # Errors
     /// What the system says when a file cannot be removed.
     pub fn make_room(&mut self, trims: bool) -> io::Result<Room> {
+        // Of a large log a look at every segment for each that is closed would cost more than the writing.
+        if self.free > 0 && self.bounds.max_age.is_none() {
+            return Ok(Room::Free);
+        }
         let segments = segment::list(&self.dir);
         let mut total: u64 = segments.iter().map(|one| one.bytes).sum();
         let live = self.live.as_ref();
@@ -273,6 +282,7 @@ impl Log {
                 total -= one.bytes;
             }
         }
+        self.free = self.bounds.max_size.saturating_sub(total + growth);
         Ok(if total >= self.bounds.max_size { Room::Full } else { Room::Free })
     }
 

@@ -11,7 +11,7 @@ use crate::source::{Source, Step, Wanted};
 /// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// Names of logs; empty: all that there are, and with `follow` those that come.
+    /// Names of logs; empty: all that there are, and with [`Beside::Followed`] those that come.
     pub names: Vec<String>,
     /// Only so many of the last lines of each that are wanted.
     pub tail: Option<usize>,
@@ -23,8 +23,20 @@ pub struct Query {
     pub stream: Option<Stream>,
     /// Only lines that match.
     pub grep: Option<Matcher>,
-    /// A line without a newline is not shown before its end.
-    pub follow: bool,
+    /// Who else is there.
+    pub beside: Beside,
+}
+
+/// Who else has to do with the logs while they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Beside {
+    /// Somebody may be writing to them: what is half written is not there yet.
+    #[default]
+    Writer,
+    /// As [`Beside::Writer`], and the reader goes on with what is written later: of a line its end is waited for.
+    Followed,
+    /// Nobody writes: what a crash has left of the last chunk is all that there will be of it.
+    Nobody,
 }
 
 /// Some lines.
@@ -58,7 +70,13 @@ impl Reader {
     /// Nothing is read before the first batch.
     #[must_use]
     pub fn new(logs: &Path, query: Query) -> Self {
-        let wanted = Wanted { since: query.since, until: query.until, stream: query.stream, grep: query.grep.clone() };
+        let wanted = Wanted {
+            since: query.since,
+            until: query.until,
+            stream: query.stream,
+            grep: query.grep.clone(),
+            is_over: query.beside == Beside::Nobody,
+        };
         let names = query.names.clone();
         Self { dir: logs.to_owned(), names, sources: Vec::new(), ended: Vec::new(), query, wanted, is_open: false }
     }
@@ -87,7 +105,7 @@ impl Reader {
                 Step::Looked(bytes) => looked += bytes + 64,
                 Step::End => {
                     *ended = true;
-                    if !self.query.follow {
+                    if self.query.beside != Beside::Followed {
                         source.finish(&self.wanted);
                     }
                 }
@@ -95,6 +113,17 @@ impl Reader {
         }
         batch.more = true;
         batch
+    }
+
+    /// From now on a line is wanted whenever it was read: where only new ones come, a clock that is set back must not hide them.
+    pub fn forget_since(&mut self) {
+        (self.query.since, self.wanted.since) = (None, None);
+    }
+
+    /// Bytes of lines that have no end yet, which were looked at and not given.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.sources.iter().map(Source::held).sum()
     }
 
     /// The log whose next line may be the oldest.
@@ -117,11 +146,11 @@ impl Reader {
             for name in &self.names {
                 let dir = self.dir.join(name);
                 self.sources.push(match self.query.tail {
-                    Some(lines) => Source::tail(&dir, lines, &self.wanted, !self.query.follow),
+                    Some(lines) => Source::tail(&dir, lines, &self.wanted, self.query.beside != Beside::Followed),
                     None => Source::open(&dir, self.query.since),
                 });
             }
-        } else if self.query.names.is_empty() && self.query.follow {
+        } else if self.query.names.is_empty() && self.query.beside == Beside::Followed {
             for name in segment::names(&self.dir) {
                 if !self.names.contains(&name) {
                     self.sources.push(Source::open(&self.dir.join(&name), self.query.since));

@@ -54,9 +54,10 @@ impl Raw {
     pub(crate) fn next(&mut self, is_final: bool) -> io::Result<Option<(Header, &[u8])>> {
         loop {
             if !self.fill(HEADER)? {
-                let rest = self.filled - self.at;
+                let rest = self.buffer.get(self.at..self.filled).unwrap_or_default();
                 if is_final {
-                    self.damaged += rest as u64;
+                    // Of a header that was torn nothing is behind, so nothing is missing.
+                    self.damaged += if chunk::may_begin(rest) { 0 } else { rest.len() as u64 };
                     self.at = self.filled;
                 }
                 return self.nothing_yet();

@@ -19,6 +19,8 @@ pub(crate) struct Wanted {
     pub(crate) until: Option<i64>,
     pub(crate) stream: Option<Stream>,
     pub(crate) grep: Option<Matcher>,
+    /// Nobody writes any more.
+    pub(crate) is_over: bool,
 }
 
 impl Wanted {
@@ -114,6 +116,8 @@ impl Source {
             }
             if last.len() >= lines || !start.in_the_middle {
                 source.queue = last;
+                // What is written meanwhile would be more than was asked for.
+                source.is_over = with_partial;
                 return source;
             }
         }
@@ -176,8 +180,10 @@ impl Source {
                 }
             },
             None => {
+                // What a crash has torn is shown only where nobody will complete it.
+                let torn = if wanted.is_over { self.step_raw(wanted, true) } else { None };
                 self.assembler.rest();
-                Step::End
+                torn.map_or(Step::End, Step::Looked)
             }
         }
     }
@@ -190,6 +196,11 @@ impl Source {
                 queue.push_back(seen.to_line());
             }
         });
+    }
+
+    /// Bytes of lines that have no end yet.
+    pub(crate) fn held(&self) -> u64 {
+        self.assembler.held()
     }
 
     fn step_raw(&mut self, wanted: &Wanted, is_final: bool) -> Option<usize> {

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails"))]
 
+mod adopt;
 mod instance;
 mod search;
 mod stop;
@@ -12,6 +13,7 @@ mod words;
 
 pub use kennel_keeper::orphans::Tracking;
 
+pub use self::adopt::{AdoptError, Meant, Target, pick};
 pub use self::instance::{end_holders, instances, state};
 pub use self::search::{Error, find, find_beside};
 pub use self::stop::{Whom, Wish, stop, stop_beside};

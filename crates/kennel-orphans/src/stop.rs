@@ -147,17 +147,21 @@ fn run(search: &mut Search<'_>, wish: &Wish, told: &mut InstanceOrphans) -> Resu
 }
 
 fn report(outcome: Outcome, records: &[Record], told: &mut InstanceOrphans) {
-    let Outcome { ended, left, refused } = outcome;
+    let Outcome { ended, left, refused, unseen } = outcome;
     let is_main = |one: &kennel_keeper::orphans::Ended| records.iter().any(|it| it.process.pid == one.process.pid);
     told.ended = ended.iter().map(|one| words::ended(one, is_main(one))).collect();
     // Anybody can take on the tag; what carries nothing else and is another user's is told, and does not count.
     let counts = |orphan: &&Orphan| orphan.is_certain || orphan.evidence.stamp.is_none();
     let left: Vec<u32> =
         left.iter().chain(refused.iter().filter(counts)).map(|orphan| orphan.process.identity.pid).collect();
-    told.left = u32::try_from(left.len()).unwrap_or(u32::MAX);
+    // Who could not be looked at cannot be told either, and is not nobody.
+    let count = left.len().max(usize::from(unseen > 0));
+    told.left = u32::try_from(count).unwrap_or(u32::MAX);
     told.survivors = survivors(&left, DESCRIBED).into_iter().map(words::survivor).collect();
     let refused: Vec<Orphan> = refused.into_iter().filter(|orphan| counts(&orphan)).collect();
     if !refused.is_empty() {
         told.note = Some(words::refused(&refused));
+    } else if left.is_empty() && unseen > 0 {
+        told.note = Some("somebody starts another and ends before it can be looked at; ask again".to_owned());
     }
 }

@@ -1,11 +1,13 @@
 //! Who asked for what: every request that may change something is recorded, before and after.
 
 use std::fmt;
+use std::net::SocketAddr;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::connect_info::ConnectInfo;
 use axum::extract::{MatchedPath, RawPathParams, RawQuery, Request, State};
-use axum::http::{Extensions, Method};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -15,6 +17,8 @@ use kennel_wire::{AuditEntry, Code, Problem};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::access::Actor;
+use crate::gate::is_change;
 use crate::query::{pairs, unknown};
 use crate::reply::{Answer, Refusal, answer, bad_request};
 use crate::routes::MAX_BODY_BYTES;
@@ -27,13 +31,28 @@ const MOST: usize = 10_000;
 
 /// The other end of a connection, as the socket told when it was made.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Who(pub(crate) Option<Peer>);
+pub(crate) enum Who {
+    /// Of the Unix socket.
+    Peer(Option<Peer>),
+    Tcp(SocketAddr),
+}
+
+impl Who {
+    /// With the right that it has shown, if it has to show one.
+    pub(crate) fn with(self, actor: Option<&Actor>) -> String {
+        match (actor, self) {
+            (Some(actor), Self::Tcp(address)) => format!("{} from {address}", actor.name),
+            _ => self.to_string(),
+        }
+    }
+}
 
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(peer) => write!(f, "uid {} pid {}", peer.uid, peer.pid),
-            None => f.write_str("unknown"),
+        match self {
+            Self::Peer(Some(peer)) => write!(f, "uid {} pid {}", peer.uid, peer.pid),
+            Self::Peer(None) => f.write_str("unknown"),
+            Self::Tcp(address) => write!(f, "tcp {address}"),
         }
     }
 }
@@ -42,39 +61,50 @@ impl fmt::Display for Who {
 pub(crate) async fn record(
     State(engine): State<Handle>,
     ConnectInfo(who): ConnectInfo<Who>,
+    actor: Option<Extension<Actor>>,
     path: MatchedPath,
     parameters: RawPathParams,
     request: Request,
     next: Next,
 ) -> Response {
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !is_change(request.method()) {
         return next.run(request).await;
     }
     let action = format!("{} {}", request.method(), path.as_str());
     let (parts, body) = request.into_parts();
-    let (subject, body) = match axum::body::to_bytes(body, MAX_BODY_BYTES).await {
-        Ok(bytes) => (subject(&parameters, &bytes), Ok(bytes)),
-        Err(_) => ("*".to_owned(), Err(too_long())),
+    let whole = match says_too_long(&parts.headers, MAX_BODY_BYTES) {
+        true => None,
+        false => axum::body::to_bytes(body, MAX_BODY_BYTES).await.ok(),
     };
-    let entry = Entry { engine, actor: who.to_string(), action, subject, is_answered: false };
+    let (subject, body) = match whole {
+        Some(bytes) => (subject(&parameters, &bytes), Ok(bytes)),
+        None => ("*".to_owned(), Err(Refusal(too_long(MAX_BODY_BYTES)))),
+    };
+    let actor = who.with(actor.as_deref());
+    let entry = Entry { engine, actor, action, subject, is_answered: false };
     entry.say("asked");
     let response = match body {
         Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Err(refusal) => refusal.into_response(),
     };
-    entry.answered(&outcome(response.status().as_u16(), response.extensions()));
+    entry.answered(&outcome(response.status().as_u16(), response.extensions().get().copied()));
     response
 }
 
-fn too_long() -> Refusal {
-    let mut problem = Problem::new(Code::BadRequest, format!("the body is longer than {MAX_BODY_BYTES} bytes"));
-    problem.status = 413;
-    Refusal(problem)
+/// A body of more than so many bytes.
+pub(crate) fn too_long(most: usize) -> Problem {
+    Problem::new(Code::BadRequest, format!("the body is longer than {most} bytes")).with_status(413)
+}
+
+/// Whether a request says by itself that its body is longer than so many bytes.
+pub(crate) fn says_too_long(headers: &HeaderMap, most: usize) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > most))
 }
 
 /// `200`, or `404 unknown_service`.
-fn outcome(status: u16, extensions: &Extensions) -> String {
-    let code = extensions.get::<Code>().and_then(|code| serde_json::to_value(code).ok());
+pub(crate) fn outcome(status: u16, code: Option<Code>) -> String {
+    let code = code.and_then(|code| serde_json::to_value(code).ok());
     match code.as_ref().and_then(Value::as_str) {
         Some(code) => format!("{status} {code}"),
         None => status.to_string(),
@@ -116,6 +146,7 @@ impl Drop for Entry {
 struct Meant {
     services: Vec<String>,
     pids: Vec<u32>,
+    pid: Option<u32>,
     /// A name, or a request with one.
     owner: Value,
     name: Value,
@@ -138,12 +169,12 @@ fn subject(parameters: &RawPathParams, body: &[u8]) -> String {
 
 fn meant(body: &[u8]) -> Vec<String> {
     // What cannot be read is refused by its route.
-    let Meant { services, pids, owner, name, service, config, program, command } =
+    let Meant { services, pids, pid, owner, name, service, config, program, command } =
         serde_json::from_slice(body).unwrap_or_default();
     let owner = owner.get("name").or_else(|| owner.get("owner")).cloned().unwrap_or(owner);
     let texts = [name, service, owner, config, program].into_iter();
     let texts = texts.filter_map(|value| value.as_str().map(str::to_owned));
-    let pids = pids.into_iter().map(|pid| format!("pid {pid}"));
+    let pids = pids.into_iter().chain(pid).map(|pid| format!("pid {pid}"));
     services.into_iter().chain(pids).chain(texts).chain(command.into_iter().take(1)).collect()
 }
 
@@ -162,7 +193,19 @@ fn printable(text: &str) -> String {
     out
 }
 
-/// `GET /v1/audit?since=T&limit=N&subject=S`.
+/// Who asked for what.
+#[utoipa::path(
+    get,
+    path = "/v1/audit",
+    tag = "daemon",
+    operation_id = "audit",
+    params(
+        ("since" = Option<jiff::Timestamp>, Query, description = "asked at this time or later"),
+        ("limit" = Option<u32>, Query, description = "1 to 10000; 100 without"),
+        ("subject" = Option<String>, Query, description = "about it"),
+    ),
+    responses((status = 200, description = "who asked for what, the oldest first", body = Vec<AuditEntry>), Refusal),
+)]
 pub(crate) async fn list(State(engine): State<Handle>, RawQuery(raw): RawQuery) -> Answer<Vec<AuditEntry>> {
     let Query { since, limit, subject } = Query::read(raw.as_deref())?;
     // What was asked before this is in the store when this is.
@@ -208,6 +251,7 @@ mod tests {
             (r#"{"config":"/p/kennel.yaml","environment":{"TOKEN":"secret"},"services":[]}"#, "/p/kennel.yaml"),
             (r#"{"token":"aa","command":["mysql","--password=secret"],"environment":{"A":"secret"}}"#, "mysql"),
             (r#"{"pids":[4,5]}"#, "pid 4 pid 5"),
+            (r#"{"pid":4,"start_ticks":9,"service":"web"}"#, "pid 4 web"),
             (r#"{"owner":"ci/7"}"#, "ci/7"),
             (r#"{"owner":{"name":"ci/7","secret":"secret"},"name":"job"}"#, "job ci/7"),
             (r#"{"all":true}"#, "*"),

@@ -9,19 +9,27 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use kennel_engine::panics::{self, Panic};
-use kennel_engine::{Beginning, End, shutdown};
+use kennel_engine::{Beginning, End, Words, shutdown};
 use kennel_sys::home::Home;
 use kennel_sys::process;
 use kennel_wire::EventKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::audit::Who;
+use crate::access::Access;
+use crate::aside::Aside;
 use crate::ending::{Ending, Over};
+use crate::followers::Followers;
 use crate::leases::Leases;
 use crate::listener::{Connections, Door};
+use crate::operations::Operations;
 use crate::record::Record;
+use crate::refusals::Refusals;
+use crate::registry::Registered;
+use crate::repeats::Repeats;
 use crate::routes::{self, Doors};
 use crate::sockets::Sockets;
+use crate::tcp::Serve;
+use crate::web::{self, Web};
 use crate::{descriptors, idle, load, rest};
 
 /// How long answers under way may take once the engine has ended.
@@ -29,9 +37,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves one kennel instance until it is down. `args` are those after the verb:
 /// `--name NAME --state-dir DIR --runtime-dir DIR [--recovered | --successor]`; descriptor 3 is the keeper's channel,
-/// 4 takes `ready` or `error: …`, 5 is the locked file, held by being open.
+/// 4 takes `ready` or `error: …`, 5 is the locked file, held by being open. `words` is how events are told to people.
 #[must_use]
-pub fn daemon_main(args: Vec<OsString>) -> ExitCode {
+pub fn daemon_main(args: Vec<OsString>, words: Words) -> ExitCode {
     // Executed as `/proc/self/exe`, it would be called `exe` in every process list.
     let _only_for_eyes = rustix::thread::set_name(c"kennel-daemon");
     let filter = tracing_subscriber::EnvFilter::try_from_env("KENNEL_LOG");
@@ -51,8 +59,10 @@ pub fn daemon_main(args: Vec<OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // A connection is a descriptor, and so is much of each service.
+    let before = process::raise_nofile();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();
-    let beginning = Beginning { home: home.clone(), keeper, successor };
+    let beginning = Beginning { home: home.clone(), keeper, successor, words };
     let result = runtime.and_then(|runtime| {
         let result = runtime.block_on(serve(beginning, &mut ready));
         // Whoever still waits for a disk is not waited for.
@@ -62,6 +72,10 @@ pub fn daemon_main(args: Vec<OsString>) -> ExitCode {
     match result {
         Ok((_, Some(End::HandedOver))) => ExitCode::SUCCESS,
         Ok((_, Some(End::Orphaned))) => {
+            // What a keeper starts has the limits that it was started with itself.
+            if let Err(error) = before.and_then(process::lower_nofile) {
+                tracing::warn!(%error, "services may open more descriptors than before");
+            }
             let error = kennel_engine::become_keeper(&home, &lock);
             tracing::error!(?error, "cannot become the keeper of what runs on; the next command does");
             ExitCode::FAILURE
@@ -101,6 +115,7 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
         tracing::error!(message, place, "the daemon panicked");
         events.last_word(EventKind::DaemonPanicked { message, place });
     });
+    let web_socket = held.remove(web::HELD);
     let sockets = Sockets::open(&home, &mut held)?;
     sockets.leave_with(&engine)?;
     kennel_sys::crash_point!("daemon.listening");
@@ -108,20 +123,40 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     let connections = Connections::new();
     let ending = Ending::of(driver, engine.clone(), &home).map_err(io::Error::other)?;
     tokio::spawn(shutdown::on_signals(ending.coordinator().clone())?);
-    tokio::spawn(load::on_hangup(engine.clone(), signal(SignalKind::hangup())?));
-    tokio::spawn(descriptors::serve(sockets.stdio, engine.clone(), connections.clone()));
-    tokio::spawn(idle::watch(engine.clone(), ending.clone(), connections.watch()));
+    let registered = Registered::new(home.registered_file());
+    if let Err(problem) = registered.begin(&engine).await {
+        tracing::error!(error = %problem, "what is registered is not known");
+    }
+    tokio::spawn(load::on_hangup(engine.clone(), registered.clone(), signal(SignalKind::hangup())?));
+    let (refusals, aside) = (Refusals::new(engine.clone()), Aside::default());
+    tokio::spawn(descriptors::serve(sockets.stdio, engine.clone(), connections.clone(), refusals.clone()));
+    let web = Web::new(&home.state_dir, engine.clone());
+    tokio::spawn(idle::watch(engine.clone(), ending.clone(), web.clone(), connections.watch()));
     tokio::spawn(rest::watch(engine.clone(), connections.watch()));
-    let door = Door { listener: sockets.api, connections };
-    let (finishing, serving) = (engine.clone(), engine.clone());
-    let server = axum::serve(
-        door,
-        routes::router(Doors { leases: Leases::new(engine.clone(), ending.clone()), engine, ending: ending.clone() })
-            .into_make_service_with_connect_info::<Who>(),
-    )
-    .with_graceful_shutdown(async move { finishing.finished().await })
-    .into_future();
-    let server = tokio::spawn(server);
+    let door = Door {
+        listener: sockets.api,
+        connections: connections.clone(),
+        near: Connections::new(),
+        refusals: refusals.clone(),
+        aside: aside.clone(),
+    };
+    let serving = engine.clone();
+    let doors = Doors {
+        leases: Leases::new(engine.clone(), ending.clone()),
+        access: Access::new(&home.state_dir),
+        web: web.clone(),
+        registered,
+        operations: Operations::default(),
+        repeats: Repeats::default(),
+        followers: Followers::default(),
+        refusals: refusals.clone(),
+        engine,
+        ending: ending.clone(),
+    };
+    let tcp =
+        Serve { router: routes::tcp_router(doors.clone()), connections, engine: serving.clone(), refusals, aside };
+    web.ready(tcp, web_socket);
+    let server = tokio::spawn(door.serve(routes::router(doors), serving.clone()));
     serving.serving();
     writeln!(ready, "ready")?;
     kennel_sys::crash_point!("daemon.ready");
@@ -136,6 +171,7 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
         let _late = tokio::time::timeout(LAST_WORDS, exports).await;
     }
     let _late = tokio::time::timeout(LAST_WORDS, server).await;
+    let _late = tokio::time::timeout(LAST_WORDS, web.is_over()).await;
     let (report, end) = match over {
         Over::Down(report, end) => (report, end),
         // Another daemon listens there, or will.
@@ -146,6 +182,10 @@ async fn serve(beginning: Beginning, ready: &mut fs::File) -> io::Result<(bool, 
     };
     for socket in [home.api_socket(), home.stdio_socket()] {
         let _gone_already = fs::remove_file(socket);
+    }
+    // The next stack is another one.
+    if let Err(problem) = web.close() {
+        tracing::warn!(%problem, "cannot forget where the page was served");
     }
     if report.left == 0 && end.is_some() {
         record.end();

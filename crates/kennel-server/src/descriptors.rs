@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::listener::{Connections, is_ours};
+use crate::refusals::Refusals;
 
 /// Length of a token: 32 hexadecimal digits.
 const TOKEN: usize = 32;
@@ -17,14 +18,14 @@ const TOKEN: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Accepts until the engine has ended.
-pub(crate) async fn serve(listener: UnixListener, engine: Handle, connections: Connections) {
+pub(crate) async fn serve(listener: UnixListener, engine: Handle, connections: Connections, refusals: Refusals) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = engine.finished() => return,
         };
         match accepted {
-            Ok((stream, _)) if is_ours(&stream) => {
+            Ok((stream, _)) if is_ours(&stream, &refusals) => {
                 let (engine, counted) = (engine.clone(), connections.count());
                 tokio::spawn(async move {
                     if let Err(error) = hold(stream, &engine).await {
@@ -33,7 +34,8 @@ pub(crate) async fn serve(listener: UnixListener, engine: Handle, connections: C
                     drop(counted);
                 });
             }
-            Ok(_) => tracing::warn!("refused a connection of another user"),
+            // It was written down.
+            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -47,7 +49,11 @@ async fn hold(mut stream: UnixStream, engine: &Handle) -> io::Result<()> {
     let (token, stdio) = tokio::time::timeout(PATIENCE, receive(&stream)).await??;
     let guard = match stdio {
         Some(stdio) => engine.stdio(token, stdio),
-        None => engine.hold_again(token),
+        // Closed without a word, it asks again: the socket is that of the daemon that follows as well.
+        None => match engine.hold_again(token).await {
+            Ok(guard) => guard,
+            Err(_) => return Ok(()),
+        },
     };
     stream.write_all(b"k").await?;
     let mut rest = [0; 16];

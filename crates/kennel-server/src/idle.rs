@@ -6,12 +6,13 @@ use kennel_engine::Handle;
 use tokio::sync::watch;
 
 use crate::ending::Ending;
+use crate::web::Web;
 
 /// How long nobody may be connected.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Watches; it sleeps without a timer while somebody is connected or something is loaded.
-pub(crate) async fn watch(engine: Handle, ending: Ending, mut connections: watch::Receiver<usize>) {
+pub(crate) async fn watch(engine: Handle, ending: Ending, web: Web, mut connections: watch::Receiver<usize>) {
     loop {
         if connections.wait_for(|count| *count == 0).await.is_err() {
             return;
@@ -20,7 +21,8 @@ pub(crate) async fn watch(engine: Handle, ending: Ending, mut connections: watch
         if came {
             continue;
         }
-        if engine.is_idle().await {
+        // Whoever opened the door expects to find somebody behind it.
+        if !web.is_open() && engine.is_idle().await {
             tracing::info!("nothing is loaded and nobody is connected: the daemon ends");
             ending.idle();
             return;

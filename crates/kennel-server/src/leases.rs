@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::ending::Ending;
+use crate::reply::Refusal;
 use crate::routes::Doors;
 use crate::streams::lines;
 
@@ -76,7 +77,20 @@ impl Drop for Lease {
     }
 }
 
-/// `POST /v1/lease`: the stack stays up while this answer is being read.
+/// Holds the whole stack: it stays up while the answer is being read.
+#[utoipa::path(
+    post,
+    path = "/v1/lease",
+    tag = "daemon",
+    operation_id = "hold_stack",
+    responses(
+        (
+            status = 200, description = "everything lasts while this answer is being read", body = String,
+            content_type = "application/x-ndjson"
+        ),
+        Refusal,
+    ),
+)]
 pub(crate) async fn hold(State(doors): State<Doors>) -> Response {
     let state = (doors.engine, doors.leases.take(), true);
     lines(stream::unfold(state, |(engine, lease, first): (Handle, Lease, bool)| async move {

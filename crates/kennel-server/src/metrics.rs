@@ -133,7 +133,19 @@ const DAEMON: [(Family, Whole); 7] = [
     }),
 ];
 
-/// `GET /metrics`.
+/// Metrics for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "monitoring",
+    responses(
+        (
+            status = 200, description = "OpenMetrics 1.0 where it is asked for", body = String,
+            content_type = "text/plain"
+        ),
+        Refusal,
+    ),
+)]
 pub(crate) async fn metrics(State(engine): State<Handle>, headers: HeaderMap) -> Result<Response, Refusal> {
     let statuses = engine.facts().await?;
     // Counters need no second look, and whoever scrapes makes rates of them.

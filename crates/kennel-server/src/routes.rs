@@ -2,24 +2,28 @@
 
 use axum::Router;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, FromRequestParts, Path, State};
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, FromRequestParts};
+use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::MethodRouter;
 use kennel_engine::Handle;
-use kennel_wire::{
-    ActionReport, ActionRequest, AlertReport, Code, DaemonInfo, DownReport, DownRequest, FreezeReport, InstanceOrphans,
-    OrphanStopRequest, PortStatus, Problem, ReloadReport, ReloadRequest, RunReport, RunRequest, ServiceStatus,
-    SignalReport, UpReport, UpRequest,
-};
-use serde::Deserialize;
+use kennel_wire::{Code, Problem, Role};
 
+use crate::access::Access;
 use crate::ending::Ending;
+use crate::followers::Followers;
 use crate::leases::{self, Leases};
-use crate::load::{self, load_up};
-use crate::reply::{Answer, Refusal, answer, bad_request};
-use crate::{audit, health, metrics, owners, streams, succession, usage};
+use crate::operations::Operations;
+use crate::refusals::Refusals;
+use crate::registry::Registered;
+use crate::repeats::Repeats;
+use crate::reply::{Refusal, bad_request};
+use crate::web::Web;
+use crate::{
+    audit, gate, health, metrics, notify, openapi, operations, owners, page, processes, registrations, repeats,
+    servers, service, services, session, streams, succession, tokens, usage, webhooks,
+};
 
 /// A request carries an environment at most; Linux allows 2 MiB of it with its arguments.
 pub(crate) const MAX_BODY_BYTES: usize = 8 << 20;
@@ -30,52 +34,133 @@ pub(crate) struct Doors {
     pub(crate) engine: Handle,
     pub(crate) ending: Ending,
     pub(crate) leases: Leases,
+    pub(crate) access: Access,
+    pub(crate) web: Web,
+    pub(crate) registered: Registered,
+    pub(crate) operations: Operations,
+    pub(crate) repeats: Repeats,
+    pub(crate) followers: Followers,
+    pub(crate) refusals: Refusals,
+}
+
+/// What somebody who comes over TCP has to be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Nothing: it is asked before anybody is known.
+    Anyone,
+    Read,
+    Operate,
+    Admin,
+}
+
+impl Needs {
+    pub(crate) fn role(self) -> Option<Role> {
+        match self {
+            Self::Anyone => None,
+            Self::Read => Some(Role::Read),
+            Self::Operate => Some(Role::Operate),
+            Self::Admin => Some(Role::Admin),
+        }
+    }
+}
+
+/// A router of these routes, and their table: path, method and what it takes.
+macro_rules! routes {
+    ($($path:literal => $($method:ident $needs:ident $handler:path),+;)+) => {
+        fn table() -> Router<Doors> {
+            Router::new()$(.route($path, MethodRouter::new()$(.$method($handler))+))+
+        }
+
+        pub(crate) const TABLE: &[(&str, &str, Needs)] =
+            &[$($(($path, stringify!($method), Needs::$needs),)+)+];
+    };
+}
+
+routes! {
+    "/v1/info" => get Read services::info;
+    "/v1/openapi.json" => get Read openapi::document;
+    "/v1/up" => post Admin services::up;
+    "/v1/start" => post Operate services::start;
+    "/v1/stop" => post Operate services::stop;
+    "/v1/restart" => post Operate services::restart;
+    "/v1/kill" => post Operate services::kill;
+    "/v1/freeze" => post Operate services::freeze;
+    "/v1/thaw" => post Operate services::thaw;
+    "/v1/down" => post Admin services::down;
+    "/v1/reload" => post Admin services::reload;
+    "/v1/run" => post Admin processes::run;
+    "/v1/runs" => post Admin owners::run_detached;
+    "/v1/owners" => get Read owners::list, post Admin owners::open;
+    "/v1/owners/{name}/hold" => post Admin owners::hold;
+    "/v1/owners/{name}/renew" => post Operate owners::renew;
+    "/v1/clean" => post Admin owners::clean;
+    "/v1/run/{token}/signal" => post Admin processes::signal_run;
+    "/v1/run/{token}/wait" => post Admin processes::await_run;
+    "/v1/processes/{pid}/signal" => post Operate processes::signal_process;
+    "/v1/services" => get Read services::services;
+    "/v1/services/{name}/{action}" => post Operate service::act;
+    "/v1/services/{name}/receipts" => get Read service::receipts;
+    "/v1/operations" => get Read operations::list;
+    "/v1/operations/{id}" => get Read operations::show;
+    "/v1/state" => get Read registrations::export, post Admin registrations::import;
+    "/api/servers" => get Read servers::list;
+    "/api/servers/{id}" => get Read servers::show, post Operate servers::act;
+    "/api/events" => get Read servers::events;
+    "/v1/ports" => get Read services::ports;
+    "/v1/services/{name}" => get Read service::show, put Admin registrations::register, delete Admin registrations::unregister;
+    "/v1/services/{name}/config" => get Read service::config;
+    "/v1/registry" => get Admin registrations::show, post Admin registrations::add, put Admin registrations::replace;
+    "/v1/health" => get Read health::health;
+    "/v1/summary" => get Read health::summary;
+    "/v1/usage" => get Read usage::now;
+    "/metrics" => get Read metrics::metrics;
+    "/v1/usage/history" => get Read usage::history;
+    "/v1/alerts" => get Read services::alerts;
+    "/v1/logs" => get Read streams::logs;
+    "/v1/events" => get Read streams::events;
+    "/v1/audit" => get Operate audit::list;
+    "/v1/orphans" => get Read processes::orphans;
+    "/v1/orphans/stop" => post Operate processes::stop_orphans;
+    "/v1/orphans/adopt" => post Operate processes::adopt_orphan;
+    "/v1/lease" => post Admin leases::hold;
+    "/v1/daemon/restart" => post Admin succession::restart;
+    "/v1/daemon/keeper" => post Admin succession::keeper;
+    "/v1/session" => get Anyone session::show, post Anyone session::open, delete Read session::close;
+    "/v1/tokens" => get Admin tokens::list, post Admin tokens::create;
+    "/v1/tokens/{name}" => delete Admin tokens::revoke;
+    "/v1/webhooks" => get Read webhooks::list;
+    "/v1/webhooks/{name}" => get Read webhooks::show, put Admin webhooks::register, delete Admin webhooks::remove;
+    "/v1/webhooks/{name}/test" => post Admin webhooks::test;
+    "/v1/webhooks/{name}/retry" => post Admin webhooks::retry;
+    "/v1/webhooks/{name}/secret" => post Admin webhooks::secret;
+    "/v1/notify/test" => post Admin notify::test;
+    "/v1/deliveries" => get Read webhooks::deliveries;
+    "/v1/web" => get Read tokens::status, post Admin tokens::open, delete Admin tokens::close;
+}
+
+/// What a route takes; everything for what is not in the table.
+pub(crate) fn needs(path: &str, method: &Method) -> Needs {
+    // What is asked by HEAD is asked by GET.
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let found = TABLE.iter().find(|(at, of, _)| *at == path && method.as_str().eq_ignore_ascii_case(of));
+    found.map_or(Needs::Admin, |(.., needs)| *needs)
 }
 
 /// All routes.
 pub(crate) fn router(doors: Doors) -> Router {
-    Router::new()
-        .route("/v1/info", get(info))
-        .route("/v1/up", post(up))
-        .route("/v1/start", post(start))
-        .route("/v1/stop", post(stop))
-        .route("/v1/restart", post(restart))
-        .route("/v1/kill", post(kill))
-        .route("/v1/freeze", post(freeze))
-        .route("/v1/thaw", post(thaw))
-        .route("/v1/down", post(down))
-        .route("/v1/reload", post(reload))
-        .route("/v1/run", post(run))
-        .route("/v1/runs", post(owners::run_detached))
-        .route("/v1/owners", get(owners::list).post(owners::open))
-        .route("/v1/owners/{name}/hold", post(owners::hold))
-        .route("/v1/owners/{name}/renew", post(owners::renew))
-        .route("/v1/clean", post(owners::clean))
-        .route("/v1/run/{token}/signal", post(signal_run))
-        .route("/v1/run/{token}/wait", post(await_run))
-        .route("/v1/processes/{pid}/signal", post(signal_process))
-        .route("/v1/services", get(services))
-        .route("/v1/ports", get(ports))
-        .route("/v1/services/{name}", get(service))
-        .route("/v1/health", get(health::health))
-        .route("/v1/summary", get(health::summary))
-        .route("/v1/usage", get(usage::now))
-        .route("/metrics", get(metrics::metrics))
-        .route("/v1/usage/history", get(usage::history))
-        .route("/v1/alerts", get(alerts))
-        .route("/v1/logs", get(streams::logs))
-        .route("/v1/events", get(streams::events))
-        .route("/v1/audit", get(audit::list))
-        .route("/v1/orphans", get(orphans))
-        .route("/v1/orphans/stop", post(stop_orphans))
-        .route("/v1/lease", post(leases::hold))
-        .route("/v1/daemon/restart", post(succession::restart))
-        .route("/v1/daemon/keeper", post(succession::keeper))
+    table()
         .route_layer(from_fn_with_state(doors.clone(), audit::record))
+        .route_layer(from_fn_with_state(doors.clone(), operations::later))
+        .route_layer(from_fn_with_state(doors.clone(), repeats::once))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(doors)
+}
+
+/// The same for whoever comes over TCP.
+pub(crate) fn tcp_router(doors: Doors) -> Router {
+    router(doors.clone()).fallback(page::page).layer(from_fn_with_state(doors, gate::pass))
 }
 
 /// A JSON body whose errors are problems as all others.
@@ -100,125 +185,10 @@ impl From<QueryRejection> for Refusal {
     }
 }
 
-async fn info(State(engine): State<Handle>) -> Answer<DaemonInfo> {
-    answer(engine.info().await)
-}
-
-async fn alerts(State(engine): State<Handle>) -> Answer<AlertReport> {
-    answer(engine.alerts().await)
-}
-
-async fn up(
-    State(engine): State<Handle>,
-    State(leases): State<Leases>,
-    Body(request): Body<UpRequest>,
-) -> Answer<UpReport> {
-    leases.wanted();
-    let loaded = tokio::task::spawn_blocking(|| load_up(request)).await;
-    let up = loaded.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))?;
-    answer(engine.up(up).await)
-}
-
-async fn start(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<UpReport> {
-    answer(engine.start(request).await)
-}
-
-async fn stop(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<ActionReport> {
-    answer(engine.stop(request).await)
-}
-
-async fn restart(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<ActionReport> {
-    answer(engine.restart(request).await)
-}
-
-async fn kill(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<ActionReport> {
-    answer(engine.kill(request).await)
-}
-
-async fn freeze(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<FreezeReport> {
-    answer(engine.freeze(request).await)
-}
-
-async fn thaw(State(engine): State<Handle>, Body(request): Body<ActionRequest>) -> Answer<FreezeReport> {
-    answer(engine.thaw(request).await)
-}
-
-async fn down(State(ending): State<Ending>, Body(request): Body<DownRequest>) -> Answer<DownReport> {
-    answer(ending.down(request).await)
-}
-
-async fn reload(State(engine): State<Handle>, Body(request): Body<ReloadRequest>) -> Answer<ReloadReport> {
-    answer(load::reload(&engine, request).await)
-}
-
-async fn run(State(engine): State<Handle>, Body(request): Body<RunRequest>) -> Answer<RunReport> {
-    if request.command.is_empty() {
-        return Err(bad_request("no command is given"));
-    }
-    answer(engine.run(request).await)
-}
-
-async fn await_run(State(engine): State<Handle>, Path(token): Path<String>) -> Answer<RunReport> {
-    answer(engine.await_run(token).await)
-}
-
-#[derive(Deserialize)]
-struct Signal {
-    signal: i32,
-}
-
-async fn signal_run(
-    State(engine): State<Handle>,
-    Path(token): Path<String>,
-    Query(Signal { signal }): Query<Signal>,
-) -> Result<StatusCode, Refusal> {
-    if !(1..=64).contains(&signal) {
-        return Err(bad_request(format!("{signal} is no signal")));
-    }
-    engine.signal_run(token, signal).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn signal_process(
-    State(engine): State<Handle>,
-    Path(pid): Path<String>,
-    Query(Signal { signal }): Query<Signal>,
-) -> Answer<SignalReport> {
-    let pid = pid.parse().map_err(|_| bad_request(format!("`{pid}` is no process id")))?;
-    if !(1..=64).contains(&signal) {
-        return Err(bad_request(format!("{signal} is no signal")));
-    }
-    answer(engine.signal_process(pid, signal).await)
-}
-
-async fn services(State(engine): State<Handle>) -> Answer<Vec<ServiceStatus>> {
-    answer(engine.services().await)
-}
-
-async fn ports(State(engine): State<Handle>) -> Answer<Vec<PortStatus>> {
-    answer(engine.ports().await)
-}
-
-async fn service(State(engine): State<Handle>, Path(name): Path<String>) -> Answer<Vec<ServiceStatus>> {
-    answer(engine.service(name).await)
-}
-
-async fn orphans(State(engine): State<Handle>) -> Answer<InstanceOrphans> {
-    answer(engine.orphans().await)
-}
-
-async fn stop_orphans(State(engine): State<Handle>, Body(request): Body<OrphanStopRequest>) -> Answer<InstanceOrphans> {
-    answer(engine.stop_orphans(request).await)
-}
-
-async fn no_route() -> Response {
-    let mut problem = Problem::new(Code::BadRequest, "no such route");
-    problem.status = 404;
-    Refusal(problem).into_response()
+pub(crate) async fn no_route() -> Response {
+    Refusal(Problem::new(Code::BadRequest, "no such route").with_status(404)).into_response()
 }
 
 async fn wrong_method() -> Response {
-    let mut problem = Problem::new(Code::BadRequest, "the route does not take this method");
-    problem.status = 405;
-    Refusal(problem).into_response()
+    Refusal(Problem::new(Code::BadRequest, "the route does not take this method").with_status(405)).into_response()
 }

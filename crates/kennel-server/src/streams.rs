@@ -2,77 +2,171 @@
 
 use std::convert::Infallible;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
-use kennel_engine::{Batch, Handle, Matcher, Query, Reader};
-use kennel_wire::{LogLine, LogStream};
+use kennel_engine::{Batch, Beside, Handle, Matcher, Query, Reader};
+use kennel_wire::{Event, LogLine, LogStream};
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::choice::Choice;
+use crate::followers::{Followers, Following, Many, alone};
 use crate::query::{pairs, unknown};
 use crate::reply::{Refusal, bad_request};
+use crate::sse;
 
 /// Records in one chunk of an answer at most.
 pub(crate) const BATCH: usize = 512;
 
-/// `GET /v1/events?since=SEQ&follow=BOOL&tail=N&service=a&kind=PREFIX&names=dashboard`.
-pub(crate) async fn events(State(engine): State<Handle>, RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
-    let choice = Choice::read(raw.as_deref())?;
+/// What has happened, and what happens.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "events",
+    params(
+        ("since" = Option<u64>, Query, description = "number of the last event that is known already"),
+        ("follow" = Option<bool>, Query, description = "go on with what comes"),
+        ("tail" = Option<u64>, Query, description = "of the past, only so many"),
+        ("service" = Option<Vec<String>>, Query, description = "services or replicas, one each; all without"),
+        ("kind" = Option<Vec<String>>, Query, description = "what names of events begin with"),
+        ("names" = Option<String>, Query, description = "`kennel` or `dashboard`"),
+        ("last-event-id" = Option<u64>, Header, description = "number of the last event that a browser knows"),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "one event a line, or as a server-sent event",
+            content((Event = "application/x-ndjson"), (Event = "text/event-stream")),
+        ),
+        Refusal,
+    ),
+)]
+pub(crate) async fn events(
+    State(engine): State<Handle>,
+    State(followers): State<Followers>,
+    many: Option<Extension<Many>>,
+    headers: HeaderMap,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
     let newest = engine.events().newest();
+    let choice = Choice::of(raw.as_deref(), &headers, newest)?;
     // Subscribed before the first look, so that nothing falls between the two.
     let watch = engine.events().watch();
-    let mut seen = choice.since.min(newest);
+    let mut seen = choice.since().min(newest);
     let mut begin = None;
     if let Some(tail) = choice.tail {
-        begin = Some(choice.lines(&choice.last(engine.events(), newest, tail).await)).filter(|lines| !lines.is_empty());
+        let last = choice.encode(&alone(choice.last(engine.events(), newest, tail).await));
+        begin = Some(last).filter(|lines| !lines.is_empty());
         seen = newest;
     }
+    let (sse, follow) = (choice.sse, choice.follow);
+    let following = followers.begin(many.is_some());
+    let more =
+        More { engine, watch, choice, following, seen, looked_at: Instant::now(), said_at: Instant::now() }.chunks();
+    if sse {
+        // A reader learns where it is before anything has happened.
+        let begin = begin.unwrap_or_else(|| sse::heartbeat(seen).into());
+        let body = Body::from_stream(stream::iter([begin]).chain(more).map(Ok::<_, Infallible>));
+        return Ok(([("content-type", "text/event-stream"), ("cache-control", "no-cache")], body).into_response());
+    }
     // The head of an answer that goes on is sent at once, so that a client knows that it listens.
-    let begin = begin.or_else(|| choice.follow.then(Bytes::new));
-    let rest = stream::unfold((engine, watch, choice, seen), |(engine, mut watch, choice, mut seen)| async move {
-        let chunk = more_events(&engine, &mut watch, &choice, &mut seen).await?;
-        Some((chunk, (engine, watch, choice, seen)))
-    });
-    Ok(lines(stream::iter(begin).chain(rest)))
+    let begin = begin.or_else(|| follow.then(Bytes::new));
+    Ok(lines(stream::iter(begin).chain(more)))
 }
 
-/// The next lines of a choice; none at the end.
-async fn more_events(
-    engine: &Handle,
-    watch: &mut watch::Receiver<u64>,
-    choice: &Choice,
-    seen: &mut u64,
-) -> Option<Bytes> {
-    loop {
-        let events = engine.events().after(*seen, BATCH).await;
-        if let Some(last) = events.last().map(|event| event.seq) {
-            *seen = last;
-            let lines = choice.lines(&events);
-            if lines.is_empty() {
-                // A long way through what is not wanted must not keep others waiting.
-                tokio::task::yield_now().await;
-                continue;
+/// What is still to be answered: all that follows number `seen`.
+struct More {
+    engine: Handle,
+    watch: watch::Receiver<u64>,
+    choice: Choice,
+    following: Following,
+    seen: u64,
+    /// When there was something new last, wanted or not.
+    looked_at: Instant,
+    /// When something was sent last.
+    said_at: Instant,
+}
+
+impl More {
+    fn chunks(self) -> impl futures_util::Stream<Item = Bytes> + Send + 'static {
+        stream::unfold(self, |mut more| async move {
+            let chunk = more.next().await?;
+            Some((chunk, more))
+        })
+    }
+
+    /// The next part of the answer; none at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let events = self.following.after(&self.engine, self.seen, BATCH).await;
+            if let Some(last) = events.last().map(|told| told.event.seq) {
+                self.seen = last;
+                self.looked_at = Instant::now();
+                let chunk = self.choice.encode(&events);
+                if chunk.is_empty() {
+                    // A long way through what is not wanted must not keep others waiting.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                self.said_at = self.looked_at;
+                return Some(chunk);
             }
-            return Some(lines);
-        }
-        if !choice.follow {
-            return None;
-        }
-        tokio::select! {
-            changed = watch.changed() => changed.ok()?,
-            () = engine.finished() => {
-                if engine.events().newest() == *seen {
-                    return None;
+            if !self.choice.follow {
+                return None;
+            }
+            tokio::select! {
+                changed = self.watch.changed() => {
+                    changed.ok()?;
+                    // What comes meanwhile is told with it.
+                    let pace = self.following.pace();
+                    if !pace.is_zero() {
+                        tokio::time::sleep_until(self.looked_at + pace).await;
+                    }
+                }
+                () = tokio::time::sleep_until(self.said_at + sse::HEARTBEAT), if self.choice.sse => {
+                    self.said_at = Instant::now();
+                    return Some(sse::heartbeat(self.seen).into());
+                }
+                () = self.engine.finished() => {
+                    if self.engine.events().newest() == self.seen {
+                        return None;
+                    }
                 }
             }
         }
     }
 }
 
-/// `GET /v1/logs?service=a&service=b&tail=N&since=T&until=T&grep=RE&invert=true&stream=stdout&raw=true&follow=true`.
+/// What services have written, merged by time.
+#[utoipa::path(
+    get,
+    path = "/v1/logs",
+    tag = "logs",
+    params(
+        ("service" = Option<Vec<String>>, Query, description = "services or replicas, one each; all without"),
+        ("tail" = Option<u64>, Query, description = "only the last of each service"),
+        ("since" = Option<jiff::Timestamp>, Query, description = "read at this time or later"),
+        ("until" = Option<jiff::Timestamp>, Query, description = "read at this time or before"),
+        ("grep" = Option<String>, Query, description = "that match this regular expression"),
+        ("invert" = Option<bool>, Query, description = "that do not"),
+        ("stream" = Option<LogStream>, Query, description = "that were written there"),
+        ("raw" = Option<bool>, Query, description = "the bytes as they were written"),
+        ("follow" = Option<bool>, Query, description = "go on with what comes"),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "one line of a log a line, or the bytes as they were written",
+            content((LogLine = "application/x-ndjson"), (Vec<u8> = "application/octet-stream")),
+        ),
+        Refusal,
+    ),
+)]
 pub(crate) async fn logs(State(engine): State<Handle>, RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
     let (query, raw) = log_query(raw.as_deref())?;
     let mut names = Vec::new();
@@ -84,7 +178,7 @@ pub(crate) async fn logs(State(engine): State<Handle>, RawQuery(raw): RawQuery) 
             Err(problem) => return Err(problem.into()),
         }
     }
-    let follow = query.follow;
+    let follow = query.beside == Beside::Followed;
     let query = Query { names, ..query };
     engine.flush_logs().await;
     let reader = engine.logs(&query);
@@ -189,7 +283,7 @@ fn log_query(raw: Option<&str>) -> Result<(Query, bool), Refusal> {
         let matcher = Matcher::new(&pattern, invert);
         query.grep = Some(matcher.map_err(|error| bad_request(format!("`grep`: {error}")))?);
     }
-    query.follow = follow;
+    query.beside = if follow { Beside::Followed } else { Beside::Writer };
     Ok((query, raw_bytes))
 }
 
@@ -218,8 +312,8 @@ mod tests {
             log_query(Some("service=web&service=a%2Eb&tail=5&since=2026-11-21T00:00:00%2B01:00&follow=true"))
                 .unwrap_or_else(|_| unreachable!("it is valid"));
         assert_eq!(
-            (query.names, query.tail, query.follow, raw),
-            (vec!["web".into(), "a.b".into()], Some(5), true, false)
+            (query.names, query.tail, query.beside, raw),
+            (vec!["web".into(), "a.b".into()], Some(5), Beside::Followed, false)
         );
         assert_eq!(query.since.map(|since| since.to_string()).as_deref(), Some("2026-11-20T23:00:00Z"));
         for bad in ["tail=x", "since=now", "follow=maybe", "colour=red", "service=%f", "grep=(", "stream=in", "raw=1"] {

@@ -13,7 +13,15 @@ use kennel_wire::{Code, Problem, SuccessionRequest};
 use crate::reply::Refusal;
 use crate::routes::Body;
 
-/// `POST /v1/daemon/restart`.
+/// Has another daemon take the place of this one.
+#[utoipa::path(
+    post,
+    path = "/v1/daemon/restart",
+    tag = "daemon",
+    operation_id = "restart_daemon",
+    request_body = SuccessionRequest,
+    responses((status = 204, description = "another daemon is ready to take the place of this one"), Refusal),
+)]
 pub(crate) async fn restart(
     State(engine): State<Handle>,
     Body(request): Body<SuccessionRequest>,
@@ -23,7 +31,15 @@ pub(crate) async fn restart(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/daemon/keeper`: the keeper's own program.
+/// Has the keeper run another program.
+#[utoipa::path(
+    post,
+    path = "/v1/daemon/keeper",
+    tag = "daemon",
+    operation_id = "replace_keeper",
+    request_body = SuccessionRequest,
+    responses((status = 204, description = "the keeper runs that program"), Refusal),
+)]
 pub(crate) async fn keeper(
     State(engine): State<Handle>,
     Body(request): Body<SuccessionRequest>,

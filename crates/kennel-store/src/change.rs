@@ -55,6 +55,27 @@ pub enum Change {
         /// What is known of it.
         body: Option<Value>,
     },
+    /// Where events are sent, and how far that is.
+    Webhook {
+        /// Its name.
+        name: String,
+        /// What is known of it.
+        body: Option<Value>,
+    },
+    /// An event on its way to a webhook.
+    Delivery {
+        /// Which.
+        id: String,
+        /// How far it is.
+        body: Option<Value>,
+    },
+    /// What is sent with the delivery of the same id. It is not read with everything else: see [`crate::History::payload`].
+    Payload {
+        /// Of the delivery.
+        id: String,
+        /// What is sent.
+        body: Option<Value>,
+    },
     /// Who did what to whom, and how it went. Never changes; kept for as long as events are.
     Audit {
         /// Who.
@@ -92,6 +113,10 @@ pub struct Restored {
     pub owners: IndexMap<String, Value>,
     /// Leases by id.
     pub leases: IndexMap<String, Value>,
+    /// Webhooks by name.
+    pub webhooks: IndexMap<String, Value>,
+    /// Deliveries by id, in the order in which they were first recorded; without what is sent.
+    pub deliveries: IndexMap<String, Value>,
     /// Small facts by name.
     pub meta: IndexMap<String, Value>,
     /// Whether the last writer closed the store. One that was never written to counts as closed.
@@ -119,7 +144,9 @@ impl Restored {
             Change::Owner { name, body } => put(&mut self.owners, name, body),
             Change::Lease { id, body } => put(&mut self.leases, id, body),
             Change::Meta { key, body } => put(&mut self.meta, key, body),
-            Change::Audit { .. } => {}
+            Change::Webhook { name, body } => put(&mut self.webhooks, name, body),
+            Change::Delivery { id, body } => put(&mut self.deliveries, id, body),
+            Change::Payload { .. } | Change::Audit { .. } => {}
         }
     }
 }

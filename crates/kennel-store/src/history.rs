@@ -18,6 +18,8 @@ use crate::waiting::Entry;
 pub const PAGE: usize = 512;
 /// The first version with tables of state.
 const WITH_STATE: i64 = 2;
+/// The first one with webhooks.
+const WITH_WEBHOOKS: i64 = 3;
 
 /// What is recorded in the store of one state directory, for any process that may read it, with or without a daemon.
 #[derive(Debug, Clone)]
@@ -45,15 +47,18 @@ impl History {
         Ok(page.unwrap_or_default())
     }
 
-    /// The newest receipts of a service, by its name in `ps`, newest first, `limit` at most, with when each was recorded.
+    /// The newest receipts of a service, by its name in `ps`, newest first, `limit` at most, with when each was recorded;
+    /// only of instances below `before`.
     ///
     /// # Errors
     /// As [`History::page`].
-    pub fn receipts(&self, service: &str, limit: usize) -> Result<Vec<(Timestamp, Receipt)>, StoreError> {
+    pub fn receipts(&self, service: &str, before: u64, limit: usize) -> Result<Vec<(Timestamp, Receipt)>, StoreError> {
         let entries = self.entries(
-            "SELECT id, service, instance, time, body, sum FROM receipts WHERE service = ?1 ORDER BY id DESC LIMIT ?2",
+            "SELECT id, service, instance, time, body, sum FROM receipts
+             WHERE service = ?1 AND instance < ?3 ORDER BY id DESC LIMIT ?2",
             service,
             limit,
+            before,
             records::read_receipt,
         )?;
         let receipts = entries.into_iter().filter_map(|Entry { time, change }| match change {
@@ -70,13 +75,25 @@ impl History {
     /// As [`History::page`].
     pub fn audit(&self, subject: &str, limit: usize) -> Result<Vec<(Timestamp, Change)>, StoreError> {
         let entries = self.entries(
-            "SELECT id, time, actor, action, subject, outcome, sum FROM audit WHERE subject = ?1 OR ?1 = ''
-             ORDER BY id DESC LIMIT ?2",
+            "SELECT id, time, actor, action, subject, outcome, sum FROM audit
+             WHERE (subject = ?1 OR ?1 = '') AND id < ?3 ORDER BY id DESC LIMIT ?2",
             subject,
             limit,
+            u64::MAX,
             records::read_audit,
         )?;
         Ok(entries.into_iter().map(|entry| (timestamp(entry.time), entry.change)).collect())
+    }
+
+    /// What is sent with a delivery; none if it is not there, or damaged.
+    ///
+    /// # Errors
+    /// As [`History::page`].
+    pub fn payload(&self, id: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        let found = reader::read(&self.path, |connection, version| {
+            if version < WITH_WEBHOOKS { Ok(None) } else { records::payload(connection, id) }
+        })?;
+        Ok(found.flatten())
     }
 
     /// Rows that are damaged are left out, and that is logged: the writer says so at its next start.
@@ -85,6 +102,7 @@ impl History {
         sql: &str,
         of: &str,
         limit: usize,
+        before: u64,
         read: impl Fn(&rusqlite::Row<'_>) -> Result<Entry, String>,
     ) -> Result<Vec<Entry>, StoreError> {
         let entries = reader::read(&self.path, |connection, version| {
@@ -93,7 +111,11 @@ impl History {
                 return Ok(entries);
             }
             let mut statement = connection.prepare(sql)?;
-            let mut rows = statement.query(params![of, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+            let mut rows = statement.query(params![
+                of,
+                i64::try_from(limit).unwrap_or(i64::MAX),
+                i64::try_from(before).unwrap_or(i64::MAX)
+            ])?;
             while let Some(row) = rows.next()? {
                 match read(row) {
                     Ok(entry) => entries.push(entry),

@@ -12,7 +12,9 @@ use crate::sum;
 use crate::waiting::{Entry, Key};
 
 /// Tables of the shape `id, name, body, sum`. `id` keeps the order in which things were recorded first.
-const NAMED: [&str; 6] = ["project", "services", "slots", "owners", "leases", "meta"];
+const NAMED: [&str; 8] = ["project", "services", "slots", "owners", "leases", "meta", "webhooks", "deliveries"];
+/// Another one of that shape, which is read only with all receipts.
+const PAYLOADS: &str = "payloads";
 
 /// Writes one change.
 pub(crate) fn apply(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
@@ -23,6 +25,9 @@ pub(crate) fn apply(connection: &Connection, entry: &Entry) -> rusqlite::Result<
         Change::Owner { name, body } => named(connection, "owners", name, body.as_ref()),
         Change::Lease { id, body } => named(connection, "leases", id, body.as_ref()),
         Change::Meta { key, body } => named(connection, "meta", key, body.as_ref()),
+        Change::Webhook { name, body } => named(connection, "webhooks", name, body.as_ref()),
+        Change::Delivery { id, body } => named(connection, "deliveries", id, body.as_ref()),
+        Change::Payload { id, body } => named(connection, PAYLOADS, id, body.as_ref()),
         Change::Run { id, body } => run(connection, *id, body.as_ref()),
         Change::Receipt { service, instance, receipt } => {
             let body = serde_json::to_string(receipt).unwrap_or_default();
@@ -97,6 +102,9 @@ pub(crate) fn is_recorded(connection: &Connection, key: &Key) -> rusqlite::Resul
         Key::Owner(name) => ("owners", name.as_str()),
         Key::Lease(name) => ("leases", name.as_str()),
         Key::Meta(name) => ("meta", name.as_str()),
+        Key::Webhook(name) => ("webhooks", name.as_str()),
+        Key::Delivery(name) => ("deliveries", name.as_str()),
+        Key::Payload(name) => (PAYLOADS, name.as_str()),
         Key::Run(id) => {
             let mut find = connection.prepare_cached("SELECT 1 FROM runs WHERE id = ?1")?;
             return find.exists([signed(*id)]);
@@ -128,7 +136,7 @@ pub(crate) struct Found {
 /// from either side of the damage.
 pub(crate) fn read(connection: &Connection, receipts: Receipts) -> Found {
     let mut found = Found::default();
-    for table in NAMED {
+    for table in NAMED.into_iter().filter(|table| !is_of_older_version(connection, table)) {
         found.scan(connection, table, "id, name, body, sum", "", |row| read_named(table, row));
     }
     found.scan(connection, "runs", "id, body, sum", "", read_run);
@@ -138,7 +146,19 @@ pub(crate) fn read(connection: &Connection, receipts: Receipts) -> Found {
     if receipts == Receipts::All {
         found.scan(connection, "audit", "id, time, actor, action, subject, outcome, sum", "", read_audit);
     }
+    if receipts == Receipts::All && !is_of_older_version(connection, PAYLOADS) {
+        found.scan(connection, PAYLOADS, "id, name, body, sum", "", |row| read_named(PAYLOADS, row));
+    }
     found
+}
+
+/// Whether this is one of the tables that came with version 3, and the store has not seen that: it is read without being changed.
+fn is_of_older_version(connection: &Connection, table: &str) -> bool {
+    let is_there = || {
+        let count = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
+        connection.query_row(count, [table], |row| row.get::<_, i64>(0))
+    };
+    ["webhooks", "deliveries", PAYLOADS].contains(&table) && is_there() == Ok(0)
 }
 
 impl Found {
@@ -183,6 +203,16 @@ impl Found {
     }
 }
 
+/// What is sent with a delivery; none if there is none, or not what was written.
+pub(crate) fn payload(connection: &Connection, id: &str) -> rusqlite::Result<Option<Value>> {
+    let mut find = connection.prepare("SELECT id, name, body, sum FROM payloads WHERE name = ?1")?;
+    let found = find.query_row([id], |row| Ok(read_named(PAYLOADS, row))).optional()?;
+    Ok(match found {
+        Some(Ok(Entry { change: Change::Payload { body, .. }, .. })) => body,
+        Some(_) | None => None,
+    })
+}
+
 fn read_named(table: &str, row: &Row<'_>) -> Result<Entry, String> {
     let (name, body) = (text(row, 1)?, text(row, 2)?);
     check_sum(row, 3, table, &name, &body)?;
@@ -193,6 +223,9 @@ fn read_named(table: &str, row: &Row<'_>) -> Result<Entry, String> {
         "slots" => Change::Slot { name, body },
         "owners" => Change::Owner { name, body },
         "leases" => Change::Lease { id: name, body },
+        "webhooks" => Change::Webhook { name, body },
+        "deliveries" => Change::Delivery { id: name, body },
+        PAYLOADS => Change::Payload { id: name, body },
         _ => Change::Meta { key: name, body },
     };
     Ok(Entry { time: 0, change })

@@ -56,6 +56,10 @@ pub(crate) const STEPS: &[&str] = &[
         sum     INTEGER NOT NULL
      ) STRICT;
      CREATE TABLE silent_commits (id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT",
+    // 3: webhooks, and what is to be delivered to them. What is sent has a table of its own: it is written once, and read only to be sent.
+    "CREATE TABLE webhooks (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE deliveries (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE payloads (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, sum INTEGER NOT NULL) STRICT",
 ];
 
 /// Marks the file as ours (`kenl`), for `file(1)` and for the check at the next start.

@@ -20,6 +20,9 @@ pub(crate) enum Key {
     Owner(String),
     Lease(String),
     Meta(String),
+    Webhook(String),
+    Delivery(String),
+    Payload(String),
 }
 
 /// A change and when it was made, in nanoseconds since 1970.
@@ -170,6 +173,9 @@ fn key(change: &Change) -> Option<Key> {
         Change::Owner { name, .. } => Key::Owner(name.clone()),
         Change::Lease { id, .. } => Key::Lease(id.clone()),
         Change::Meta { key, .. } => Key::Meta(key.clone()),
+        Change::Webhook { name, .. } => Key::Webhook(name.clone()),
+        Change::Delivery { id, .. } => Key::Delivery(id.clone()),
+        Change::Payload { id, .. } => Key::Payload(id.clone()),
         Change::Audit { .. } => return None,
     })
 }
@@ -182,7 +188,10 @@ fn removes(change: &Change) -> bool {
         | Change::Run { body, .. }
         | Change::Owner { body, .. }
         | Change::Lease { body, .. }
-        | Change::Meta { body, .. } => body.is_none(),
+        | Change::Meta { body, .. }
+        | Change::Webhook { body, .. }
+        | Change::Delivery { body, .. }
+        | Change::Payload { body, .. } => body.is_none(),
         Change::Receipt { .. } | Change::Audit { .. } => false,
     }
 }
@@ -205,6 +214,7 @@ pub(crate) mod tests {
             duration_ms: 0,
             exit: Exit::Unknown,
             out_of_memory: None,
+            limit: None,
             stages: Vec::new(),
             processes: Vec::new(),
             left: 0,

@@ -104,7 +104,7 @@ fn old_events_are_read_in_pages_while_new_ones_are_in_memory() {
     let mut store = open(dir.path());
     say(&mut store, 10_000);
     let Recent::Older(before) = store.after(0, 512) else { panic!("memory is bounded") };
-    assert_eq!(before, 10_000 - 4096 + 1);
+    assert_eq!(before, 10_000 - 1024 + 1);
     let page = store.history().page(5000, before, 512).unwrap();
     assert_eq!((page.len(), page[0].seq), (512, 5001));
     assert!(
@@ -124,11 +124,11 @@ fn a_newer_store_is_refused_and_left_alone() {
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let before = fs::read(&path).unwrap();
     let error = Store::open(dir.path(), "boot").unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 7, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::TooNew { found: 7, known: 3, .. }), "{error:?}");
     assert!(matches!(Records::read(dir.path()), Err(StoreError::TooNew { found: 7, .. })), "tools refuse it as well");
     assert!(matches!(History::of(dir.path()).page(0, 9, 9), Err(StoreError::TooNew { found: 7, .. })));
     let text = error.to_string();
-    assert!(text.contains("version 7") && text.contains("up to 2") && text.contains("store.db"), "{text}");
+    assert!(text.contains("version 7") && text.contains("up to 3") && text.contains("store.db"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -173,7 +173,7 @@ fn fixture_restored() -> Restored {
         leases: one("l1", "lease"),
         meta: one("last_shutdown", "meta"),
         clean: true,
-        damaged: None,
+        ..Restored::default()
     }
 }
 
@@ -218,6 +218,39 @@ fn stores_of_all_versions_are_read() {
         let found = rig::restored(dir.path());
         assert_eq!((found.slots.len(), found.runs.len(), found.damaged), (1, 1, None));
     }
+}
+
+/// What is sent is written once, stays over changes of its delivery, and is read by itself; also from a damaged store.
+#[test]
+fn what_is_sent_is_read_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (id, sent) = ("hook/7".to_owned(), json!({ "type": "service.failed" }));
+    let delivery = |tries: u64| Change::Delivery { id: "hook/7".into(), body: Some(json!({ "tries": tries })) };
+    let mut store = open(dir.path());
+    store.change(delivery(0));
+    store.change(Change::Payload { id: id.clone(), body: Some(sent.clone()) });
+    store.change(Change::Webhook { name: "hook".into(), body: Some(json!({ "cursor": 7 })) });
+    store.flush();
+    store.change(delivery(1));
+    store.flush();
+    assert_eq!(store.history().payload(&id).unwrap(), Some(sent.clone()));
+    assert_eq!(store.history().payload("hook/8").unwrap(), None);
+    store.close();
+    fs::write(
+        dir.path().join("store.db"),
+        [&[0; 100], &fs::read(dir.path().join("store.db")).unwrap()[100..]].concat(),
+    )
+    .unwrap();
+    let (mut store, restored) = Store::open(dir.path(), "boot").unwrap();
+    assert!(restored.damaged.is_some());
+    assert_eq!(
+        (&restored.deliveries["hook/7"], &restored.webhooks["hook"]),
+        (&json!({ "tries": 1 }), &json!({ "cursor": 7 }))
+    );
+    assert_eq!(store.history().payload(&id).unwrap(), Some(sent));
+    store.change(Change::Payload { id: id.clone(), body: None });
+    store.flush();
+    assert_eq!(store.history().payload(&id).unwrap(), None);
 }
 
 #[test]

@@ -40,6 +40,8 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (name(), body()).prop_map(|(name, body)| Change::Owner { name, body }),
         1 => (name(), body()).prop_map(|(id, body)| Change::Lease { id, body }),
         1 => (name(), body()).prop_map(|(key, body)| Change::Meta { key, body }),
+        1 => (name(), body()).prop_map(|(name, body)| Change::Webhook { name, body }),
+        1 => (name(), body()).prop_map(|(id, body)| Change::Delivery { id, body }),
         1 => Just(audit(0)),
     ]
 }
@@ -78,7 +80,9 @@ fn learn(model: &mut Restored, change: &Change) {
         Change::Owner { name, body } => set(&mut model.owners, name, body),
         Change::Lease { id, body } => set(&mut model.leases, id, body),
         Change::Meta { key, body } => set(&mut model.meta, key, body),
-        Change::Audit { .. } => {}
+        Change::Webhook { name, body } => set(&mut model.webhooks, name, body),
+        Change::Delivery { id, body } => set(&mut model.deliveries, id, body),
+        Change::Payload { .. } | Change::Audit { .. } => {}
     }
 }
 
@@ -170,7 +174,7 @@ fn receipts_and_the_audit_have_a_history() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
     let history = store.history();
-    assert_eq!(history.receipts("web", 9).unwrap().len(), 0);
+    assert_eq!(history.receipts("web", u64::MAX, 9).unwrap().len(), 0);
     for instance in 1..=5 {
         store.change(receipt("web", instance, 2));
         store.change(receipt("db", instance + 10, 0));
@@ -179,9 +183,12 @@ fn receipts_and_the_audit_have_a_history() {
     }
     store.close();
     let history = History::of(dir.path());
-    let found: Vec<u64> = history.receipts("web", 3).unwrap().iter().map(|(_, receipt)| receipt.instance).collect();
+    let found: Vec<u64> =
+        history.receipts("web", u64::MAX, 3).unwrap().iter().map(|(_, receipt)| receipt.instance).collect();
     assert_eq!(found, [5, 4, 3]);
-    let age = history.receipts("db", 1).unwrap()[0].0.duration_until(jiff::Timestamp::now());
+    let before = history.receipts("web", 3, 9).unwrap();
+    assert_eq!(before.iter().map(|(_, receipt)| receipt.instance).collect::<Vec<_>>(), [2, 1]);
+    let age = history.receipts("db", u64::MAX, 1).unwrap()[0].0.duration_until(jiff::Timestamp::now());
     assert!(age.as_secs() < 60, "{age:?}");
     assert_eq!(history.audit("subject 2", 9).unwrap().len(), 1);
     let all: Vec<Change> = history.audit("", 2).unwrap().into_iter().map(|(_, change)| change).collect();

@@ -223,6 +223,13 @@ impl Group {
         self.write("cgroup.freeze", if frozen { b"1" } else { b"0" })
     }
 
+    /// Whether it was told to stand still. Unlike what [`condition`](Self::condition) says, which is untrue for a moment
+    /// while a member takes a signal or dies of it, this holds until it is told to go on.
+    #[must_use]
+    pub fn is_told_to_freeze(&self) -> bool {
+        self.read("cgroup.freeze").is_ok_and(|text| text.starts_with(b"1"))
+    }
+
     /// Lets every member of it and of the groups below go on, whoever stopped them there.
     pub fn thaw(&self) {
         self.each(|group| {
@@ -290,6 +297,22 @@ impl Group {
         pids.into_iter().filter(|pid| send(*pid)).count()
     }
 
+    /// Moves the process with this number here, whoever has the number when the kernel looks: some 10 ms after this was
+    /// called, the first time. So the caller compares before and after.
+    ///
+    /// # Errors
+    /// `NotFound` if nobody has it; `PermissionDenied` without the right to move between the two groups.
+    ///
+    /// Source: kernel documentation, cgroup v2, "Delegation"; the wait is for `cgroup_threadgroup_rwsem`.
+    pub fn take(&self, pid: u32) -> io::Result<()> {
+        let file = rustix::fs::openat(&self.fd, "cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        match rustix::io::write(&file, pid.to_string().as_bytes()) {
+            Ok(_) => Ok(()),
+            Err(rustix::io::Errno::SRCH) => Err(io::ErrorKind::NotFound.into()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Removes the directory and those below it, deepest first.
     ///
     /// # Errors
@@ -319,23 +342,19 @@ impl Group {
 /// Living members of a cgroup and of every group below it, in no order; none if it is gone.
 #[must_use]
 pub fn members(directory: &Path) -> Vec<u32> {
-    let Ok(top) = File::open(directory).map(OwnedFd::from) else { return Vec::new() };
-    // A directory has two links, and one for each in it. Most have none, and to list one costs more than all else here.
-    if rustix::fs::fstat(&top).is_ok_and(|stat| stat.st_nlink == 2) {
-        return members_of(&top);
-    }
-    let mut pids = Vec::new();
-    tree::each(top, |group| pids.extend(members_of(group)));
-    pids
+    let top = File::open(directory).map(OwnedFd::from).ok();
+    top.and_then(|top| list(&top, |top| Some(members_of(top)))).unwrap_or_default()
 }
 
-/// The same of an open one.
-pub(crate) fn members_below(group: &OwnedFd) -> Vec<u32> {
-    let mut pids = Vec::new();
-    if let Ok(top) = group.try_clone() {
-        tree::each(top, |group| pids.extend(members_of(group)));
+/// The same of an open one. `alone` lists the members of a group without those of the groups below it, as a caller can do that best.
+pub(crate) fn list(group: &OwnedFd, alone: impl FnOnce(&OwnedFd) -> Option<Vec<u32>>) -> Option<Vec<u32>> {
+    // A directory has two links, and one for each in it. Most have none, and to list one costs more than all else here.
+    if rustix::fs::fstat(group).ok()?.st_nlink == 2 {
+        return alone(group);
     }
-    pids
+    let mut pids = Vec::new();
+    tree::each(group.try_clone().ok()?, |group| pids.extend(members_of(group)));
+    Some(pids)
 }
 
 /// Living members of a group alone. None in a threaded one: those are members of the group above that is not.

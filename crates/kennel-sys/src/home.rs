@@ -67,6 +67,12 @@ impl Home {
         self.state_dir.join("logs")
     }
 
+    /// Services that were registered, as a configuration file.
+    #[must_use]
+    pub fn registered_file(&self) -> PathBuf {
+        self.state_dir.join("registered.json")
+    }
+
     /// Creates both directories, mode 0700, and checks that they are ours alone.
     ///
     /// # Errors

@@ -50,8 +50,10 @@ pub mod pipe;
 pub mod unix;
 
 pub mod features;
+pub mod file;
 pub mod home;
 pub mod identity;
 pub mod listing;
+pub mod random;
 pub mod tag;
 pub mod user;

@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
@@ -208,18 +209,39 @@ fn sockets_of(pid: u32) -> impl Iterator<Item = u64> {
 /// # Errors
 /// `AddrInUse`: somebody has it. `PermissionDenied`: it is below 1024 and we may not.
 ///
-/// Source: `ip(7)`, `socket(7)`. With `SO_REUSEADDR` others that set it could take the port, too, as long as nobody listens; so it is set only where
-/// connections of the one before are still in `TIME_WAIT`, which would hold us up for a minute.
-pub fn reserve(port: u16) -> io::Result<Vec<std::os::fd::OwnedFd>> {
+/// Source: `ip(7)`, `socket(7)`.
+pub fn reserve(port: u16) -> io::Result<Vec<OwnedFd>> {
     match bound(port, false) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bound(port, true),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => beside_the_closed(port),
         other => other,
     }
 }
 
-fn bound(port: u16, reuse: bool) -> io::Result<Vec<std::os::fd::OwnedFd>> {
+/// The same where connections of the one before are still in `TIME_WAIT`, which would hold us up for a minute: these let only those in
+/// that set `SO_REUSEADDR`, and whoever is in like that lets in all others that set it, as long as nobody listens.
+///
+/// So it is taken back once we are in. The kernel then refuses the others if it compares them with us, which it does unless the port was
+/// shared by all from the first on; an address of its own, on which nobody has a connection, is taken without sharing before.
+///
+/// Source: `inet_csk_get_port` and `inet_csk_update_fastreuse` of Linux `net/ipv4/inet_connection_sock.c`.
+fn beside_the_closed(port: u16) -> io::Result<Vec<OwnedFd>> {
     use rustix::net::{bind, sockopt};
-    use std::net::SocketAddr;
+    let apart = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .and_then(|socket| {
+            bind(&socket, &SocketAddr::new(Ipv4Addr::new(127, 255, 255, 254).into(), port)).map(|()| socket)
+        })
+        .and_then(|socket| sockopt::set_socket_reuseaddr(&socket, true).map(|()| socket));
+    let mut sockets = bound(port, true)?;
+    // Without IPv4 the port is held less well.
+    sockets.extend(apart);
+    for socket in &sockets {
+        sockopt::set_socket_reuseaddr(socket, false)?;
+    }
+    Ok(sockets)
+}
+
+fn bound(port: u16, reuse: bool) -> io::Result<Vec<OwnedFd>> {
+    use rustix::net::{bind, sockopt};
     let all = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
     let mut sockets = Vec::new();
     for address in all {
@@ -305,7 +327,13 @@ mod tests {
         drop(listener.accept().unwrap());
         drop(client);
         drop(listener);
-        drop(reserve(at.port()).unwrap());
+        let reserved = reserve(at.port()).unwrap();
+        for address in ["127.0.0.1", "127.0.0.9", "0.0.0.0", "[::1]", "[::]"] {
+            assert!(TcpListener::bind(format!("{address}:{}", at.port())).is_err(), "{address}");
+        }
+        assert!(reserve(at.port()).is_err());
+        drop(reserved);
+        drop(TcpListener::bind(at).unwrap());
     }
 
     #[test]

@@ -44,6 +44,25 @@ pub fn reader_through(pid: u32, wanted: u64) -> Option<OwnedFd> {
     is_it.then_some(reader)
 }
 
+/// Inodes of the pipes that stdout and stderr of a process are, as far as it has both ends of them: nobody else is there to
+/// read such a pipe, and it was made so by [`both_ends`]. 0 for one that is anything else; `None` if both are.
+///
+/// Source: `proc_pid_fdinfo(5)`; `flags` is octal.
+#[must_use]
+pub fn outliving(pid: u32) -> Option<[u64; 2]> {
+    let inodes = [1, 2].map(|fd| outliving_at(pid, fd).unwrap_or(0));
+    (inodes != [0, 0]).then_some(inodes)
+}
+
+fn outliving_at(pid: u32, fd: u32) -> Option<u64> {
+    let target = fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
+    let inode = target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()?;
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    let flags = u32::from_str_radix(flags.trim(), 8).ok()?;
+    (flags & OFlags::RWMODE.bits() == OFlags::RDWR.bits()).then_some(inode)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -68,6 +87,18 @@ mod tests {
         drop((other, _other_writer));
         assert!(reader_through(std::process::id(), gone).is_none());
         assert!(reader_through(u32::MAX, wanted).is_none());
+    }
+
+    #[test]
+    fn only_a_pipe_with_both_ends_outlives_its_reader() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let both = both_ends(&writer).unwrap();
+        let own = std::process::id();
+        let number = |end: &OwnedFd| u32::try_from(end.as_raw_fd()).unwrap();
+        assert_eq!(outliving_at(own, number(&both)), Some(inode(&both).unwrap()));
+        assert_eq!(outliving_at(own, number(&writer.into())), None);
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+        assert_eq!(outliving_at(own, number(&null.into())), None);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Reads `/proc`: who is in a scope and what it uses. For eyes and receipts; nothing is signalled from here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 use crate::listening::Protocol;
@@ -128,22 +127,43 @@ pub fn cgroup_members(leaf: &Path) -> Vec<u32> {
 /// One pass over `/proc`: a process that is being forked meanwhile may be missing.
 #[must_use]
 pub fn descendants(root: u32) -> Vec<Stat> {
-    let mut children: HashMap<u32, Vec<Stat>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        if let Some(stat) = pid.and_then(stat) {
-            children.entry(stat.ppid).or_default().push(stat);
+    Tree::read().below(root)
+}
+
+/// All processes of the machine by their parents, as one pass over `/proc` has found them.
+#[derive(Debug)]
+pub struct Tree(HashMap<u32, Vec<Stat>>);
+
+impl Tree {
+    /// Reads it.
+    #[must_use]
+    pub fn read() -> Self {
+        let mut children: HashMap<u32, Vec<Stat>> = HashMap::new();
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(stat) = pid.and_then(stat) {
+                children.entry(stat.ppid).or_default().push(stat);
+            }
         }
+        Self(children)
     }
-    let mut found = Vec::new();
-    let mut open = vec![root];
-    while let Some(pid) = open.pop() {
-        for child in children.remove(&pid).unwrap_or_default() {
-            open.push(child.pid);
-            found.push(child);
+
+    /// All descendants of `root`, without it, zombies included.
+    #[must_use]
+    pub fn below(&self, root: u32) -> Vec<Stat> {
+        let mut found: Vec<Stat> = Vec::new();
+        let (mut open, mut met) = (vec![root], HashSet::from([root]));
+        while let Some(pid) = open.pop() {
+            for child in self.0.get(&pid).into_iter().flatten() {
+                // A number that was used again during the pass could close a circle.
+                if met.insert(child.pid) {
+                    open.push(child.pid);
+                    found.push(child.clone());
+                }
+            }
         }
+        found
     }
-    found
 }
 
 /// Children of a process that have ended and that it has not waited for, whichever of its threads made them. None on a kernel that does not tell
@@ -237,18 +257,6 @@ pub fn has_ended(stat: &Stat) -> bool {
 pub fn owner(pid: u32) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(format!("/proc/{pid}")).ok().map(|meta| meta.uid())
-}
-
-/// CPU time that a cgroup has used, its dead members included, microseconds.
-///
-/// Source: `cpu.stat`, kernel documentation, cgroup v2; there without any controller.
-#[must_use]
-pub fn cgroup_cpu_us(leaf: &Path) -> Option<u64> {
-    let mut buffer = [0; 512];
-    let length = fs::File::open(leaf.join("cpu.stat")).and_then(|mut file| file.read(&mut buffer)).ok()?;
-    // It stands in the first line.
-    let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("usage_usec ")).and_then(|value| value.parse().ok())
 }
 
 /// Clock ticks in a second, for [`Stat::cpu_ticks`].

@@ -1,12 +1,18 @@
 //! What a process sets up for itself: session, subreaper, limits, a child without exec.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Resource, Rlimit};
+
+/// The environment of this process; what is not UTF-8 cannot travel as JSON and is left out.
+#[must_use]
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
+}
 
 /// From now on a panic of any thread ends this process by `SIGABRT`, after its message, instead of unwinding.
 pub fn abort_on_panic() {
@@ -53,6 +59,15 @@ pub fn raise_nofile() -> io::Result<Nofile> {
     let before = rustix::process::getrlimit(Resource::Nofile);
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })?;
     Ok(Nofile { current: before.current, maximum: before.maximum })
+}
+
+/// Sets the limits of open descriptors to what [`raise_nofile`] has found.
+///
+/// # Errors
+/// What `setrlimit(2)` says.
+pub fn lower_nofile(before: Nofile) -> io::Result<()> {
+    let Nofile { current, maximum } = before;
+    Ok(rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum })?)
 }
 
 /// Has this thread wait for its turn when it is woken, instead of interrupting whoever runs.

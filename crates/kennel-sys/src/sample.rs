@@ -4,13 +4,16 @@
 //! one, by its processes ([`Tree`]). Nothing is read that cannot have changed: as long as the CPU time of a group stands still,
 //! nobody in it has run, so nobody was forked, wrote or grew.
 
+mod glance;
 mod group;
 mod kept;
 mod sum;
 mod tree;
+mod version_1;
 
 use std::time::Duration;
 
+pub use glance::{Glance, Glances};
 pub use group::Group;
 pub use sum::{disk, open_files, proportional};
 pub use tree::{Table, Tree};
@@ -24,6 +27,8 @@ pub struct Figures {
     pub throttled_us: Option<u64>,
     /// Memory that a controller counts, bytes, else the sum of resident memory.
     pub memory: Option<u64>,
+    /// Of that what the kernel takes back before a limit ends anybody, bytes; none where no controller limits it.
+    pub reclaimable: Option<u64>,
     /// The most memory that a controller has counted, else the most that was seen, bytes.
     pub memory_peak: Option<u64>,
     /// Swap in use, bytes.

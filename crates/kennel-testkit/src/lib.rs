@@ -8,22 +8,27 @@
 #![allow(clippy::print_stderr, reason = "tests talk through their captured output")]
 
 mod background;
+mod events;
 mod given;
+mod http;
 mod processes;
 mod scratch;
 mod shown;
 pub mod soak;
 mod survivors;
 mod terminal;
+mod tmux;
 pub mod torture;
 mod wait;
 
 pub use background::{Background, Output};
+pub use http::Reply;
 pub use processes::{Seen, send, state_of, try_send};
-pub use scratch::{Scratch, User};
+pub use scratch::{Scratch, User, skip};
 pub use shown::{Capabilities, Shown};
 pub use survivors::{Mark, kill_marked, reap_orphans, survivors};
 pub use terminal::Terminal;
+pub use tmux::Tmux;
 pub use wait::{free_port, patience, pause, port_is_free, wait_for, wait_until};
 
 pub use rustix::process::Signal;

@@ -237,7 +237,29 @@ impl Scratch {
     }
 }
 
-fn skip(reason: &str) {
+/// Makes a test of each of these functions for each back end: `cgroup` as root and `reaper` as an ordinary user. Each gets
+/// its [`Scratch`] by value or by reference as it likes; who cannot run here is skipped as [`Scratch::new`] says.
+#[macro_export]
+macro_rules! both {
+    ($($name:ident),* $(,)?) => {
+        mod cgroup {
+            $(#[test] fn $name() { $crate::both!(@run $name, Root); })*
+        }
+        mod reaper {
+            $(#[test] fn $name() { $crate::both!(@run $name, Plain); })*
+        }
+    };
+    (@run $name:ident, $user:ident) => {
+        let kennel = std::path::Path::new(env!("CARGO_BIN_EXE_kennel"));
+        $crate::Scratch::new($crate::User::$user, kennel).inspect(super::$name)
+    };
+}
+
+/// Says that a test is skipped, and counts it.
+///
+/// # Panics
+/// If `KENNEL_TEST_NO_SKIP` is set.
+pub fn skip(reason: &str) {
     assert!(std::env::var_os("KENNEL_TEST_NO_SKIP").is_none(), "may not be skipped: {reason}");
     let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
     eprintln!("SKIPPED ({count} in this program): {reason}");

@@ -35,6 +35,17 @@ pub(crate) enum Deed {
         start_ticks: u64,
         signal: i32,
     },
+    /// To leave, which ends everything that runs.
+    Leave,
+}
+
+/// What comes of a key that asks for something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Proposal {
+    /// It ends or halts something.
+    Ask(Ask),
+    /// Nothing can be lost by it.
+    Do(Deed),
 }
 
 /// A question.
@@ -45,11 +56,20 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
-    /// The question about a line; the reason where there is nothing to ask.
+    /// Before a stack that lives as long as it is looked at.
+    pub(crate) fn leave(services: usize, processes: u32) -> Self {
+        let services = counted(services as u64, "service", "services");
+        let processes = counted(processes.into(), "process", "processes");
+        Self { text: format!("Stop everything ({services}, {processes}) and leave?"), deed: Deed::Leave }
+    }
+}
+
+impl Proposal {
+    /// About a line; the reason where there is nothing to ask.
     pub(crate) fn about(action: Action, row: &Row<'_>) -> Result<Self, String> {
         match (action, row) {
-            (Action::Stop, Row::Process { process, .. }) => Ok(signal("SIGTERM", TERM, process)),
-            (Action::Kill, Row::Process { process, .. }) => Ok(signal("SIGKILL", KILL, process)),
+            (Action::Stop, Row::Process { process, .. }) => Ok(Self::Ask(signal("SIGTERM", TERM, process))),
+            (Action::Kill, Row::Process { process, .. }) => Ok(Self::Ask(signal("SIGKILL", KILL, process))),
             // What is done to a service is asked for on any of its lines.
             (Action::Stop | Action::Kill | Action::Start | Action::Restart | Action::Freeze, row) => {
                 service(action, row)
@@ -65,7 +85,7 @@ fn signal(name: &str, signal: i32, process: &kennel_wire::ProcessUsage) -> Ask {
     }
 }
 
-fn service(action: Action, row: &Row<'_>) -> Result<Ask, String> {
+fn service(action: Action, row: &Row<'_>) -> Result<Proposal, String> {
     let status = row.service();
     let name = status.name.clone();
     let count = u64::from(status.processes.unwrap_or(0));
@@ -73,10 +93,10 @@ fn service(action: Action, row: &Row<'_>) -> Result<Ask, String> {
     let runs = status.pid.is_some() || count > 0;
     // It would be started again: that is what a stop ends as well.
     let rests = !runs && !matches!(status.state, State::Waiting | State::Pending | State::Starting | State::Scheduled);
-    let ask = |text: String, deed| Ok(Ask { text, deed });
+    let ask = |text: String, deed| Ok(Proposal::Ask(Ask { text, deed }));
     match action {
         Action::Start if runs => Err(format!("{name} runs already")),
-        Action::Start => ask(format!("Start {name}?"), Deed::Start(name)),
+        Action::Start => Ok(Proposal::Do(Deed::Start(name))),
         Action::Kill | Action::Freeze if rests || status.state == State::Scheduled => {
             Err(format!("{name} does not run"))
         }
@@ -84,7 +104,7 @@ fn service(action: Action, row: &Row<'_>) -> Result<Ask, String> {
         Action::Stop => ask(format!("Stop {name}{with}?"), Deed::Stop(name)),
         Action::Kill => ask(format!("Kill {name}{with} at once?"), Deed::Kill(name)),
         Action::Restart => ask(format!("Restart {name}{with}?"), Deed::Restart(name)),
-        Action::Freeze if status.frozen => ask(format!("Thaw {name}{with}?"), Deed::Thaw(name)),
+        Action::Freeze if status.frozen => Ok(Proposal::Do(Deed::Thaw(name))),
         Action::Freeze => ask(format!("Freeze {name}{with}?"), Deed::Freeze(name)),
     }
 }

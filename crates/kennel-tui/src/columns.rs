@@ -94,6 +94,11 @@ impl Figure {
         }
     }
 
+    /// The order that has the most of it first.
+    pub(crate) fn order(self) -> Option<Order> {
+        Order::ALL.into_iter().find(|order| self.orders(*order))
+    }
+
     /// Whether lines are ordered by it.
     pub(crate) fn orders(self, order: Order) -> bool {
         match order {

@@ -2,7 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::action::{Action, Deed};
+use crate::action::{Action, Ask, Deed};
+use crate::pane::{Focus, Pane};
 use crate::state::{Mode, State};
 
 /// What a key asks of those around the state.
@@ -12,66 +13,112 @@ pub(crate) enum Wish {
     Quit,
     /// To look again at once.
     Look,
+    /// To look again, and to draw everything anew.
+    Redraw,
+    /// To stop until the shell lets us go on.
+    Suspend,
+    /// To take clicks, or to leave them to the terminal.
+    Mouse(bool),
     /// To do something that was agreed to.
     Do(Deed),
 }
 
-/// Every key of the browser with its words, in the order of the help; those of the first line first.
-pub(crate) const KEYS: [(&str, &str); 17] = [
-    ("↑ ↓ j k", "choose a line"),
-    ("PgUp PgDn", "a page up, down"),
-    ("Home End g G", "the first, the last line"),
-    ("Space Enter", "open or close the processes of a service"),
-    ("← →", "close, open them"),
-    ("e", "open or close all"),
-    ("/", "show only what has this in its name or command"),
-    ("o O", "next order, turn it round"),
-    ("P M", "order by CPU, by memory"),
-    ("d", "details of the service, or none"),
-    ("s", "stop the service; SIGTERM to a process"),
-    ("x", "kill the service at once; SIGKILL to a process"),
-    ("r", "restart the service"),
-    ("u", "start the service"),
-    ("f", "freeze the service, or thaw it"),
-    ("Ctrl-L", "look again, and draw everything anew"),
-    ("q Ctrl-C", "leave; what runs is not touched"),
-];
+/// Columns that a log moves by.
+const SIDEWAYS: usize = 8;
 
 /// Takes a key.
 pub(crate) fn press(state: &mut State, key: KeyEvent) -> Option<Wish> {
-    if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-        return Some(Wish::Quit);
+    if key.modifiers.contains(KeyModifiers::CONTROL) {
+        return match key.code {
+            KeyCode::Char('c') => Some(Wish::Quit),
+            KeyCode::Char('z') => Some(Wish::Suspend),
+            KeyCode::Char('l') => Some(Wish::Redraw),
+            _ => None,
+        };
+    }
+    if state.slip.take().is_some() && matches!(key.code, KeyCode::Esc | KeyCode::Enter | KeyCode::Char(' ')) {
+        return None;
     }
     match &state.mode {
-        Mode::Browse => browse(state, key),
-        Mode::Filter => filter(state, key.code),
+        Mode::Browse => browse(state, key.code),
+        Mode::Filter => {
+            let text = typed(state.filter.clone(), key.code)?;
+            state.seek(text);
+            // What stands in a command is known once processes are.
+            state.typed(key.code).then_some(Wish::Look)
+        }
+        Mode::Search => {
+            let text = typed(state.written.pattern().text.clone(), key.code)?;
+            if text != state.written.pattern().text {
+                state.written.seek(&text);
+            }
+            state.typed(key.code);
+            None
+        }
         Mode::Help => {
             state.mode = Mode::Browse;
-            (key.code == KeyCode::Char('q')).then_some(Wish::Quit)
+            if key.code == KeyCode::Char('q') { leave(state) } else { None }
         }
         Mode::Confirm(ask) => {
             let deed = ask.deed.clone();
             state.mode = Mode::Browse;
-            matches!(key.code, KeyCode::Char('y' | 'Y')).then_some(Wish::Do(deed))
+            match (key.code, deed) {
+                (KeyCode::Char('y' | 'Y'), Deed::Leave) => Some(Wish::Quit),
+                (KeyCode::Char('y' | 'Y'), deed) => Some(Wish::Do(deed)),
+                _ => None,
+            }
         }
     }
 }
 
-fn browse(state: &mut State, key: KeyEvent) -> Option<Wish> {
-    let page = isize::try_from(state.room.saturating_sub(1)).unwrap_or(isize::MAX).max(1);
-    if key.modifiers.contains(KeyModifiers::CONTROL) {
-        return (key.code == KeyCode::Char('l')).then_some(Wish::Look);
+/// Takes text that somebody pasted: it is typed where something is being typed, and never a key.
+pub(crate) fn paste(state: &mut State, text: &str) -> Option<Wish> {
+    let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
+    match state.mode {
+        Mode::Filter => {
+            let text = state.filter.clone() + &text;
+            state.seek(text);
+            Some(Wish::Look)
+        }
+        Mode::Search => {
+            let text = state.written.pattern().text.clone() + &text;
+            state.written.seek(&text);
+            None
+        }
+        Mode::Browse | Mode::Help | Mode::Confirm(_) => None,
     }
-    match key.code {
-        KeyCode::Char('q') => return Some(Wish::Quit),
-        KeyCode::Esc if !state.filter.is_empty() => seek(state, String::new()),
+}
+
+/// The text after a key; none for keys that change nothing.
+fn typed(mut text: String, code: KeyCode) -> Option<String> {
+    match code {
+        KeyCode::Esc => text.clear(),
+        KeyCode::Enter => {}
+        KeyCode::Backspace => {
+            text.pop();
+        }
+        KeyCode::Char(letter) => text.push(letter),
+        _ => return None,
+    }
+    Some(text)
+}
+
+fn browse(state: &mut State, code: KeyCode) -> Option<Wish> {
+    if state.view.focus == Focus::Pane && state.pane_shown() && in_pane(state, code) {
+        return None;
+    }
+    let page = isize::try_from(state.room.saturating_sub(1)).unwrap_or(isize::MAX).max(1);
+    match code {
+        KeyCode::Char('q') => return leave(state),
+        KeyCode::Esc if state.view.zoomed => state.view.zoomed = false,
+        KeyCode::Esc if !state.filter.is_empty() => state.seek(String::new()),
         KeyCode::Up | KeyCode::Char('k') => state.step(-1),
         KeyCode::Down | KeyCode::Char('j') => state.step(1),
         KeyCode::PageUp => state.step(-page),
         KeyCode::PageDown => state.step(page),
         KeyCode::Home | KeyCode::Char('g') => state.select(0),
         KeyCode::End | KeyCode::Char('G') => state.select(usize::MAX),
-        KeyCode::Enter | KeyCode::Char(' ') => {
+        KeyCode::Char(' ') => {
             state.fold(None);
             return Some(Wish::Look);
         }
@@ -84,51 +131,80 @@ fn browse(state: &mut State, key: KeyEvent) -> Option<Wish> {
             state.fold_all();
             return Some(Wish::Look);
         }
-        KeyCode::Char('/') => state.mode = Mode::Filter,
-        KeyCode::Char('o') => order(state, state.order.next()),
-        KeyCode::Char('P') => order(state, crate::Order::Cpu),
-        KeyCode::Char('M') => order(state, crate::Order::Memory),
-        KeyCode::Char('O') => {
-            state.reverse = !state.reverse;
-            state.settle();
+        KeyCode::Enter => {
+            state.show(Pane::Logs);
+            state.view.focus = Focus::Pane;
         }
-        KeyCode::Char('d') => state.details = Some(!state.details.unwrap_or(state.details_fit)),
-        KeyCode::Char('s') => state.propose(Action::Stop),
-        KeyCode::Char('x') => state.propose(Action::Kill),
-        KeyCode::Char('r') => state.propose(Action::Restart),
-        KeyCode::Char('u') => state.propose(Action::Start),
-        KeyCode::Char('f') => state.propose(Action::Freeze),
+        KeyCode::Tab | KeyCode::BackTab => state.turn_focus(),
+        KeyCode::Char(key @ '1'..='4') => state.show(Pane::of_key(key)?),
+        KeyCode::Char('d') => state.toggle_pane(),
+        KeyCode::Char('z') => state.zoom(),
+        KeyCode::Char('a') => {
+            state.view.all = !state.view.all;
+            state.view.scrolled = 0;
+        }
+        KeyCode::Char('w') => (state.view.wrap, state.view.column) = (!state.view.wrap, 0),
+        KeyCode::Char('n') if state.searches() => state.written.find_older(),
+        KeyCode::Char('N') if state.searches() => state.written.find_newer(),
+        KeyCode::Char('/') => state.mode = Mode::Filter,
+        KeyCode::Char('o') => state.sort(state.order.next()),
+        KeyCode::Char('P') => state.sort(crate::Order::Cpu),
+        KeyCode::Char('M') => state.sort(crate::Order::Memory),
+        KeyCode::Char('O') => state.turn_order(),
+        KeyCode::Char('t') => {
+            state.span = state.span.next();
+            return Some(Wish::Look);
+        }
+        KeyCode::Char('m') => {
+            state.mouse = !state.mouse;
+            return Some(Wish::Mouse(state.mouse));
+        }
+        KeyCode::Char('s') => return state.propose(Action::Stop).map(Wish::Do),
+        KeyCode::Char('x') => return state.propose(Action::Kill).map(Wish::Do),
+        KeyCode::Char('r') => return state.propose(Action::Restart).map(Wish::Do),
+        KeyCode::Char('u') => return state.propose(Action::Start).map(Wish::Do),
+        KeyCode::Char('f') => return state.propose(Action::Freeze).map(Wish::Do),
         KeyCode::Char('?') | KeyCode::F(1) => state.mode = Mode::Help,
         _ => {}
     }
     None
 }
 
-fn order(state: &mut State, order: crate::Order) {
-    (state.order, state.reverse) = (order, false);
-    state.settle();
-}
-
-fn filter(state: &mut State, code: KeyCode) -> Option<Wish> {
-    let mut text = state.filter.clone();
+/// What keys that move do in the pane; false: it is a key of the lines as well.
+fn in_pane(state: &mut State, code: KeyCode) -> bool {
+    let page = isize::try_from(state.view.room.saturating_sub(1)).unwrap_or(isize::MAX).max(1);
+    let logs = state.view.pane == Pane::Logs;
     match code {
+        KeyCode::Up | KeyCode::Char('k') => state.scroll_pane(1),
+        KeyCode::Down | KeyCode::Char('j') => state.scroll_pane(-1),
+        KeyCode::PageUp => state.scroll_pane(page),
+        KeyCode::PageDown | KeyCode::Char(' ') => state.scroll_pane(-page),
+        KeyCode::Home | KeyCode::Char('g') => state.scroll_pane(isize::MAX),
+        KeyCode::End | KeyCode::Char('G') => state.scroll_pane(isize::MIN),
+        KeyCode::Left | KeyCode::Char('h') if logs => {
+            state.view.column = state.view.column.saturating_sub(SIDEWAYS);
+        }
+        KeyCode::Right | KeyCode::Char('l') if logs && !state.view.wrap => state.view.column += SIDEWAYS,
+        KeyCode::Char('/') if logs => state.mode = Mode::Search,
+        // A second Enter gives the log all the room.
+        KeyCode::Enter => state.zoom(),
+        KeyCode::Esc if logs && !state.written.pattern().is_empty() => state.written.seek(""),
         KeyCode::Esc => {
-            state.mode = Mode::Browse;
-            text.clear();
+            state.view.zoomed = false;
+            state.view.focus = Focus::Lines;
         }
-        KeyCode::Enter => state.mode = Mode::Browse,
-        KeyCode::Backspace => {
-            text.pop();
-        }
-        KeyCode::Char(letter) => text.push(letter),
-        _ => return None,
+        _ => return false,
     }
-    seek(state, text);
-    // What stands in a command is known once processes are.
-    Some(Wish::Look)
+    true
 }
 
-fn seek(state: &mut State, text: String) {
-    state.filter = text;
-    state.settle();
+/// Leaves; what would end by that is asked for.
+fn leave(state: &mut State) -> Option<Wish> {
+    let running = |look: &crate::Look| look.services.iter().filter(|one| one.pid.is_some()).count();
+    let (services, processes) = state.look.as_ref().map_or((0, 0), |look| (running(look), look.usage.total.processes));
+    if !state.holds || (services == 0 && processes == 0 && state.look.is_some()) {
+        return Some(Wish::Quit);
+    }
+    state.mode = Mode::Confirm(Ask::leave(services, processes));
+    None
 }

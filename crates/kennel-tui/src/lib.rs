@@ -6,12 +6,18 @@ mod look;
 mod words;
 
 mod order;
+mod pane;
 mod rows;
+mod span;
 mod state;
+mod text;
 mod traffic;
+mod written;
 
 mod action;
+mod keymap;
 mod keys;
+mod mouse;
 
 mod chart;
 mod columns;
@@ -24,6 +30,7 @@ mod plain;
 mod deed;
 mod live;
 mod terminal;
+mod typing;
 
 #[cfg(test)]
 mod tests;
@@ -31,11 +38,12 @@ mod tests;
 use std::io;
 use std::time::Duration;
 
-pub use live::live;
-pub use look::Look;
+pub use live::{Notice, live};
+pub use look::{Detail, Look};
 pub use order::Order;
 pub use plain::text;
 pub use ratatui::style::Color;
+pub use typing::Typing;
 pub use words::Words;
 
 /// How it is shown.
@@ -51,6 +59,8 @@ pub struct Options {
     pub order: Order,
     /// Whether to use colours.
     pub color: bool,
+    /// What runs ends when nobody looks any more: leaving is asked for first.
+    pub holds: bool,
 }
 
 /// Why it cannot be shown.

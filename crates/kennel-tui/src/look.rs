@@ -1,7 +1,7 @@
 //! What is looked at, and where it comes from.
 
 use kennel_client::{CallError, Daemon};
-use kennel_wire::{Code, MachineUsage, OwnUsage, ServiceStatus, ServiceUsage, Usage, UsageReport, UsageRequest};
+use kennel_wire::{Alert, Code, MachineUsage, OwnUsage, ServiceStatus, ServiceUsage, Usage, UsageReport, UsageRequest};
 
 /// One look at everything.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,16 +10,31 @@ pub struct Look {
     pub services: Vec<ServiceStatus>,
     /// What those that run use.
     pub usage: UsageReport,
+    /// What is too much now, or will be soon, the oldest first.
+    pub alerts: Vec<Alert>,
+}
+
+/// How closely services are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Their sums.
+    Services,
+    /// Each process as well.
+    Processes,
+    /// With the zombies among them, which is more to read.
+    Zombies,
 }
 
 impl Look {
-    /// Asks a daemon about these services, or all; with `processes`, also for each process.
+    /// Asks a daemon about these services, or all.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn ask(daemon: &Daemon, services: &[String], processes: bool) -> Result<Self, CallError> {
-        let request = UsageRequest { services: services.to_vec(), processes, ..UsageRequest::default() };
-        let (all, usage) = tokio::join!(daemon.services(), daemon.usage(&request));
+    pub async fn ask(daemon: &Daemon, services: &[String], detail: Detail) -> Result<Self, CallError> {
+        let processes = detail != Detail::Services;
+        let zombies = detail == Detail::Zombies;
+        let request = UsageRequest { services: services.to_vec(), processes, zombies, ..UsageRequest::default() };
+        let (all, usage, alerts) = tokio::join!(daemon.services(), daemon.usage(&request), daemon.alerts());
         let mut chosen = all?;
         if !services.is_empty() {
             chosen.retain(|one| services.iter().any(|name| *name == one.name || *name == one.service));
@@ -31,7 +46,12 @@ impl Look {
             }
             answer => answer?,
         };
-        Ok(Self { services: chosen, usage })
+        // A daemon that knows of none is older, and the rest is as good.
+        let mut alerts = alerts.map(|report| report.alerts).unwrap_or_default();
+        let is_chosen = |name: &String| chosen.iter().any(|one| one.name == *name);
+        alerts.retain(|alert| alert.cleared_at.is_none() && alert.action != "event");
+        alerts.retain(|alert| alert.service.as_ref().is_none_or(is_chosen));
+        Ok(Self { services: chosen, usage, alerts })
     }
 
     /// What the current run of a service uses.

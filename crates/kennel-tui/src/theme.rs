@@ -67,6 +67,26 @@ impl Theme {
         self.fg(Color::Yellow).add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
 
+    /// What was looked for, among others that have it.
+    pub(crate) fn hit(self) -> Style {
+        self.fg(Color::Yellow).add_modifier(Modifier::UNDERLINED)
+    }
+
+    /// What was looked for, where it was found last.
+    pub(crate) fn found(self) -> Style {
+        self.fg(Color::Yellow).add_modifier(Modifier::REVERSED)
+    }
+
+    /// What is written to standard error.
+    pub(crate) fn aside(self) -> Style {
+        self.fg(Color::Yellow)
+    }
+
+    /// Which of several is shown.
+    pub(crate) fn chosen(self) -> Style {
+        self.fg(Color::Cyan).add_modifier(Modifier::REVERSED)
+    }
+
     /// A key among its words.
     pub(crate) fn key(self) -> Style {
         self.fg(Color::Cyan).add_modifier(Modifier::BOLD)

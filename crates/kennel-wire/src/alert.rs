@@ -2,16 +2,17 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /v1/alerts`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct AlertReport {
     /// Those that are open, the oldest first; then the last ones that are over, the youngest first.
     pub alerts: Vec<Alert>,
 }
 
 /// One alert of a rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Alert {
     /// Name of the rule.
     pub rule: String,
@@ -34,6 +35,9 @@ pub struct Alert {
     /// It was foreseen, and it was to be too much after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_ms: Option<u64>,
+    /// It is not too much yet, and will be after this time at the pace of the last readings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_in_ms: Option<u64>,
     /// When it was raised.
     pub raised_at: Timestamp,
     /// When it was over; absent while it is open.
@@ -44,8 +48,21 @@ pub struct Alert {
     pub culprits: Vec<Culprit>,
 }
 
+/// An alert before its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Foreseen {
+    /// Name of the rule; `limit-memory` is the limit of its memory.
+    pub rule: String,
+    /// What is watched, as in [`Alert::measure`].
+    pub measure: String,
+    /// What will be too much, in the measure's unit.
+    pub threshold: f64,
+    /// After this time, at the pace of the last readings.
+    pub in_ms: u64,
+}
+
 /// A process that an alert is about, as it was when that was raised.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Culprit {
     /// Process id.
     pub pid: u32,
@@ -70,7 +87,7 @@ pub struct Culprit {
 }
 
 /// A parent of a culprit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ancestor {
     /// Process id.
     pub pid: u32,

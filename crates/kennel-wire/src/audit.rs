@@ -1,11 +1,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Who asked the daemon to change something, and how that went.
 ///
 /// Answer to `GET /v1/audit?since=T&limit=N&subject=S`, a list with the newest last. Each request has two entries: one
 /// before anything was done, so that it is there whatever happens then, and one with the answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     /// When it was recorded.
     pub time: Timestamp,

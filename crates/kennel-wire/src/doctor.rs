@@ -1,11 +1,12 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{Advice, Containment, DaemonInfo};
+use crate::{Advice, Containment, DaemonInfo, LimitSupport};
 
 /// What `kennel doctor --json` prints: what this machine gives, and what is wrong on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Doctor {
     /// Whether `findings` is empty.
     pub ok: bool,
@@ -21,6 +22,13 @@ pub struct Doctor {
     pub features: Vec<Feature>,
     /// How many of them were found to work, and how many not.
     pub feature_counts: FeatureCounts,
+    /// Which limits can be held here and by whom; empty where it could not be tried.
+    pub limits: Vec<LimitSupport>,
+    /// What would have the kernel hold more of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits_advice: Option<Advice>,
+    /// Whether notifications could be shown on the desktop of whoever asks.
+    pub desktop: DesktopSupport,
     /// Parents on this machine that leave zombies, most first.
     pub zombies: Vec<ZombieParent>,
     /// What earlier kennels of this user left.
@@ -28,8 +36,10 @@ pub struct Doctor {
     /// Name of the kennel instance that was asked about.
     pub instance: String,
     /// Where its logs and events are.
+    #[schema(value_type = String)]
     pub state_dir: PathBuf,
     /// Where its sockets are.
+    #[schema(value_type = String)]
     pub runtime_dir: PathBuf,
     /// Version of the command.
     pub version: String,
@@ -37,10 +47,20 @@ pub struct Doctor {
     pub daemon: Option<DaemonInfo>,
 }
 
+/// Whether notifications can be shown on a desktop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DesktopSupport {
+    /// Whether somebody shows them.
+    pub works: bool,
+    /// Who, or why nobody.
+    pub note: String,
+}
+
 /// Something to act on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
-    /// `leftovers`, `containment_too_weak`, `daemon_silent`, `versions_differ`, `stuck`, `kernel_too_old`.
+    /// `leftovers`, `containment_too_weak`, `daemon_silent`, `versions_differ`, `stuck`, `kernel_too_old`,
+    /// `not_shown`.
     pub code: String,
     /// One line.
     pub text: String,
@@ -50,7 +70,7 @@ pub struct Finding {
 }
 
 /// One thing that a kernel can do or cannot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Feature {
     /// Stable name.
     pub name: String,
@@ -62,7 +82,7 @@ pub struct Feature {
 }
 
 /// Whether something works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Works {
     /// It was tried and does.
@@ -74,7 +94,7 @@ pub enum Works {
 }
 
 /// How many features work, do not, and could not be tried: what was not tried speaks neither for the kernel nor against it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FeatureCounts {
     /// Tried, and they work.
     pub yes: usize,
@@ -94,7 +114,7 @@ impl FeatureCounts {
 }
 
 /// A process that does not wait for its children that have ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ZombieParent {
     /// The parent's process id.
     pub pid: u32,
@@ -110,7 +130,7 @@ pub struct ZombieParent {
 }
 
 /// What an earlier kennel left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Leftover {
     /// What kind of thing.
     pub kind: LeftoverKind,
@@ -121,6 +141,7 @@ pub struct Leftover {
     pub here: bool,
     /// Directory of the cgroup or of the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub path: Option<PathBuf>,
     /// Living processes, at most 100.
     pub processes: Vec<u32>,
@@ -129,7 +150,7 @@ pub struct Leftover {
 }
 
 /// A kind of leftover.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftoverKind {
     /// A cgroup with living processes and without a keeper.

@@ -2,9 +2,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A request that was refused or failed: RFC 9457 problem details with a stable code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// For programs.
     pub code: Code,
@@ -21,7 +22,7 @@ pub struct Problem {
 }
 
 /// Stable error codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The request is malformed.
@@ -36,6 +37,10 @@ pub enum Code {
     UnknownOwner,
     /// The owner has ended, and nothing is started for it any more.
     OwnerEnded,
+    /// No command runs under that token, and none was begun.
+    UnknownRun,
+    /// No webhook has that name.
+    UnknownWebhook,
     /// The service is not in a state for that.
     Conflict,
     /// The program could not be started: not found.
@@ -52,6 +57,10 @@ pub enum Code {
     ProcessIsKennel,
     /// The process has ended already and only waits for its parent; nothing was sent.
     ProcessIsZombie,
+    /// It is only likely that the process is ours, and that was not said to be enough; nothing was done.
+    NotCertain,
+    /// The orphan cannot be held here: no cgroups, no right to it, or it does not stand still to be moved.
+    CannotAdopt,
     /// This machine does not give the containment that the configuration requires; nothing was started.
     ContainmentTooWeak,
     /// The daemon is shutting down.
@@ -60,8 +69,14 @@ pub enum Code {
     HandedOver,
     /// Another daemon was to take this one's place and could not; nothing has changed.
     HandoverFailed,
-    /// The peer is another user.
+    /// Whoever asks has not shown who that is: no token, no session, or one that has ended.
+    Unauthorized,
+    /// Whoever asks may not do that: another user, a role that is too weak, a page from elsewhere.
     Forbidden,
+    /// Too many wrong attempts; later again.
+    RateLimited,
+    /// It is not what the request takes it for any more: `If-Match` or `If-None-Match`.
+    PreconditionFailed,
     /// A defect of kennel or of the machine.
     Internal,
 }
@@ -73,7 +88,9 @@ impl Problem {
         let status = match code {
             Code::BadRequest => 400,
             Code::ConfigInvalid | Code::ConfigMissing => 422,
-            Code::UnknownService | Code::UnknownOwner | Code::ProcessGone => 404,
+            Code::UnknownService | Code::UnknownOwner | Code::UnknownRun | Code::UnknownWebhook | Code::ProcessGone => {
+                404
+            }
             Code::Conflict
             | Code::OwnerEnded
             | Code::NotFound
@@ -82,12 +99,24 @@ impl Problem {
             | Code::ProcessNotOurs
             | Code::ProcessIsKennel
             | Code::ProcessIsZombie
+            | Code::NotCertain
+            | Code::CannotAdopt
             | Code::ContainmentTooWeak => 409,
             Code::ShuttingDown | Code::HandedOver | Code::HandoverFailed => 503,
+            Code::Unauthorized => 401,
             Code::Forbidden => 403,
+            Code::PreconditionFailed => 412,
+            Code::RateLimited => 429,
             Code::Internal => 500,
         };
         Self { code, status, detail: detail.into(), hint: None, diagnostics: Vec::new() }
+    }
+
+    /// With another HTTP status than that of its code.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
     }
 
     /// Adds what to do about it.
@@ -107,13 +136,14 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// One thing wrong with a configuration file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diagnostic {
     /// Stable name of the kind of mistake, for example `unknown_key`.
     pub code: String,
     /// One line.
     pub message: String,
     /// The file.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// First line is 1; 0 when no place is known.
     pub line: u32,

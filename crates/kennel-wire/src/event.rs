@@ -1,13 +1,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
-    Activity, Culprit, EndedProcess, Exit, Health, Identity, LogPolicy, MemoryPoint, Orphan, OutOfMemory, OwnerEnd,
-    Receipt, ShutdownReport, StopReason,
+    Activity, Culprit, EndedProcess, Exit, Health, Identity, LimitOf, LogPolicy, MemoryPoint, Orphan, OutOfMemory,
+    OwnerEnd, Receipt, ShutdownReport, StopReason,
 };
 
 /// Something that happened. Numbered without gaps in the order it was recorded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Position in the stream, from 1.
     pub seq: u64,
@@ -25,7 +26,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event")]
 pub enum EventKind {
     /// The service waits for its dependencies.
@@ -106,7 +107,7 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         curve: Vec<MemoryPoint>,
     },
-    /// It was found beyond one of its limits.
+    /// It was found beyond one of its limits, or writes faster than it may.
     #[serde(rename = "instance.limit")]
     LimitExceeded {
         /// Which, as in the configuration.
@@ -115,8 +116,11 @@ pub enum EventKind {
         value: u64,
         /// The limit, in the same unit.
         bound: u64,
-        /// What is done about it: `warn`, `freeze`, `restart`, `stop` or `kill`.
+        /// What is done about it: `warn`, `freeze`, `restart`, `stop` or `kill`; or `block`: it waits in its write.
         action: String,
+        /// Whose limit it is, where several instances share it and this is the one that grew; absent: its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<LimitOf>,
     },
     /// Its output cannot be written; told once until it can be again.
     #[serde(rename = "logs.lost")]
@@ -132,16 +136,29 @@ pub enum EventKind {
         /// How much of it is missing.
         lost_bytes: u64,
     },
-    /// A bound of its output was reached.
+    /// As much of its output is kept as may be.
     #[serde(rename = "logs.bound")]
     LogsBound {
         /// What follows.
         policy: LogPolicy,
-        /// The bound: bytes, or bytes a second.
+        /// The bound, bytes.
         bytes: u64,
-        /// It is how fast it writes, not how much is kept.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        rate: bool,
+    },
+    /// Somebody whom its output is passed on to does not take it; told once until they do.
+    #[serde(rename = "logs.sink_failed")]
+    LogsSinkFailed {
+        /// A path, or `journald`.
+        to: String,
+        /// Why.
+        reason: String,
+    },
+    /// Its output is taken again where it is passed on to.
+    #[serde(rename = "logs.sink_recovered")]
+    LogsSinkRecovered {
+        /// A path, or `journald`.
+        to: String,
+        /// How much of it was removed from the log before it could be passed on; 0: nothing, or nobody knows.
+        lost_bytes: u64,
     },
     /// A stop began.
     #[serde(rename = "instance.stopping")]
@@ -470,6 +487,26 @@ pub enum EventKind {
         /// For so long the restart of this service is held back.
         held_ms: u64,
     },
+    /// A message to a webhook did not arrive and is not tried any more, unless somebody asks for it.
+    #[serde(rename = "webhook.dead")]
+    WebhookDead {
+        /// Name of the webhook.
+        webhook: String,
+        /// What its receiver would have got as `webhook-id`.
+        id: String,
+        /// Kind of the event that it was about.
+        kind: String,
+        /// How often it was tried.
+        tries: u32,
+        /// Why.
+        reason: String,
+    },
+    /// The receiver of a webhook has said that it wants nothing any more (410): nothing is sent until somebody asks for it.
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled {
+        /// Name of the webhook.
+        webhook: String,
+    },
     /// The keeper was lost; what it held is being emptied.
     #[serde(rename = "keeper.lost")]
     KeeperLost {},
@@ -485,7 +522,7 @@ pub enum EventKind {
 }
 
 /// What is done about files that changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WatchAct {
     /// The service is started anew.
@@ -515,6 +552,8 @@ impl EventKind {
             Self::LogsLost { .. } => "logs.lost",
             Self::LogsRecovered { .. } => "logs.recovered",
             Self::LogsBound { .. } => "logs.bound",
+            Self::LogsSinkFailed { .. } => "logs.sink_failed",
+            Self::LogsSinkRecovered { .. } => "logs.sink_recovered",
             Self::Stopping { .. } => "instance.stopping",
             Self::Stage { .. } => "stop.stage",
             Self::Escaped { .. } => "instance.escaped",
@@ -556,6 +595,8 @@ impl EventKind {
             Self::AlertEscalated { .. } => "alert.escalated",
             Self::AlertCleared { .. } => "alert.cleared",
             Self::StormBrake { .. } => "storm.brake",
+            Self::WebhookDead { .. } => "webhook.dead",
+            Self::WebhookDisabled { .. } => "webhook.disabled",
             Self::KeeperLost {} => "keeper.lost",
             Self::ShutdownCompleted { .. } => "shutdown.completed",
         }

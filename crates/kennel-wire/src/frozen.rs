@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Answer to `POST /v1/freeze` and `/v1/thaw`, which take an [`ActionRequest`](crate::ActionRequest): once each scope stands
 /// still or goes on, has ended, or has not done so within five seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FreezeReport {
     /// Whether every scope is as it was asked for.
     pub ok: bool,
@@ -11,7 +12,7 @@ pub struct FreezeReport {
 }
 
 /// What became of one instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FreezeOutcome {
     /// Name in `ps`.
     pub service: String,

@@ -3,11 +3,12 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Activity, Health, ServiceStatus, State};
 
 /// Whether services are well. No process is looked at for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HealthReport {
     /// Whether every one of them is.
     pub ok: bool,
@@ -16,7 +17,7 @@ pub struct HealthReport {
 }
 
 /// How one service is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceHealth {
     /// Name in `ps`.
     pub name: String,
@@ -41,7 +42,7 @@ pub struct ServiceHealth {
 }
 
 /// Totals over all services.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
     /// Whether all is well, as [`HealthReport::ok`].
     pub ok: bool,

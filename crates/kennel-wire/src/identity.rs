@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Which process is meant, for longer than its number is its own: the number is used again, the rest is not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Identity {
     /// `/proc/sys/kernel/random/boot_id`: everything below holds within one boot.
     pub boot_id: String,
@@ -17,7 +18,7 @@ pub struct Identity {
 }
 
 /// Answer to `POST /v1/processes/{pid}/signal?signal=N`: one process of one service was signalled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignalReport {
     /// Which it was; checked after it was taken hold of, and before the signal was sent.
     pub process: Identity,

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Event, EventKind, Exit, Health, Receipt, StopReason};
 
 /// One of our events, or a part of one, as a dashboard knows it: `GET /v1/events?names=dashboard`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DashboardEvent {
     /// Number of our event. Several lines of one event have the same.
     pub seq: u64,
@@ -24,7 +25,7 @@ pub struct DashboardEvent {
 }
 
 /// What happened, in the words of the dashboard family.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event")]
 pub enum DashboardKind {
     /// A main process was executed.
@@ -91,7 +92,7 @@ pub enum DashboardKind {
 }
 
 /// Where a server of a dashboard stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DashboardStatus {
     /// Its main process lives.
@@ -105,7 +106,7 @@ pub enum DashboardStatus {
 }
 
 /// One server in the state of a dashboard, which is an object of these by their ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DashboardServer {
     /// Name in `ps`.
@@ -202,6 +203,8 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         | EventKind::LogsLost { .. }
         | EventKind::LogsRecovered { .. }
         | EventKind::LogsBound { .. }
+        | EventKind::LogsSinkFailed { .. }
+        | EventKind::LogsSinkRecovered { .. }
         | EventKind::Stopping { .. }
         | EventKind::Stage { .. }
         | EventKind::Activity { .. }
@@ -220,6 +223,8 @@ fn kinds(kind: &EventKind) -> Vec<DashboardKind> {
         | EventKind::DaemonPanicked { .. }
         | EventKind::DaemonReplaced { .. }
         | EventKind::HandoverFailed { .. }
+        | EventKind::WebhookDead { .. }
+        | EventKind::WebhookDisabled { .. }
         | EventKind::ConfigReloaded { .. }
         | EventKind::StoreRecovered { .. }
         | EventKind::Unreadable {}

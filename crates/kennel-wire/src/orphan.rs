@@ -2,13 +2,14 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{DownReport, EndedProcess, Survivor};
+use crate::{AdHoc, DownReport, EndedProcess, Identity, Survivor};
 
 /// A living process of a kennel instance that nobody tracks: no keeper and no daemon holds it.
 ///
 /// Found by what it carries and where it is, never by its command line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Orphan {
     /// Process id.
     pub pid: u32,
@@ -48,7 +49,7 @@ pub struct Orphan {
 }
 
 /// What tells that a process is ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KnownBy {
     /// It is in the cgroup of a scope.
@@ -62,7 +63,7 @@ pub enum KnownBy {
 }
 
 /// How sure it is that a process is ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sure {
     /// Nobody else's process can be there or be that one.
@@ -72,7 +73,7 @@ pub enum Sure {
 }
 
 /// What becomes of an orphan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// It is ended.
@@ -84,7 +85,7 @@ pub enum Fate {
 }
 
 /// In which state a kennel instance was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceState {
     /// Neither keeper nor daemon lives, and the last ones ended as they should.
@@ -100,7 +101,7 @@ pub enum InstanceState {
 /// What was found of one kennel instance and, where that was asked for, what became of it.
 ///
 /// Answer to `GET /v1/orphans` and `POST /v1/orphans/stop`; one of the `instances` of [`OrphanReport`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceOrphans {
     /// Its name.
     pub instance: String,
@@ -119,6 +120,7 @@ pub struct InstanceOrphans {
     pub adopted: Vec<u32>,
     /// Stale sockets and empty cgroups that were removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub removed: Vec<PathBuf>,
     /// Those that were to be ended and live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -154,7 +156,7 @@ impl InstanceOrphans {
 }
 
 /// What `ps --orphans`, `sweep` and `clean` print with `--json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OrphanReport {
     /// Whether everything that was asked for was done, and nothing is left that was to be ended.
     pub ok: bool,
@@ -174,7 +176,7 @@ impl OrphanReport {
 }
 
 /// `POST /v1/orphans/stop`: end orphans of the instance. Answered by [`InstanceOrphans`].
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct OrphanStopRequest {
     /// Only these process ids; a number that is no orphan's is refused. Empty: all.
     #[serde(default)]
@@ -182,4 +184,44 @@ pub struct OrphanStopRequest {
     /// Time between `SIGTERM` and the kill; none, or 0: they are killed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+}
+
+/// `POST /v1/orphans/adopt`: have an orphan held again, with everybody of its scope. Answered by [`AdoptReport`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrphanAdoptRequest {
+    /// Process id of any process of it.
+    pub pid: u32,
+    /// When that one began, clock ticks since boot: a process that has the number by now is left alone.
+    pub start_ticks: u64,
+    /// The service that it is to be a run of, or one replica such as `worker.2`; it has to be at rest. Absent: the one that it was
+    /// started for, or if there is none of that name any more, a run on its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Also if it is only likely that it is ours.
+    #[serde(default)]
+    pub likely: bool,
+}
+
+/// Answer to `POST /v1/orphans/adopt`: the keeper holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdoptReport {
+    /// Name in `ps`.
+    pub name: String,
+    /// Number of the run.
+    pub instance: u64,
+    /// Main process: that of a record, else the one that began first.
+    pub pid: u32,
+    /// Which that is.
+    pub identity: Identity,
+    /// Everybody who was adopted, by process id.
+    pub processes: Vec<u32>,
+    /// Whether they had to be moved to a cgroup of their own.
+    pub moved: bool,
+    /// Whether what they write is recorded from now on: not if their output goes where kennel did not make it go.
+    pub output: bool,
+    /// Whether they outlive keeper and daemon.
+    pub kept: bool,
+    /// What it is, unless it is a run of a service of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ad_hoc: Option<AdHoc>,
 }

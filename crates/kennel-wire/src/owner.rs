@@ -3,11 +3,12 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{Identity, Receipt};
+use crate::{Identity, LimitStatus, Limits, Receipt};
 
 /// When a run that was started on request ends at the latest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Lifetime {
     /// With its request.
@@ -21,7 +22,7 @@ pub enum Lifetime {
 }
 
 /// Whether an end is followed by another run; as `restart` in the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartMode {
     /// Never.
@@ -34,7 +35,7 @@ pub enum RestartMode {
 }
 
 /// `POST /v1/owners`, and with every run: the owner is made, or changed where it is there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnerRequest {
     /// 1 to 63 letters, digits, `_`, `-` and `.`, beginning with a letter or digit.
     pub name: String,
@@ -47,10 +48,13 @@ pub struct OwnerRequest {
     /// Leases to take.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<LeaseRequest>,
+    /// What everything that runs for it and those below it may use together, in place of what was said before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// What is to keep an owner alive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LeaseRequest {
     /// A process of anybody.
@@ -72,7 +76,7 @@ pub enum LeaseRequest {
 }
 
 /// `GET /v1/owners`: one for each owner that is known, ended ones too, parents before their children.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnerStatus {
     /// Its name.
     pub name: String,
@@ -96,10 +100,13 @@ pub struct OwnerStatus {
     pub runs: u32,
     /// The same with those of all its descendants.
     pub runs_with_descendants: u32,
+    /// What all of that may use together, and who sees to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitStatus>,
 }
 
 /// Whether an owner is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnerState {
     /// It never had a lease: it lives until it is stopped.
@@ -113,7 +120,7 @@ pub enum OwnerState {
 }
 
 /// Why an owner ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum OwnerEnd {
     /// Somebody asked.
@@ -128,7 +135,7 @@ pub enum OwnerEnd {
 }
 
 /// One lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LeaseStatus {
     /// Its id.
     pub id: String,
@@ -138,7 +145,7 @@ pub struct LeaseStatus {
 }
 
 /// What has to go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LeaseKind {
     /// A connection.
@@ -165,7 +172,7 @@ pub enum LeaseKind {
 
 /// A line of the answer to `POST /v1/owners/{name}/hold`, which goes on until the owner has ended: the first when the lease
 /// is taken, the last at the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseNews {
     /// Id of the lease.
@@ -175,7 +182,7 @@ pub enum LeaseNews {
 }
 
 /// `POST /v1/runs`: start one command that outlives the request. Answered by [`DetachReport`] once it is executed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DetachRequest {
     /// Chosen by the client: the same request sent twice starts one run. At most 64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,6 +193,7 @@ pub struct DetachRequest {
     /// Program and arguments.
     pub command: Vec<String>,
     /// Absolute.
+    #[schema(value_type = String)]
     pub directory: PathBuf,
     /// The caller's environment.
     pub environment: BTreeMap<String, String>,
@@ -204,10 +212,13 @@ pub struct DetachRequest {
     /// Longest time without output; then it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_ms: Option<u64>,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// Answer to `POST /v1/runs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DetachReport {
     /// Name in `ps`.
     pub name: String,
@@ -224,7 +235,7 @@ pub struct DetachReport {
 }
 
 /// What there is to say of a run that was started on request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AdHoc {
     /// For whom it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,7 +247,7 @@ pub struct AdHoc {
 }
 
 /// `POST /v1/clean`: forget runs that have ended; with an owner, end it with all below it first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CleanRequest {
     /// Only what runs or ran for this owner and its descendants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -247,7 +258,7 @@ pub struct CleanRequest {
 }
 
 /// Answer to `POST /v1/clean`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CleanReport {
     /// Whether nothing is left.
     pub ok: bool,

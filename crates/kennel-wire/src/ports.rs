@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One port that a service declares or listens on. `GET /v1/ports`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortStatus {
     /// Name in `ps`.
     pub service: String,
@@ -26,7 +27,7 @@ pub struct PortStatus {
 }
 
 /// Who has a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PortState {
     /// The service listens on it.
@@ -40,7 +41,7 @@ pub enum PortState {
 }
 
 /// A process that listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortHolder {
     /// Which; absent where it belongs to another user and may not be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,11 +2,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::OutOfMemory;
+use crate::{LimitHit, OutOfMemory};
 
 /// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Exit {
     /// It called exit.
@@ -46,7 +47,7 @@ fn signal_name(signal: i32) -> Option<&'static str> {
 }
 
 /// Proof of one stop: who was there, how each ended, how long each stage took, and that nobody is left.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     /// Name in `ps`, for example `worker.2`.
     pub service: String,
@@ -69,6 +70,9 @@ pub struct Receipt {
     /// Why it was killed, if it was for want of memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_of_memory: Option<OutOfMemory>,
+    /// Which limit it was found beyond, if that is why it was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitHit>,
     /// In the order they were run; empty when the scope emptied by itself.
     pub stages: Vec<Stage>,
     /// Every process that was seen in the scope from the begin of the stop, by process id.
@@ -81,7 +85,7 @@ pub struct Receipt {
 }
 
 /// One stage of a stop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stage {
     /// `TERM`, a command line, `KILL`, `KILL sweep` where the one kill was not enough, `stuck` where that was not
     /// either, or `exit` before the first stage.
@@ -93,7 +97,7 @@ pub struct Stage {
 }
 
 /// One process that was in a scope when its stop began or later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EndedProcess {
     /// Process id.
     pub pid: u32,
@@ -121,7 +125,7 @@ pub struct EndedProcess {
 }
 
 /// Why a stop began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// Somebody asked for it.
@@ -159,7 +163,7 @@ pub enum StopReason {
 }
 
 /// A process that could not be ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Survivor {
     /// Process id.
     pub pid: u32,

@@ -2,15 +2,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Outcome, Receipt};
 
 /// `POST /v1/reload`: load the configuration again and do what follows from its changes.
 /// Answered by [`ReloadReport`] once what was started is ready, completed or failed, and what was stopped is down.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ReloadRequest {
     /// Absolute path of the configuration file; none: the one that is loaded.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub config: Option<PathBuf>,
     /// The caller's environment, for `${VAR}` and as the base of what is started from now on; none: that of the last
     /// request that brought one.
@@ -22,13 +24,14 @@ pub struct ReloadRequest {
 }
 
 /// Answer to `reload`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReloadReport {
     /// Whether nothing is left of what was stopped, and what was started is ready or completed.
     pub ok: bool,
     /// Whether nothing was done.
     pub dry_run: bool,
     /// The file.
+    #[schema(value_type = String)]
     pub config: PathBuf,
     /// Every service, in the file's order; those that are gone come last.
     pub services: Vec<ServicePlan>,
@@ -43,7 +46,7 @@ pub struct ReloadReport {
 }
 
 /// What a reload changes for one service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServicePlan {
     /// Its declared name.
     pub service: String,
@@ -59,7 +62,7 @@ pub struct ServicePlan {
 }
 
 /// What a reload does with one replica.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlacePlan {
     /// Name in `ps`.
     pub name: String,
@@ -68,7 +71,7 @@ pub struct PlacePlan {
 }
 
 /// How the declaration of a service differs from the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Declared {
     /// It is new.
@@ -82,7 +85,7 @@ pub enum Declared {
 }
 
 /// What a reload does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Will {
     /// It is started.
@@ -91,6 +94,8 @@ pub enum Will {
     Stop,
     /// It is stopped and started anew.
     Restart,
+    /// It runs on, with other limits from now on.
+    Adjust,
     /// Nothing now; a later start uses the new declaration.
     Nothing,
 }

@@ -5,15 +5,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{Exit, OwnerRequest, Receipt, ShutdownReport, Survivor};
+use crate::{Exit, Limits, OwnerRequest, Receipt, ShutdownReport, Survivor};
 
 /// `POST /v1/up`: load the configuration and start services in dependency order.
 /// Answered by [`UpReport`] once each is ready, completed or failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpRequest {
-    /// Absolute path of the configuration file.
-    pub config: PathBuf,
+    /// Absolute path of the configuration file; none: what is registered, alone.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub config: Option<PathBuf>,
     /// The caller's environment: for `${VAR}` and as the base of every service's environment.
     pub environment: BTreeMap<String, String>,
     /// Chosen profiles.
@@ -25,7 +28,7 @@ pub struct UpRequest {
 }
 
 /// Answer to `up`, `start` and `restart`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UpReport {
     /// Whether every outcome is good.
     pub ok: bool,
@@ -34,7 +37,7 @@ pub struct UpReport {
 }
 
 /// What became of one service's start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {
     /// Name in `ps`.
     pub service: String,
@@ -44,7 +47,7 @@ pub struct Outcome {
 }
 
 /// What became of a start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum OutcomeKind {
     /// Ready.
@@ -73,7 +76,7 @@ pub enum OutcomeKind {
 
 /// `POST /v1/start`, `/v1/stop`, `/v1/restart`, `/v1/kill`.
 /// `start` is answered by [`UpReport`], the others by [`ActionReport`].
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ActionRequest {
     /// Services (all their replicas) or single replicas by their name in `ps`.
     #[serde(default)]
@@ -90,7 +93,7 @@ pub struct ActionRequest {
 }
 
 /// Answer to `stop`, `restart`, `kill`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ActionReport {
     /// False if anything is left, or did not start again.
     pub ok: bool,
@@ -104,7 +107,7 @@ pub struct ActionReport {
 }
 
 /// How patient a `down` is. A later, more urgent request hastens one that is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
     /// The configured stop sequences.
@@ -117,7 +120,7 @@ pub enum Urgency {
 }
 
 /// `POST /v1/down`: stop everything in reverse order, then end daemon and keeper. Answered by [`DownReport`].
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct DownRequest {
     /// How patient.
     #[serde(default)]
@@ -128,7 +131,7 @@ pub struct DownRequest {
 }
 
 /// Answer to `down`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DownReport {
     /// Whether nothing is left and every cleanup of the shutdown succeeded.
     pub ok: bool,
@@ -149,7 +152,7 @@ pub struct DownReport {
 /// `POST /v1/run`: run one command in a scope of its own on descriptors that the client handed over.
 /// Answered by [`RunReport`] when its scope is empty. Ends also when the connection that handed over the
 /// descriptors closes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunRequest {
     /// What the client sent along with its descriptors: 32 lower-case hex digits. Also the id for
     /// `POST /v1/run/{token}/signal?signal=N`.
@@ -157,6 +160,7 @@ pub struct RunRequest {
     /// Program and arguments.
     pub command: Vec<String>,
     /// Absolute.
+    #[schema(value_type = String)]
     pub directory: PathBuf,
     /// The caller's environment.
     pub environment: BTreeMap<String, String>,
@@ -170,10 +174,13 @@ pub struct RunRequest {
     /// With whom it ends at the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<OwnerRequest>,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// How a `run` ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunReport {
     /// How the command ended.
     pub exit: Exit,
@@ -182,7 +189,7 @@ pub struct RunReport {
 }
 
 /// One line of output. `GET /v1/logs?service=a&service=b&tail=N&since=T&follow=true`, one JSON document a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
     /// When kennel read it.
     pub time: Timestamp,
@@ -211,11 +218,11 @@ impl LogLine {
     }
 }
 
-/// What happens when a bound of a log is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What happens when as much of a log is kept as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogPolicy {
-    /// The oldest goes; of what comes too fast, what is too much.
+    /// The oldest goes.
     DropOldest,
     /// Nothing more is read, so the service waits in its write.
     Block,
@@ -224,7 +231,7 @@ pub enum LogPolicy {
 }
 
 /// Where a line was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogStream {
     /// Standard output.

@@ -1,8 +1,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a shutdown did: every cleanup, how it ended and how long it took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownReport {
     /// When it began.
     pub timestamp: Timestamp,
@@ -19,7 +20,7 @@ pub struct ShutdownReport {
 }
 
 /// What became of one cleanup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CleanupReport {
     /// As it was registered.
     pub name: String,
@@ -33,7 +34,7 @@ pub struct CleanupReport {
 }
 
 /// The order of a shutdown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CleanupPhase {
     /// State is saved.
@@ -49,7 +50,7 @@ pub enum CleanupPhase {
 }
 
 /// How a cleanup ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum CleanupOutcome {
     /// It did what it was to do.
@@ -71,7 +72,7 @@ pub enum CleanupOutcome {
 }
 
 /// `shutdown_state.json` in the state directory: the last shutdown, or the one under way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownState {
     /// When it began.
     pub timestamp: Timestamp,

@@ -3,11 +3,12 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{AdHoc, Exit, Identity, LimitStatus, Receipt, Survivor, ZombieParent};
+use crate::{AdHoc, Exit, Foreseen, Identity, LimitStatus, Receipt, Survivor, ZombieParent};
 
 /// One line of `kennel ps`: a service, or one replica of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceStatus {
     /// `web`, or `worker.2` for the second of several replicas.
     pub name: String,
@@ -48,6 +49,9 @@ pub struct ServiceStatus {
     /// Names of the rules whose alerts are about it, see `GET /v1/alerts`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<String>,
+    /// What of it will be too much soon; of several the soonest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreseen: Option<Foreseen>,
     /// Number of the current or last run.
     pub instance: Option<u64>,
     /// Main process of the current run.
@@ -89,9 +93,13 @@ pub struct ServiceStatus {
     pub command: Vec<String>,
     /// Its working directory, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub working_dir: Option<PathBuf>,
     /// Declared colour.
     pub color: Option<String>,
+    /// What has to be true of other services before it is started, in the configuration's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
     /// What it is if the configuration has none of it: a run that was started on request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ad_hoc: Option<AdHoc>,
@@ -112,13 +120,46 @@ pub struct ServiceStatus {
     pub last_receipt: Option<Receipt>,
 }
 
+/// How a service is configured: answer to `GET /v1/services/{name}/config`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceConfig {
+    /// As it was asked for.
+    pub name: String,
+    /// Its entry in the configuration, resolved, with all defaults, as its next run has it. `environment` is a list of names;
+    /// values are not told.
+    pub settings: serde_json::Value,
+}
+
+/// What a service waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Dependency {
+    /// A declared service, with all its replicas.
+    pub service: String,
+    /// What has to be true of it.
+    pub condition: Condition,
+}
+
+/// What has to be true of a service that another one waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It is executed.
+    Started,
+    /// It can serve.
+    Healthy,
+    /// It has ended, however.
+    Completed,
+    /// It has ended with success.
+    CompletedSuccessfully,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
 fn is_false(value: &bool) -> bool {
     !*value
 }
 
 /// Observed state of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Never started, or stopped on request.
@@ -150,7 +191,7 @@ pub enum State {
 }
 
 /// How a service is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// Nothing is asked about it, or nothing runs and nothing is to.
@@ -172,7 +213,7 @@ pub enum Health {
 }
 
 /// What an instance is doing, from its output, its CPU time and its disk accesses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// It writes, reads, starts processes or computes.
@@ -228,7 +269,7 @@ impl Activity {
 }
 
 /// A living process of a scope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Process {
     /// Process id.
     pub pid: u32,
@@ -249,7 +290,7 @@ pub struct Process {
 }
 
 /// Who answers, and what it can promise on this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DaemonInfo {
     /// Version of kennel.
     pub version: String,
@@ -260,10 +301,13 @@ pub struct DaemonInfo {
     /// Name of the kennel instance.
     pub instance: String,
     /// Directory of its configuration, once one is loaded.
+    #[schema(value_type = Option<String>)]
     pub directory: Option<PathBuf>,
     /// The configuration file, once one is loaded.
+    #[schema(value_type = Option<String>)]
     pub config: Option<PathBuf>,
     /// Where logs and events are.
+    #[schema(value_type = String)]
     pub state_dir: PathBuf,
     /// Begin of the daemon.
     pub started_at: Timestamp,
@@ -275,7 +319,7 @@ pub struct DaemonInfo {
 }
 
 /// The containment in use and what it promises.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Containment {
     /// `cgroup` or `reaper`.
     pub backend: String,
@@ -296,7 +340,7 @@ pub struct Containment {
 }
 
 /// What somebody can do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Advice {
     /// What it does, one line, lower case, without a full stop.
     pub text: String,

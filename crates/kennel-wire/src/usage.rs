@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Health, State};
 
 /// Which usage is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct UsageRequest {
     /// Names of services or replicas; empty: all.
     #[serde(default)]
@@ -14,6 +15,9 @@ pub struct UsageRequest {
     /// Also each process by itself.
     #[serde(default)]
     pub processes: bool,
+    /// With the zombies among them, which take a look at the children of each.
+    #[serde(default)]
+    pub zombies: bool,
     /// Also the proportional share of memory of each process, which is expensive to read.
     #[serde(default)]
     pub pss: bool,
@@ -23,7 +27,7 @@ pub struct UsageRequest {
 }
 
 /// What everything uses now. Figures that could not be read are absent, never 0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageReport {
     /// When it was read.
     pub time: Timestamp,
@@ -38,7 +42,7 @@ pub struct UsageReport {
 }
 
 /// What one service uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceUsage {
     /// Name in `ps`.
     pub name: String,
@@ -65,7 +69,7 @@ pub struct ServiceUsage {
 }
 
 /// Figures of a scope or of several.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     /// Percent of one CPU, over the time since the sample before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +131,7 @@ pub struct Usage {
 }
 
 /// What one process uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProcessUsage {
     /// Process id.
     pub pid: u32,
@@ -167,7 +171,7 @@ pub struct ProcessUsage {
 }
 
 /// What kennel itself uses.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct OwnUsage {
     /// Resident memory of the daemon, bytes.
     pub daemon_memory_bytes: u64,
@@ -186,7 +190,7 @@ pub struct OwnUsage {
 }
 
 /// The machine.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct MachineUsage {
     /// CPUs.
     pub cpus: u32,
@@ -199,7 +203,7 @@ pub struct MachineUsage {
 }
 
 /// Which history is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct HistoryRequest {
     /// Names of services or replicas; empty: all that anything is recorded of.
     #[serde(default)]
@@ -216,7 +220,7 @@ pub struct HistoryRequest {
 }
 
 /// What services used over time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageHistory {
     /// Length of one step, milliseconds: 0 for samples as they were taken.
     pub step_ms: u64,
@@ -225,7 +229,7 @@ pub struct UsageHistory {
 }
 
 /// What one service used over time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsageSeries {
     /// Name in `ps`.
     pub name: String,
@@ -234,7 +238,7 @@ pub struct UsageSeries {
 }
 
 /// What one service used in one step.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UsagePoint {
     /// Begin of the step.
     pub time: Timestamp,

@@ -12,7 +12,7 @@ type Chosen = (&'static str, &'static str, &'static [&'static str]);
 
 /// The core of the matrix; what needs controllers or another kernel than the one tests usually run on; limits; what
 /// `kennel doctor` finds and advises.
-const CHOSEN: [Chosen; 11] = [
+const CHOSEN: [Chosen; 13] = [
     (
         "kennel-cli",
         "matrix",
@@ -25,7 +25,7 @@ const CHOSEN: [Chosen; 11] = [
     ),
     ("kennel-cli", "place", &["no_process_is_in_an_inner_group", "after_a_kill_of_everything_of_ours"]),
     ("kennel-cli", "privileges", &["what_anybody_may_ask_for", "root_goes_before_others_where_it_may"]),
-    ("kennel-cli", "doctor", &["what_the_kernel_can_do_is_tried"]),
+    ("kennel-cli", "doctor", &["what_the_kernel_can_do_is_tried", "who_sees_to_which_limit_is_tried"]),
     (
         "kennel-cli",
         "advice",
@@ -45,10 +45,25 @@ const CHOSEN: [Chosen; 11] = [
             "a_child_that_is_killed_is_told_of_as_well",
             "no_more_processes_than_allowed_can_be_made",
             "weights_and_disks_are_bounded_where_that_can_be_had",
+            "who_weighs_more_gets_more_of_a_cpu",
         ],
     ),
+    (
+        "kennel-keeper",
+        "pools",
+        &["the_memory_of_an_owner_is_that_of_all_below_it", "processes_of_all_are_counted_together"],
+    ),
+    ("kennel-cli", "together", &["who_grows_beyond_the_memory_of_the_stack_pays_for_it"]),
     ("kennel-keeper", "freeze", &["what_is_frozen_stands_still_until_it_is_thawed"]),
-    ("kennel-cli", "limits", &["memory_is_held_and_the_kill_is_explained", "only_so_many_processes"]),
+    (
+        "kennel-cli",
+        "limits",
+        &[
+            "memory_is_held_and_the_kill_is_explained",
+            "only_so_many_processes",
+            "other_limits_take_effect_while_it_runs",
+        ],
+    ),
     ("kennel-keeper", "pidns", &["nothing_outlives_everything_of_ours_in_delegated_cgroups"]),
 ];
 

@@ -25,6 +25,9 @@ pub(crate) struct OwnerOptions {
     /// How long the owner lives on without a lease [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "owner")]
     pub(crate) grace: Option<Duration>,
+    /// What everything of the owner may use together, for example memory=1GiB; again for another one
+    #[arg(long, value_name = "LIMIT", requires = "owner")]
+    pub(crate) owner_limit: Vec<String>,
 }
 
 /// When a run ends at the latest.
@@ -71,6 +74,9 @@ pub(crate) struct Hold {
     /// How long the owner lives on without a lease [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub(crate) grace: Option<Duration>,
+    /// What everything of the owner may use together, for example memory=1GiB; again for another one
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) limit: Vec<String>,
 }
 
 /// `kennel lease renew`

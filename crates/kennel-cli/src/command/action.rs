@@ -16,7 +16,7 @@ use crate::render::{names, outcome, receipt};
 pub(super) async fn start(context: &mut Context, args: Targets) -> Result<u8, Failure> {
     let daemon = context.running().await?;
     let request = ActionRequest { services: args.names, all: args.all, ..ActionRequest::default() };
-    let mut progress = Progress::new(&daemon, Goal::Up, WORTH_SHOWING).await;
+    let mut progress = Progress::about(&daemon, Goal::Up, WORTH_SHOWING, &request.services).await;
     let work = within(args.timeout, daemon.start_services(&request));
     let report = match progress.during(&mut context.screen, work).await {
         Some(answer) => known(&daemon, &request, answer).await?,
@@ -83,7 +83,7 @@ where
     F: AsyncFn(&Daemon) -> Result<ActionReport, CallError>,
 {
     let daemon = context.running().await?;
-    let mut progress = Progress::new(&daemon, Goal::Down, WORTH_SHOWING).await;
+    let mut progress = Progress::about(&daemon, Goal::Down, WORTH_SHOWING, &request.services).await;
     let answer = progress.during(&mut context.screen, ask(&daemon)).await;
     let report = known(&daemon, request, answer).await?;
     if context.global.json {
@@ -119,9 +119,7 @@ pub(super) async fn suggest<T>(daemon: &Daemon, asked: &[String], answer: Result
         && problem.code == Code::UnknownService
         && let Ok(services) = daemon.services().await
     {
-        let mut declared: Vec<String> = services.into_iter().map(|one| one.service).collect();
-        declared.dedup();
-        names::check(asked, &declared).map_err(CallError::from)?;
+        names::check_among(asked, &services).map_err(CallError::from)?;
     }
     Ok(answer?)
 }

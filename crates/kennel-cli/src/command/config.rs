@@ -19,7 +19,8 @@ pub(super) fn config(context: &mut Context, args: &Config) -> Result<u8, Failure
         Some(ConfigCommand::Schema) => context.screen.json(&kennel_config::schema())?,
         Some(ConfigCommand::Check) => {
             let loaded = context.load(&args.profile)?;
-            context.screen.remark(&format!("{} has no errors\n", loaded.file.display()));
+            let what = loaded.file.map_or_else(|| "what is registered".to_owned(), |file| file.display().to_string());
+            context.screen.remark(&format!("{what} has no errors\n"));
         }
         None => {
             let file = context.config_file()?;

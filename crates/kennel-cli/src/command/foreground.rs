@@ -1,13 +1,18 @@
 //! `kennel up` in the foreground: the stack lives as long as this process, whatever ends it.
 
+mod picture;
+mod visit;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kennel_client::{CallError, Daemon, Departure, Lease, Lines, LogQuery};
+use kennel_logs::Cursor;
+use kennel_tui::Typing;
 use kennel_wire::{DownReport, Event, EventKind, LogLine, State, UpReport};
 
-use super::again::{self, EventCursor, LogCursor};
+use super::again::{self, EventCursor};
 use super::progress::{Progress, WORTH_SHOWING};
 use super::stopping::Stopping;
 use super::up::Wish;
@@ -53,11 +58,12 @@ pub(super) async fn foreground(context: &mut Context, wish: &Wish) -> Result<u8,
         signals: &mut signals,
         events: None,
         logs: None,
+        typing: None,
         seen: Seen::default(),
         phases: HashMap::new(),
         told: HashSet::new(),
     };
-    let end = session.live(wish, begin).await;
+    let end = if wish.pictured { session.pictured(wish).await } else { session.live(wish, begin).await };
     session.end(end).await
 }
 
@@ -65,7 +71,7 @@ pub(super) async fn foreground(context: &mut Context, wish: &Wish) -> Result<u8,
 #[derive(Default)]
 struct Seen {
     events: EventCursor,
-    logs: LogCursor,
+    logs: Cursor<Timestamp>,
 }
 
 /// One stack in the foreground.
@@ -77,6 +83,8 @@ struct Session<'a> {
     signals: &'a mut Signals,
     events: Option<Lines<Event>>,
     logs: Option<(Lines<LogLine>, Prefixes)>,
+    /// Keys, while the log is followed on a terminal.
+    typing: Option<Typing>,
     seen: Seen,
     /// Where each service was last.
     phases: HashMap<String, Phase>,
@@ -96,7 +104,7 @@ impl Session<'_> {
             Err(error) => return self.judge(error),
         };
         let screen = &self.context.screen;
-        self.logs = Some((logs, Prefixes::new(&services, screen.paint, screen.terminal, true)));
+        self.logs = Some((logs, Prefixes::of(&services, screen.paint, screen.terminal)));
         // It may all have been over before anybody looked.
         match self.all_over().await {
             Some(end) => end,
@@ -104,37 +112,49 @@ impl Session<'_> {
         }
     }
 
-    /// Follows the stack, from daemon to daemon.
+    /// Follows the stack, from daemon to daemon, with a picture in between for whoever wants one.
     async fn follow_all(&mut self) -> End {
-        loop {
-            match self.follow().await {
-                End::Lost if self.go_on().await => {}
-                end => return end,
+        self.listen_to_keys();
+        let end = loop {
+            let end = match self.follow().await {
+                None => self.visit().await,
+                end => end,
+            };
+            match end {
+                None => {}
+                Some(End::Lost) if self.go_on().await => {}
+                Some(end) => break end,
             }
-        }
+        };
+        self.typing = None;
+        end
     }
 
     /// Goes on with the daemon that follows, if anything of the stack has outlived the one before.
     async fn go_on(&mut self) -> bool {
         let Ok(Some(daemon)) = again::follower(&self.daemon).await else { return false };
-        let at_rest = |state| matches!(state, State::Completed | State::Failed | State::GivenUp | State::Stopped);
         let lives = match daemon.services().await {
-            Ok(services) => services.iter().any(|one| !at_rest(one.state)),
+            Ok(services) => services.iter().any(|one| !rests(one.state)),
             Err(_) => false,
         };
         if !lives {
             return false;
         }
-        let query = LogQuery { since: self.seen.logs.resume(), follow: true, ..LogQuery::default() };
-        let again = tokio::try_join!(daemon.lease(), daemon.events(self.seen.events.last, true), daemon.logs(&query));
-        let Ok((lease, events, logs)) = again else { return false };
+        let again = tokio::try_join!(daemon.lease(), daemon.events(self.seen.events.last, true));
+        let Ok((lease, events)) = again else { return false };
         self.lease = lease;
         self.events = Some(events);
-        if let Some((lines, _)) = &mut self.logs {
-            *lines = logs;
-        }
         self.daemon = daemon;
-        true
+        self.resume_logs().await.is_ok()
+    }
+
+    /// Goes on with the log behind the line that was shown last, if one is shown.
+    async fn resume_logs(&mut self) -> Result<(), CallError> {
+        if let Some((lines, _)) = &mut self.logs {
+            let since = self.seen.logs.resume().map(|time| time.to_string());
+            *lines = self.daemon.logs(&LogQuery { since, follow: true, ..LogQuery::default() }).await?;
+        }
+        Ok(())
     }
 
     async fn start(&mut self, wish: &Wish) -> Result<(), End> {
@@ -178,54 +198,62 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Shows logs and news until there is a reason to end.
-    async fn follow(&mut self) -> End {
+    /// Shows logs and news until there is a reason to end, or none and somebody wants the picture.
+    async fn follow(&mut self) -> Option<End> {
         loop {
-            let (Some(events), Some((logs, prefixes))) = (&mut self.events, &mut self.logs) else { return End::Lost };
+            let (Some(events), Some((logs, prefixes))) = (&mut self.events, &mut self.logs) else {
+                return Some(End::Lost);
+            };
             let screen = &mut self.context.screen;
             let json = self.context.global.json;
             tokio::select! {
                 biased;
-                _signal = self.signals.next() => return End::Asked,
+                _signal = self.signals.next() => return Some(End::Asked),
+                letter = typed(&mut self.typing) => match letter {
+                    visit::KEY => return None,
+                    // A mark in the log, as Enter has it on every terminal.
+                    '\n' if screen.out("\n").is_err() => return Some(End::Asked),
+                    _ => {}
+                },
                 event = events.next() => match event {
                     Ok(Some(event)) => {
                         self.seen.events.see(&event);
                         if self.seen.events.over {
-                            return End::Elsewhere;
+                            return Some(End::Elsewhere);
                         }
                         let Some(name) = event.service.as_deref() else { continue };
                         let Some(phase) = Phase::of(&event, self.phases.get(name)) else {
                             let remark = crate::render::event::remark(&event.kind).filter(|_| !json);
                             if remark.is_some_and(|text| screen.out(&prefixes.note(name, &text)).is_err()) {
-                                return End::Asked;
+                                return Some(End::Asked);
                             }
                             continue;
                         };
                         let known = matches!(phase, Phase::Ready { .. }) && self.told.remove(name);
                         if !json && !known && news(&phase) && screen.out(&prefixes.note(name, &phase.text())).is_err() {
-                            return End::Asked;
+                            return Some(End::Asked);
                         }
                         let over = phase.over();
                         self.phases.insert(name.to_owned(), phase);
                         if over && let Some(end) = self.all_over().await {
-                            return end;
+                            return Some(end);
                         }
                     }
-                    Ok(None) | Err(_) => return End::Lost,
+                    Ok(None) | Err(_) => return Some(End::Lost),
                 },
                 batch = logs.batch() => match batch {
                     Ok(Some(mut lines)) => {
-                        lines.retain(|line| self.seen.logs.is_new(line));
+                        lines.retain(|line| self.seen.logs.is_new(line.time));
                         // Closed output or a terminal that is gone: nobody is there any more.
                         if write(screen, prefixes, &lines, json).is_err() {
-                            return End::Asked;
+                            return Some(End::Asked);
                         }
                     }
                     // The events tell what has happened.
                     Ok(None) | Err(_) => {
                         return match tokio::time::timeout(LAST_LINES, last_word(events)).await {
-                            Ok(true) => End::Elsewhere,
-                            Ok(false) | Err(_) => End::Lost,
+                            Ok(true) => Some(End::Elsewhere),
+                            Ok(false) | Err(_) => Some(End::Lost),
                         };
                     }
                 },
@@ -236,8 +264,7 @@ impl Session<'_> {
     /// Whether every service has ended for good; what failed meanwhile without a word is said.
     async fn all_over(&mut self) -> Option<End> {
         let services = self.daemon.services().await.ok()?;
-        let over = |state| matches!(state, State::Completed | State::Failed | State::GivenUp | State::Stopped);
-        if !services.iter().all(|one| over(one.state)) {
+        if !services.iter().all(|one| rests(one.state)) {
             return None;
         }
         let mut failed = false;
@@ -362,6 +389,11 @@ pub(super) async fn wait(context: &mut Context, departure: Departure) {
     }
 }
 
+/// Whether nothing runs, or will by itself.
+fn rests(state: State) -> bool {
+    matches!(state, State::Completed | State::Failed | State::GivenUp | State::Stopped)
+}
+
 /// What is worth a line between log lines: whatever is not told by them.
 fn news(phase: &Phase) -> bool {
     match phase {
@@ -378,6 +410,14 @@ fn news(phase: &Phase) -> bool {
         | Phase::Failed(_)
         | Phase::GivenUp(_)
         | Phase::Stopped => true,
+    }
+}
+
+/// The next key, where somebody can press one.
+async fn typed(typing: &mut Option<Typing>) -> char {
+    match typing {
+        Some(typing) => typing.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,10 +8,13 @@ mod stopping;
 mod foreground;
 mod freeze;
 mod lost;
+mod notify;
 mod up;
+mod webhooks;
 
 mod action;
 mod down;
+mod registry;
 mod reload;
 
 mod alerts;
@@ -25,10 +28,12 @@ mod stats;
 mod status;
 mod top;
 
+mod limits;
 mod owners;
 mod run;
 
 mod about;
+mod access;
 mod config;
 mod doctor;
 mod state;
@@ -81,6 +86,9 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Stop(args) => action::stop(context, args).await,
         Command::Restart(args) => action::restart(context, args).await,
         Command::Reload(args) => reload::reload(context, &args).await,
+        Command::Register(args) => registry::register(context, &args).await,
+        Command::Unregister(args) => registry::unregister(context, &args).await,
+        Command::Registered => registry::registered(context).await,
         Command::Kill(args) => action::kill(context, args).await,
         Command::Freeze(args) => freeze::freeze(context, args).await,
         Command::Thaw(args) => freeze::thaw(context, args).await,
@@ -88,6 +96,7 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Ps(args) if args.tree => ps::tree(context, &args).await,
         Command::Ps(args) => ps::ps(context, &args).await,
         Command::Stats(args) => stats::stats(context, args).await,
+        Command::Adopt(args) => orphans::adopt(context, args).await,
         Command::Sweep(args) => orphans::sweep(context, &args).await,
         Command::Clean(args) if args.owner.is_some() => owners::clean(context, &args).await,
         Command::Clean(args) => orphans::clean(context, &args).await,
@@ -105,6 +114,10 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Events(args) => events::events(context, args).await,
         Command::Alerts => alerts::alerts(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
+        Command::Dashboard(args) => access::dashboard(context, args).await,
+        Command::Token(command) => access::token(context, command).await,
+        Command::Webhook(command) => webhooks::webhook(context, command).await,
+        Command::Notify(command) => notify::notify(context, command).await,
         Command::State(command) => state::state(context, command).await,
         Command::Daemon(DaemonCommand::Restart) => succession::restart(context).await,
         Command::Upgrade(args) => succession::upgrade(context, &args).await,
@@ -113,5 +126,6 @@ async fn dispatch(context: &mut Context, command: Command) -> Result<u8, Failure
         Command::Init(args) => config::init(context, &args),
         Command::Version => about::version(context),
         Command::Completions(args) => about::completions(context, &args),
+        Command::Man(args) => about::man(context, &args),
     }
 }

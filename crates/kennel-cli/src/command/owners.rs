@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::down::timeout_ms;
+use super::limits;
 use crate::args::{Clean, Hold, Renew};
 use crate::context::Context;
 use crate::exit_codes;
@@ -65,8 +66,13 @@ enum Over {
 }
 
 pub(super) async fn hold(context: &mut Context, args: Hold) -> Result<u8, Failure> {
-    let request =
-        OwnerRequest { name: args.owner, parent: args.parent, grace_ms: timeout_ms(args.grace), leases: Vec::new() };
+    let request = OwnerRequest {
+        name: args.owner,
+        parent: args.parent,
+        grace_ms: timeout_ms(args.grace),
+        leases: Vec::new(),
+        limits: limits::given(&args.limit, true)?,
+    };
     let mut signals = Signals::to_forward().map_err(Failure::Own)?;
     let (_daemon, mut news) = context.insist(async |daemon: &Daemon| daemon.hold_owner(&request).await).await?;
     let mut input = input_ends();

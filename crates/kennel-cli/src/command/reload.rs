@@ -16,11 +16,16 @@ pub(super) async fn reload(context: &mut Context, args: &Reload) -> Result<u8, F
     let request = request(context, args)?;
     let daemon = context.running().await?;
     let report = ask(context, &daemon, &request).await?;
+    show(context, &report)
+}
+
+/// What was done; answers with the exit code.
+pub(super) fn show(context: &mut Context, report: &ReloadReport) -> Result<u8, Failure> {
     if context.global.json {
-        context.screen.json(&report)?;
+        context.screen.json(report)?;
     } else if !context.global.quiet || !report.ok {
         let paint = context.screen.paint;
-        let mut text = reload::plan(&report, context.global.verbose, paint);
+        let mut text = reload::plan(report, context.global.verbose, paint);
         text.push_str(&receipt::summary(&report.receipts, context.global.verbose, paint));
         text.push_str(&outcome::table(&report.started, paint));
         context.screen.out(&text)?;
@@ -38,7 +43,7 @@ fn request(context: &Context, args: &Reload) -> Result<ReloadRequest, Failure> {
         Err(FindError::None { .. }) => (None, crate::context::environment()),
         _ => {
             let loaded = context.load(&[])?;
-            (Some(loaded.file), loaded.environment)
+            (loaded.file, loaded.environment)
         }
     };
     Ok(ReloadRequest { config, environment: Some(environment), dry_run: args.dry_run })

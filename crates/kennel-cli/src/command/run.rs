@@ -11,13 +11,14 @@ use kennel_wire::{
 
 use super::action::suggest;
 use super::down::timeout_ms;
+use super::limits;
 use crate::args::{Exec, Lifetime, OwnerOptions, RestartMode, Run};
 use crate::context::{Context, environment};
 use crate::exit_codes;
 use crate::failure::Failure;
 use crate::parse::millis;
 use crate::render::paint::RED;
-use crate::render::receipt;
+use crate::render::{self, receipt};
 use crate::signals::{SIGINT, SIGKILL, Signals};
 
 /// How long a signal that came before the command had begun is kept, and how often it is tried.
@@ -31,7 +32,8 @@ pub(super) async fn run(context: &mut Context, args: Run) -> Result<u8, Failure>
     if args.restart != RestartMode::No || !matches!(args.lifetime, None | Some(Lifetime::Call)) {
         return Err(usage("`--restart` and a lifetime other than `call` need `--detach`"));
     }
-    let request = RunRequest { owner, ..request(context, args.command, args.max_runtime, None)? };
+    let limits = limits::given(&args.limit, false)?;
+    let request = RunRequest { owner, limits, ..request(context, args.command, args.max_runtime, None)? };
     // A daemon that is started for this alone ends by itself afterwards.
     let (daemon, running) = context.insist(async |daemon: &Daemon| hand_over(daemon).await).await?;
     perform(context, &daemon, &running, request).await
@@ -59,6 +61,7 @@ async fn detach(context: &mut Context, args: Run, owner: Option<OwnerRequest>) -
         },
         max_runtime_ms: timeout_ms(args.max_runtime),
         idle_timeout_ms: timeout_ms(args.idle_timeout),
+        limits: limits::given(&args.limit, false)?,
     };
     let (_daemon, report) = context.insist(async |daemon: &Daemon| daemon.run_detached(&request).await).await?;
     if context.global.json {
@@ -82,8 +85,8 @@ fn owner_request(options: &OwnerOptions) -> Result<Option<OwnerRequest>, Failure
         leases.push(LeaseRequest::Process { pid, start_ticks: Some(start_ticks), inode });
     }
     leases.extend(options.lease_ttl.map(|ttl| LeaseRequest::Heartbeat { ttl_ms: millis(ttl) }));
-    let grace_ms = timeout_ms(options.grace);
-    Ok(Some(OwnerRequest { name, parent: options.parent.clone(), grace_ms, leases }))
+    let (grace_ms, limits) = (timeout_ms(options.grace), limits::given(&options.owner_limit, true)?);
+    Ok(Some(OwnerRequest { name, parent: options.parent.clone(), grace_ms, leases, limits }))
 }
 
 fn usage(text: &str) -> Failure {
@@ -126,6 +129,7 @@ fn request(
         service,
         timeout_ms: timeout_ms(timeout),
         owner: None,
+        limits: None,
     })
 }
 
@@ -169,6 +173,11 @@ fn conclude(context: &mut Context, report: &RunReport) -> u8 {
         let paint = context.screen.remarks;
         let text = receipt::summary(std::slice::from_ref(&report.receipt), false, paint);
         context.screen.error(&text);
+    }
+    let out_of_memory = report.receipt.out_of_memory.as_ref().map(render::limits::out_of_memory);
+    let beyond = report.receipt.limit.as_ref().filter(|_| out_of_memory.is_none());
+    if let Some(why) = out_of_memory.or_else(|| beyond.map(render::limits::beyond)) {
+        context.screen.error(&format!("{}\n", context.screen.remarks.paint(RED, &why)));
     }
     let unknown = |context: &mut Context| {
         let text = context.screen.remarks.paint(RED, "nobody could learn how the command ended\n");

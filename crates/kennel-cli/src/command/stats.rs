@@ -27,7 +27,8 @@ async fn present(context: &mut Context, names: Vec<String>) -> Result<u8, Failur
     if context.global.json {
         context.screen.json(&report)?;
     } else if report.services.is_empty() {
-        context.screen.remark("nothing runs here\n");
+        let nothing = if request.services.is_empty() { "nothing runs here\n" } else { "nothing of that runs\n" };
+        context.screen.remark(nothing);
     } else {
         let text = now(&report, context.screen.width(), context.screen.paint);
         context.screen.out(&text)?;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use kennel_wire::SuccessionReport;
 
+use super::progress::waiting;
 use crate::args::Upgrade;
 use crate::context::Context;
 use crate::exit_codes;
@@ -23,10 +24,11 @@ pub(super) async fn upgrade(context: &mut Context, args: &Upgrade) -> Result<u8,
 
 async fn succeed(context: &mut Context, program: Option<&Path>) -> Result<u8, Failure> {
     let daemon = context.running().await?;
-    let mut report = daemon.restart_daemon(program).await?;
+    let screen = &mut context.screen;
+    let mut report = waiting(screen, "another daemon takes over", daemon.restart_daemon(program)).await?;
     if let Some(program) = program {
         // The new daemon works with the old keeper as well, so a refusal is told and is no failure.
-        match daemon.replace_keeper(program).await {
+        match waiting(screen, "the keeper changes its program", daemon.replace_keeper(program)).await {
             Ok(()) => report.keeper = true,
             Err(error) => report.keeper_refused = Some(error.to_string()),
         }

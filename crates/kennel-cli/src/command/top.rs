@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use kennel_client::Daemon;
-use kennel_tui::{Look, Options, Order, Words};
-use kennel_wire::{ActionReport, Event, FreezeReport, SignalReport, UpReport};
+use kennel_tui::{Detail, Look, Options, Order, Words};
+use kennel_wire::{ActionReport, Alert, Event, FreezeReport, OutcomeKind, Receipt, SignalReport, UpReport};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::args::{Top, TopOrder};
 use crate::context::Context;
 use crate::exit_codes;
 use crate::failure::Failure;
 use crate::render::paint::{self, Paint};
-use crate::render::{event, limits, names, outcome, ps, receipt};
+use crate::render::{alerts, event, limits, log_line, names, outcome, ps, receipt};
 
 /// Between two looks where nobody says it.
-const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn top(context: &mut Context, args: Top) -> Result<u8, Failure> {
     let daemon = context.running().await?;
@@ -28,31 +29,35 @@ pub(super) async fn top(context: &mut Context, args: Top) -> Result<u8, Failure>
         every: args.every.unwrap_or(EVERY),
         order: order(args.sort),
         color: context.screen.paint.color,
+        holds: false,
     };
     let pictures = match args.number {
         Some(number) => Some(number),
-        None if args.once || context.global.json || !context.screen.terminal => Some(1),
+        None if args.once || context.global.json || !context.screen.interactive() => Some(1),
         None => None,
     };
     match pictures {
         Some(number) => print(context, daemon, &options, number).await?,
-        None => kennel_tui::live(daemon, options, WORDS).await?,
+        None => {
+            let (_nobody, notices) = unbounded_channel();
+            kennel_tui::live(daemon, options, WORDS, notices).await?;
+        }
     }
     Ok(exit_codes::OK)
 }
 
 /// Prints pictures as text, or what they are made of.
 async fn print(context: &mut Context, daemon: Daemon, options: &Options, number: u64) -> Result<(), Failure> {
-    let mut look = Look::ask(&daemon, &options.services, true).await?;
+    let mut look = Look::ask(&daemon, &options.services, Detail::Zombies).await?;
     // CPU and rates are over a time, which begins with the first look.
     if look.usage.services.iter().any(|one| one.usage.cpu_percent.is_none()) {
         tokio::time::sleep(options.every).await;
-        look = Look::ask(&daemon, &options.services, true).await?;
+        look = Look::ask(&daemon, &options.services, Detail::Zombies).await?;
     }
     for at in 0..number {
         if at > 0 {
             tokio::time::sleep(options.every).await;
-            look = Look::ask(&daemon, &options.services, true).await?;
+            look = Look::ask(&daemon, &options.services, Detail::Zombies).await?;
         }
         let screen = &mut context.screen;
         match (context.global.json, number) {
@@ -81,15 +86,33 @@ fn order(order: TopOrder) -> Order {
 }
 
 /// The words of all other commands.
-const WORDS: Words =
-    Words { note: ps::note, event: happened, color, limit: limits::one, started, ended, frozen, signalled };
+pub(super) const WORDS: Words = Words {
+    note: ps::note,
+    event: happened,
+    color,
+    limit: limits::one,
+    alert,
+    started,
+    ended,
+    frozen,
+    signalled,
+    receipt: receipt_lines,
+    tame: log_line::tame,
+};
+
+fn alert(alert: &Alert) -> String {
+    alerts::line(alert)
+}
 
 fn happened(event: &Event) -> String {
     event::words(event).0
 }
 
-fn started(report: &UpReport) -> String {
-    first_line(&outcome::table(&report.services, PLAIN))
+fn started(report: &UpReport, name: &str) -> String {
+    let failed = report.services.iter().find(|one| matches!(one.kind, OutcomeKind::Failed { .. }));
+    let chosen = report.services.iter().find(|one| one.service == name);
+    let told = failed.or(chosen).or(report.services.last());
+    told.map(|one| first_line(&outcome::table(std::slice::from_ref(one), PLAIN))).unwrap_or_default()
 }
 
 fn ended(report: &ActionReport) -> String {
@@ -106,6 +129,14 @@ fn frozen(report: &FreezeReport) -> String {
 
 fn signalled(report: &SignalReport) -> String {
     first_line(&outcome::signalled(report, PLAIN))
+}
+
+fn receipt_lines(receipt: &Receipt) -> Vec<String> {
+    let stages = receipt::stages(receipt);
+    let text = receipt::summary(std::slice::from_ref(receipt), true, PLAIN);
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.splice(1..1, stages);
+    lines
 }
 
 const PLAIN: Paint = Paint { color: false };

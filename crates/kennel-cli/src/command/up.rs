@@ -18,7 +18,11 @@ pub(super) async fn up(context: &mut Context, args: Up) -> Result<u8, Failure> {
     let loaded = context.load(&args.profile)?;
     names::check(&args.services, &loaded.services).map_err(CallError::from)?;
     let names = loaded.services.clone();
-    let wish = Wish { request: request(loaded, &args), names, timeout: args.timeout };
+    let pictured = args.tui && context.screen.interactive() && !context.global.json;
+    if args.tui && !pictured {
+        context.screen.remark("--tui needs a terminal; the log follows instead\n");
+    }
+    let wish = Wish { request: request(loaded, &args), names, timeout: args.timeout, pictured };
     if args.detach { detached(context, &wish).await } else { foreground::foreground(context, &wish).await }
 }
 
@@ -28,6 +32,8 @@ pub(super) struct Wish {
     /// Declared services, for the width of what is shown.
     pub(super) names: Vec<String>,
     pub(super) timeout: Option<Duration>,
+    /// A picture in place of the log.
+    pub(super) pictured: bool,
 }
 
 fn request(loaded: Loaded, args: &Up) -> UpRequest {
@@ -40,7 +46,7 @@ fn request(loaded: Loaded, args: &Up) -> UpRequest {
 }
 
 async fn detached(context: &mut Context, wish: &Wish) -> Result<u8, Failure> {
-    let Wish { request, names, timeout } = wish;
+    let Wish { request, names, timeout, .. } = wish;
     let timeout = *timeout;
     // Info is asked again, so that a daemon that is going is found out before anything is asked of it.
     let (daemon, info) = context.insist(async |daemon: &Daemon| daemon.info().await).await?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use kennel_wire::{Alert, AlertReport, Culprit, EventKind};
+use kennel_wire::{Alert, AlertReport, Culprit, EventKind, Foreseen};
 
 use super::paint::{BOLD, DIM, Paint, RED};
 use super::table::cut;
@@ -61,6 +61,28 @@ pub(crate) fn culprit(culprit: &Culprit) -> String {
     format!("{} (pid {}{below})", cut(&culprit.command, COMMAND), culprit.pid)
 }
 
+/// Name of the rule that every limit of memory comes with.
+const LIMIT_MEMORY: &str = "limit-memory";
+
+/// `memory limit in 40 s at this rate`, `alert hog, 4.0 GiB of memory in 40 s at this rate`
+pub(crate) fn foreseen(what: &Foreseen) -> String {
+    let time = units::duration(what.in_ms);
+    match what.rule.as_str() {
+        LIMIT_MEMORY => format!("memory limit in {time} at this rate"),
+        rule => format!("alert {rule}, {} in {time} at this rate", amount(&what.measure, what.threshold)),
+    }
+}
+
+/// `rule pool: 112 processes, threshold 80, frozen`
+pub(crate) fn line(alert: &Alert) -> String {
+    let (is, above) = (amount(&alert.measure, alert.value), threshold(&alert.measure, alert.threshold));
+    let soon = alert.due_in_ms.map(|in_ms| {
+        let (rule, measure) = (alert.rule.clone(), alert.measure.clone());
+        format!("{}, {is} now", foreseen(&Foreseen { rule, measure, threshold: alert.threshold, in_ms }))
+    });
+    soon.unwrap_or_else(|| format!("rule {}: {is}, threshold {above}, {}", alert.rule, done(&alert.action)))
+}
+
 /// A block for each alert, those that are open first.
 pub(crate) fn report(report: &AlertReport, paint: Paint) -> String {
     report.alerts.iter().map(|alert| block(alert, paint)).collect()
@@ -80,7 +102,10 @@ fn block(alert: &Alert, paint: Paint) -> String {
     let until = alert.cleared_at.map(|at| format!(" until {}", time(at))).unwrap_or_default();
     let of = if alert.scope == "stack" { " of all services" } else { "" };
     let _infallible = writeln!(text, "  {who}{of}, since {}{until}", time(alert.raised_at));
-    if let Some(ms) = alert.predicted_ms {
+    let limit = if alert.rule == LIMIT_MEMORY { "memory limit" } else { "threshold" };
+    if let Some(ms) = alert.due_in_ms {
+        let _infallible = writeln!(text, "  {limit} in {} at this rate", units::duration(ms));
+    } else if let Some(ms) = alert.predicted_ms {
         let _infallible = writeln!(text, "  foreseen {} before", units::duration(ms));
     }
     if let Some(why) = &alert.refused {
@@ -107,6 +132,9 @@ pub(crate) fn event(kind: &EventKind) -> Option<String> {
             let (is, above) = (amount(measure, *value), threshold(measure, *above));
             let who = culprits.first().map(|one| format!(": {}", culprit(one))).unwrap_or_default();
             match predicted_ms {
+                Some(ms) if rule == LIMIT_MEMORY => {
+                    format!("memory limit {above} in {} at this rate, {is} now{who}", units::duration(*ms))
+                }
                 None => format!("rule {rule}: {is}, more than {above}{who}"),
                 Some(ms) => {
                     format!("rule {rule}: {is}, more than {above} in {} at this rate{who}", units::duration(*ms))
@@ -148,6 +176,7 @@ mod tests {
             action: "freeze".into(),
             refused: None,
             predicted_ms: None,
+            due_in_ms: None,
             raised_at: samples::time(),
             cleared_at: None,
             culprits: vec![samples::culprit(812)],
@@ -158,5 +187,38 @@ mod tests {
              310%    6.0 GiB  node vitest run (pid 812, 84 below it)
                               of npm test (100)
         ");
+    }
+
+    #[test]
+    fn what_is_foreseen_says_when() {
+        let alert = Alert {
+            rule: "limit-memory".into(),
+            scope: "service".into(),
+            service: Some("web".into()),
+            measure: "memory".into(),
+            value: 400_000_000.0,
+            threshold: 536_870_912.0,
+            action: "warn".into(),
+            refused: None,
+            predicted_ms: Some(58_000),
+            due_in_ms: Some(40_000),
+            raised_at: samples::time(),
+            cleared_at: None,
+            culprits: Vec::new(),
+        };
+        let of = |due_in_ms| {
+            let alert = Alert { due_in_ms, ..alert.clone() };
+            report(&AlertReport { alerts: vec![alert] }, Paint::PLAIN)
+        };
+        insta::assert_snapshot!(of(Some(40_000)), @r"
+        limit-memory  open  381 MiB of memory, threshold 512 MiB, warned
+          web, since 2026-01-02T03:04:05Z
+          memory limit in 40 s at this rate
+        ");
+        assert!(of(None).contains("foreseen 58 s before"));
+        let mut what = Foreseen { rule: alert.rule, measure: alert.measure, threshold: alert.threshold, in_ms: 40_000 };
+        assert_eq!(foreseen(&what), "memory limit in 40 s at this rate");
+        "hog".clone_into(&mut what.rule);
+        assert_eq!(foreseen(&what), "alert hog, 512 MiB of memory in 40 s at this rate");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::Style;
-use kennel_wire::{Advice, Doctor, Feature, FeatureCounts, Works, ZombieParent};
+use kennel_wire::{Advice, Doctor, EnforcedBy, Feature, FeatureCounts, LimitSupport, Works, ZombieParent};
 
 use super::paint::{BOLD, DIM, GREEN, Paint, RED, YELLOW};
 use super::table::cut;
@@ -26,6 +26,9 @@ pub(crate) fn block(doctor: &Doctor, all: bool, paint: Paint) -> String {
     }
     containment(&mut page, doctor);
     features(&mut page, doctor, all);
+    limits(&mut page, doctor, all);
+    let (mark, style) = if doctor.desktop.works { ("✓", GREEN) } else { ("·", DIM) };
+    page.head(mark, style, "desktop", &doctor.desktop.note);
     zombies(&mut page, &doctor.zombies, all);
     leftovers(&mut page, doctor);
     page.line("instance", &doctor.instance);
@@ -111,6 +114,34 @@ fn features(page: &mut Page, doctor: &Doctor, all: bool) {
     }
 }
 
+/// By who sees to them, the strongest first; why it is no more only with `all`.
+fn limits(page: &mut Page, doctor: &Doctor, all: bool) {
+    let by = |wanted: EnforcedBy| doctor.limits.iter().filter(move |one| one.enforced_by == wanted);
+    let is_weak = |one: &LimitSupport| {
+        one.enforced_by == EnforcedBy::Nobody
+            || one.note.as_ref().is_some_and(|_| one.enforced_by == EnforcedBy::Sampling)
+    };
+    let weak = doctor.limits.iter().filter(|one| is_weak(one)).count();
+    let (mark, style, whole) = match (doctor.limits.len(), weak) {
+        (0, _) => ("·", DIM, "not tried; `kennel status` tells those of what runs".to_owned()),
+        (_, 0) => ("✓", GREEN, "each can be held".to_owned()),
+        (all, weak) => ("!", YELLOW, format!("the kernel holds {} of {all}", all - weak)),
+    };
+    page.head(mark, style, "limits", &whole);
+    let kinds =
+        [EnforcedBy::Cgroup, EnforcedBy::CgroupV1, EnforcedBy::Rlimit, EnforcedBy::Sampling, EnforcedBy::Nobody];
+    for kind in kinds.into_iter().filter(|kind| by(*kind).next().is_some()) {
+        let names: Vec<&str> = by(kind).map(|one| one.name.as_str()).collect();
+        page.line("", &format!("{:<9}  {}", kind.as_str(), names.join(", ")));
+    }
+    for one in doctor.limits.iter().filter(|one| all && is_weak(one)) {
+        page.line("", &format!("{}: {}", one.name, one.note.as_deref().unwrap_or_default()));
+    }
+    // What gives a group at all is said above.
+    let advice = doctor.limits_advice.as_ref().filter(|advice| doctor.containment.advice.as_ref() != Some(advice));
+    page.advice(advice);
+}
+
 fn zombies(page: &mut Page, parents: &[ZombieParent], all: bool) {
     if parents.is_empty() {
         return page.head("✓", GREEN, "zombies", "none");
@@ -168,6 +199,9 @@ mod tests {
           except       a process in uninterruptible sleep
           cgroups      version 2 at /sys/fs/cgroup (memory, pids, cpu)
         ✓ kernel       6.18.44, 2 of 2 features work
+        ✓ limits       each can be held
+                       cgroup     memory, cpus
+        ✓ desktop      plasma 6.1 shows notifications
         ✓ zombies      none
         ✓ leftovers    none
           instance     shop-1234abcd
@@ -195,6 +229,10 @@ mod tests {
           cgroups      version 2 at /sys/fs/cgroup (memory, pids, cpu)
         ✓ kernel       6.18.44, 2 of 2 features work, 1 more not tried
                        not tried: cgroup_kill
+        ! limits       the kernel holds 0 of 2
+                       sampling   memory
+                       nobody     cpus
+        · desktop      no notification can be shown: there is no session bus
         ! zombies      13, left by 2 processes
                        12 below 812 (node server.js) of kennel `shop-1234abcd`, the oldest began 3 h 3 min ago
                        1 below 1 (/sbin/init), the oldest began 3.0 s ago
@@ -245,6 +283,12 @@ mod tests {
                        clone3        yes
                        pidfd_inodes  yes
                        cgroup_kill   ?    no cgroup to try it in
+        ! limits       the kernel holds 0 of 2
+                       sampling   memory
+                       nobody     cpus
+                       memory: no cgroup can be used
+                       cpus: no cgroup can be used
+        · desktop      no notification can be shown: there is no session bus
         ! zombies      13, left by 2 processes
                        12 below 812 (node server.js) of kennel `shop-1234abcd`, the oldest began 3 h 3 min ago
                        1 below 1 (/sbin/init), the oldest began 3.0 s ago

@@ -89,9 +89,12 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
             Some(format!("process {pid} left its cgroup for {cgroup}: {}", cut(command, COMMAND)))
         }
         EventKind::OutOfMemory { what, .. } => Some(limits::out_of_memory(what)),
-        EventKind::LimitExceeded { limit, value, bound, action } => {
+        EventKind::LimitExceeded { limit, value, bound, action, of } => {
             let (value, bound) = (limits::amount(limit, *value), limits::amount(limit, *bound));
-            Some(format!("beyond its limit of `{limit}`: {value} of {bound}; {action}"))
+            Some(match of {
+                None => format!("beyond its limit of `{limit}`: {value} of {bound}; {action}"),
+                Some(of) => format!("grew beyond the limit of `{limit}` of {of}: {value} of {bound}; {action}"),
+            })
         }
         EventKind::Frozen { by } => Some(format!("frozen by {by}")),
         EventKind::Thawed { by } => Some(format!("thawed by {by}")),
@@ -119,7 +122,12 @@ pub(crate) fn remark(kind: &EventKind) -> Option<String> {
         EventKind::LogsRecovered { lost_bytes } => {
             Some(format!("output is recorded again; {lost_bytes} bytes are missing"))
         }
-        EventKind::LogsBound { policy, bytes, rate } => Some(bound(*policy, *bytes, *rate)),
+        EventKind::LogsSinkFailed { to, reason } => Some(format!("output is not taken by {to}: {reason}")),
+        EventKind::LogsSinkRecovered { to, lost_bytes: 0 } => Some(format!("output is taken again by {to}")),
+        EventKind::LogsSinkRecovered { to, lost_bytes } => {
+            Some(format!("output is taken again by {to}; {lost_bytes} bytes were gone before that"))
+        }
+        EventKind::LogsBound { policy, bytes } => Some(full(*policy, *bytes)),
         EventKind::ScheduleFired { next_at } => Some(format!("its time has come; {}", units::next_time(*next_at))),
         EventKind::ScheduleSkipped { why, next_at } => {
             Some(format!("its time has come and is left out, {why}; {}", units::next_time(*next_at)))
@@ -181,6 +189,15 @@ fn daemon(kind: &EventKind) -> String {
         EventKind::OwnerHeld { owner } => format!("owner `{owner}` has a lease again"),
         EventKind::OwnerEnded { owner, why } => format!("owner `{owner}` ended: {}", owners::end(why)),
         EventKind::Unreadable {} => "an event that cannot be read".to_owned(),
+        EventKind::WebhookDead { webhook, kind, tries, reason, .. } => {
+            let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+            format!("webhook `{webhook}` did not get {kind} with {tries}: {reason}")
+        }
+        EventKind::WebhookDisabled { webhook } => {
+            format!(
+                "the receiver of webhook `{webhook}` wants nothing any more; `kennel webhook retry {webhook}` begins again"
+            )
+        }
         EventKind::KeeperLost {} => "keeper lost, everything is being stopped".to_owned(),
         EventKind::DaemonTerminated { pid, during, .. } => {
             let during = during.as_ref().map_or_else(String::new, |why| format!(" while it was shutting down ({why})"));
@@ -206,18 +223,13 @@ fn daemon(kind: &EventKind) -> String {
 }
 
 /// What follows from a bound of a log.
-fn bound(policy: LogPolicy, bytes: u64, rate: bool) -> String {
-    let bound = match rate {
-        true => format!("it writes more than {bytes} bytes a second"),
-        false => format!("its log is full ({bytes} bytes)"),
+fn full(policy: LogPolicy, bytes: u64) -> String {
+    let follows = match policy {
+        LogPolicy::DropOldest => "the oldest goes",
+        LogPolicy::Block => "it waits until there is room",
+        LogPolicy::Stop => "it is stopped",
     };
-    let follows = match (policy, rate) {
-        (LogPolicy::DropOldest, true) => "what is too much is dropped",
-        (LogPolicy::DropOldest, false) => "the oldest goes",
-        (LogPolicy::Block, _) => "it waits until there is room",
-        (LogPolicy::Stop, _) => "it is stopped",
-    };
-    format!("{bound}; {follows}")
+    format!("its log is full ({bytes} bytes); {follows}")
 }
 
 #[cfg(test)]
@@ -228,7 +240,7 @@ mod tests {
     #[test]
     fn every_kind_has_words() {
         let text: String = samples::events().iter().map(|event| line(event, Paint::PLAIN)).collect();
-        insta::assert_snapshot!(text, @r"
+        insta::assert_snapshot!(text, @"
          1  2026-01-02T03:04:05.678Z  kennel  daemon started, pid 20
          2  2026-01-02T03:04:05.678Z  web  waiting for db healthy, migrate completed
          3  2026-01-02T03:04:05.678Z  web  pending
@@ -294,6 +306,10 @@ mod tests {
         63  2026-01-02T03:04:05.678Z  web  rule pool: over after 1 min 30 s, 12 processes
         64  2026-01-02T03:04:05.678Z  web  rule pool: over after 1 min 30 s, it is down
         65  2026-01-02T03:04:05.678Z  web  storm brake: 60 restarts of all services within 1 min, the next one in 3.0 s
+        66  2026-01-02T03:04:05.678Z  web  output is not taken by /srv/web.log: no space left on device
+        67  2026-01-02T03:04:05.678Z  web  output is taken again by journald; 123 bytes were gone before that
+        68  2026-01-02T03:04:05.678Z  kennel  webhook `ops` did not get service.failed with 3 tries: cannot connect to 127.0.0.1:9: connection refused
+        69  2026-01-02T03:04:05.678Z  kennel  the receiver of webhook `ops` wants nothing any more; `kennel webhook retry ops` begins again
         ");
     }
 

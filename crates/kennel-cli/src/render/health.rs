@@ -16,11 +16,13 @@ pub(crate) fn report(report: &HealthReport, paint: Paint) -> String {
             all => format!("all {all} services are well\n"),
         };
     }
-    report.services.iter().filter(|one| !one.ok).map(|one| line(one, paint)).collect()
+    let sick = || report.services.iter().filter(|one| !one.ok);
+    let width = sick().map(|one| one.name.chars().count()).max().unwrap_or(0);
+    sick().map(|one| line(one, width, paint)).collect()
 }
 
-/// `web  unhealthy  no answer within 1s`
-fn line(one: &ServiceHealth, paint: Paint) -> String {
+/// `web  unhealthy  no answer within 1s`, the name as wide as the longest.
+fn line(one: &ServiceHealth, width: usize, paint: Paint) -> String {
     let word = match one.health {
         _ if one.frozen => "frozen",
         // The state says more.
@@ -29,7 +31,7 @@ fn line(one: &ServiceHealth, paint: Paint) -> String {
     };
     let reason = one.reason.as_ref().map_or_else(String::new, |reason| format!("  {reason}"));
     let word = paint.paint(ps::state_style(one.state), word);
-    format!("{}  {word}{reason}\n", paint.paint(BOLD, &one.name))
+    format!("{}  {word}{reason}\n", paint.paint(BOLD, &format!("{:<width$}", one.name)))
 }
 
 /// A few lines of totals.
@@ -95,7 +97,7 @@ mod tests {
         assert_eq!(report(&well, Paint::PLAIN), "the service is well\n");
         insta::assert_snapshot!(report(&HealthReport { ok: false, services }, Paint::PLAIN), @r"
         api  unhealthy  no answer within 1s
-        db  failed  exited with code 1
+        db   failed  exited with code 1
         ");
     }
 }

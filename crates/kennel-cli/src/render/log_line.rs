@@ -22,10 +22,17 @@ pub(crate) struct Prefixes {
 }
 
 impl Prefixes {
-    pub(crate) fn new(services: &[ServiceStatus], paint: Paint, terminal: bool, shown: bool) -> Self {
-        let width = services.iter().map(|one| one.name.chars().count()).max().unwrap_or(0).min(WIDEST);
-        let color = |one: &ServiceStatus| (one.name.clone(), of_service(&one.service, one.color.as_deref()));
-        Self { paint, width, colors: services.iter().map(color).collect(), shown, terminal }
+    /// For these names as in `ps`, each with the colour that is declared for it.
+    pub(crate) fn new(names: &[(String, Option<String>)], paint: Paint, terminal: bool, shown: bool) -> Self {
+        let width = names.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(WIDEST);
+        let color = |(name, color): &(String, Option<String>)| (name.clone(), of_service(name, color.as_deref()));
+        Self { paint, width, colors: names.iter().map(color).collect(), shown, terminal }
+    }
+
+    /// As [`Prefixes::new`], for these services.
+    pub(crate) fn of(services: &[ServiceStatus], paint: Paint, terminal: bool) -> Self {
+        let names: Vec<_> = services.iter().map(|one| (one.name.clone(), one.color.clone())).collect();
+        Self::new(&names, paint, terminal, true)
     }
 
     /// `web      | listening on 8080`, with its newline.
@@ -48,7 +55,7 @@ impl Prefixes {
 /// What is safe to show on a terminal: text, tabs and, with `color`, SGR sequences, which are ended at the end.
 ///
 /// Source: ECMA-48 §5.4 (control sequences), §5.6 (control strings).
-fn tame(line: &str, color: bool) -> String {
+pub(crate) fn tame(line: &str, color: bool) -> String {
     let mut tame = String::with_capacity(line.len());
     let mut styled = false;
     let mut chars = line.chars().peekable();
@@ -110,7 +117,7 @@ mod tests {
     #[test]
     fn lines_stand_below_each_other() {
         let services = [samples::ready("web"), samples::waiting("database")];
-        let prefixes = Prefixes::new(&services, Paint::PLAIN, true, true);
+        let prefixes = Prefixes::of(&services, Paint::PLAIN, true);
         let text = [
             prefixes.line(&samples::log("web", "listening on \u{1b}[1m8080\u{1b}[0m")),
             prefixes.note("database", "exit 1, restart 2 in 0.4 s"),

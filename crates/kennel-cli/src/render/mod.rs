@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod diagnostic;
 pub(crate) mod doctor;
 pub(crate) mod event;
+pub(crate) mod fold;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod limits;
@@ -21,11 +22,14 @@ pub(crate) mod phase;
 pub(crate) mod ports;
 pub(crate) mod ps;
 pub(crate) mod receipt;
+pub(crate) mod registry;
 pub(crate) mod reload;
 pub(crate) mod shutdown;
 pub(crate) mod status;
+pub(crate) mod tokens;
 pub(crate) mod tree;
 pub(crate) mod usage;
+pub(crate) mod webhooks;
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -1,16 +1,13 @@
 //! Names that nobody has, and the one that was probably meant.
 
-use kennel_wire::{Code, Problem};
+use kennel_wire::{Code, Problem, ServiceStatus};
 
 /// Checks that every name is one of `known`; a replica counts as its service.
 ///
 /// # Errors
 /// `unknown_service` for the first that is not.
 pub(crate) fn check(names: &[String], known: &[String]) -> Result<(), Problem> {
-    let unknown = |name: &&String| {
-        let service = name.rsplit_once('.').filter(|(_, n)| n.bytes().all(|byte| byte.is_ascii_digit()));
-        !known.contains(*name) && !service.is_some_and(|(service, _)| known.iter().any(|one| one == service))
-    };
+    let unknown = |name: &&String| !known.contains(*name) && !known.iter().any(|one| one == service_of(name));
     match names.iter().find(unknown) {
         None => Ok(()),
         Some(name) => {
@@ -21,6 +18,27 @@ pub(crate) fn check(names: &[String], known: &[String]) -> Result<(), Problem> {
             })
         }
     }
+}
+
+/// As [`check`], among services that are told of.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_among(names: &[String], services: &[ServiceStatus]) -> Result<(), Problem> {
+    let mut declared: Vec<String> = services.iter().map(|one| one.service.clone()).collect();
+    declared.dedup();
+    check(names, &declared)
+}
+
+/// Whether one of these names means it: its own, or that of the service that it is a replica of.
+pub(crate) fn mean(names: &[String], one: &ServiceStatus) -> bool {
+    names.iter().any(|name| *name == one.name || *name == one.service)
+}
+
+/// `worker` of `worker.2`; of other names they themselves.
+pub(crate) fn service_of(name: &str) -> &str {
+    let replica = name.rsplit_once('.').filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()));
+    replica.map_or(name, |(service, _)| service)
 }
 
 /// ``did you mean `web`?``, or what there is.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anstyle::Style;
 use jiff::Timestamp;
-use kennel_wire::{Fate, InstanceOrphans, InstanceState, KnownBy, Orphan, OrphanReport, Sure};
+use kennel_wire::{AdoptReport, Fate, InstanceOrphans, InstanceState, KnownBy, Orphan, OrphanReport, Sure};
 
 use super::paint::{BOLD, DIM, GREEN, Paint, RED, YELLOW};
 use super::table::{Cell, Column, cut, layout};
@@ -106,6 +106,25 @@ fn advice(found: &[&Orphan]) -> String {
     }
     if refused > 0 {
         let _infallible = writeln!(text, "{refused} of them run as another user, whom this one has no right to signal");
+    }
+    text
+}
+
+/// What is held again.
+pub(crate) fn held(report: &AdoptReport, verbose: bool, paint: Paint) -> String {
+    let name = paint.paint(BOLD, &report.name);
+    let count = units::processes(report.processes.len());
+    let mut text = format!("{} {name}  adopted, pid {}, {count}\n", paint.paint(GREEN, "✓"), report.pid);
+    let notes = [
+        (report.ad_hoc.is_some(), "it runs on its own: no service of the configuration has its name"),
+        (!report.kept, "it ends with the daemon, as a service without `on_daemon_loss: keep` does"),
+        (!report.output, "what it writes is not recorded: its output goes elsewhere, or nowhere any more"),
+    ];
+    for (_, note) in notes.iter().filter(|(is_so, _)| *is_so) {
+        let _infallible = writeln!(text, "{}", paint.paint(DIM, &format!("  {note}")));
+    }
+    for pid in report.processes.iter().filter(|_| verbose) {
+        let _infallible = writeln!(text, "{}", paint.paint(DIM, &format!("{pid:>9}")));
     }
     text
 }
@@ -217,6 +236,8 @@ fn fate_style(fate: Fate) -> Style {
 
 #[cfg(test)]
 mod tests {
+    use kennel_wire::{AdHoc, Lifetime};
+
     use super::*;
     use crate::render::samples;
 
@@ -248,6 +269,22 @@ mod tests {
         `kennel sweep --stop` ends 1 of them
         `kennel sweep --adopt` takes 1 of them over
         1 of them run as another user, whom this one has no right to signal
+        ");
+    }
+
+    #[test]
+    fn what_is_held_again() {
+        let report = samples::adopted();
+        insta::assert_snapshot!(held(&report, false, Paint::PLAIN), @"✓ web  adopted, pid 812, 2 processes");
+        let on_its_own = AdHoc { owner: None, lifetime: Lifetime::Daemon, created_at: samples::time() };
+        let odd = AdoptReport { kept: false, output: false, ad_hoc: Some(on_its_own), ..report };
+        insta::assert_snapshot!(held(&odd, true, Paint::PLAIN), @"
+        ✓ web  adopted, pid 812, 2 processes
+          it runs on its own: no service of the configuration has its name
+          it ends with the daemon, as a service without `on_daemon_loss: keep` does
+          what it writes is not recorded: its output goes elsewhere, or nowhere any more
+              812
+              815
         ");
     }
 

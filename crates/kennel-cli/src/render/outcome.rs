@@ -63,7 +63,8 @@ pub(crate) fn frozen(report: &FreezeReport, paint: Paint) -> String {
     text
 }
 
-fn words(kind: &OutcomeKind) -> String {
+/// What became of one.
+pub(crate) fn words(kind: &OutcomeKind) -> String {
     match kind {
         OutcomeKind::Ready { after_ms: Some(ms) } => format!("ready in {}", units::duration(*ms)),
         OutcomeKind::Ready { after_ms: None } => "ready, ran already".to_owned(),

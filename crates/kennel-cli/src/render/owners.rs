@@ -5,14 +5,15 @@ use kennel_wire::{CleanReport, LeaseKind, LeaseStatus, Lifetime, OwnerEnd, Owner
 
 use super::paint::{CYAN, DIM, GREEN, Paint, YELLOW};
 use super::table::{Cell, Column, cut, layout};
-use super::units;
+use super::{limits, units};
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     Column { title: "OWNER", right: false, spare: 0 },
     Column { title: "STATE", right: false, spare: 0 },
     Column { title: "RUNS", right: true, spare: 0 },
     Column { title: "SINCE", right: false, spare: 2 },
     Column { title: "LEASES", right: false, spare: 1 },
+    Column { title: "LIMITS", right: false, spare: 3 },
 ];
 
 /// Longest command that is shown, characters.
@@ -46,6 +47,7 @@ fn row(one: &OwnerStatus, depth: usize) -> Vec<Cell> {
         Cell::new(runs),
         Cell::styled(one.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), DIM),
         Cell::new(leases.join(", ")),
+        Cell::new(one.limits.iter().map(limits::of_owner).collect::<Vec<_>>().join(", ")),
     ]
 }
 
@@ -124,6 +126,7 @@ mod tests {
             ends_in_ms: (state == OwnerState::Grace).then_some(4_000),
             leases: leases.into_iter().map(|kind| LeaseStatus { id: format!("{name}/1"), kind }).collect(),
             runs: 1,
+            limits: Vec::new(),
             runs_with_descendants: if parent.is_none() { 3 } else { 1 },
         }
     }

@@ -46,8 +46,7 @@ impl Paint {
 pub(crate) fn of_service(name: &str, declared: Option<&str>) -> Style {
     let color = declared.and_then(parse).unwrap_or_else(|| {
         // Replicas share the colour of their service.
-        let base =
-            name.rsplit_once('.').filter(|(_, n)| n.bytes().all(|b| b.is_ascii_digit())).map_or(name, |(b, _)| b);
+        let base = super::names::service_of(name);
         let hash = base.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         Color::Ansi(PALETTE[hash as usize % PALETTE.len()])
     });

@@ -62,6 +62,8 @@ impl Phase {
             | EventKind::LogsLost { .. }
             | EventKind::LogsRecovered { .. }
             | EventKind::LogsBound { .. }
+            | EventKind::LogsSinkFailed { .. }
+            | EventKind::LogsSinkRecovered { .. }
             | EventKind::ScheduleFired { .. }
             | EventKind::WatchBegun {}
             | EventKind::ZombiesFound { .. }
@@ -91,6 +93,8 @@ impl Phase {
             | EventKind::AlertEscalated { .. }
             | EventKind::AlertCleared { .. }
             | EventKind::StormBrake { .. }
+            | EventKind::WebhookDead { .. }
+            | EventKind::WebhookDisabled { .. }
             | EventKind::KeeperLost {}
             | EventKind::DaemonTerminated { .. }
             | EventKind::DaemonPanicked { .. }

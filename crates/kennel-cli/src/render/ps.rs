@@ -5,7 +5,7 @@ use kennel_wire::{Health, ServiceStatus, State};
 
 use super::paint::{BLUE, CYAN, DIM, GREEN, Paint, RED, YELLOW, of_service};
 use super::table::{Cell, Column, layout};
-use super::units;
+use super::{alerts, units};
 
 const COLUMNS: [Column; 11] = [
     Column { title: "NAME", right: false, spare: 0 },
@@ -21,8 +21,10 @@ const COLUMNS: [Column; 11] = [
     Column { title: "NOTE", right: false, spare: 0 },
 ];
 
-/// In place of the state of what stands still.
-pub(super) const FROZEN: &str = "frozen";
+/// The word for what a service is, and how it is painted: what stands still is nothing else.
+pub(super) fn word(one: &ServiceStatus) -> (&'static str, Style) {
+    if one.frozen { ("frozen", BLUE) } else { (state(one.state), state_style(one.state)) }
+}
 
 /// One line for each service or replica.
 pub(crate) fn table(services: &[ServiceStatus], width: Option<usize>, paint: Paint) -> String {
@@ -42,9 +44,10 @@ fn row(one: &ServiceStatus) -> Vec<Cell> {
     };
     let restarts = if one.restarts == 0 { String::new() } else { one.restarts.to_string() };
     let note = note(one).unwrap_or_default();
+    let (is, style) = word(one);
     vec![
         Cell::styled(&one.name, of_service(&one.service, one.color.as_deref())),
-        if one.frozen { Cell::styled(FROZEN, BLUE) } else { Cell::styled(state(one.state), state_style(one.state)) },
+        Cell::styled(is, style),
         Cell::styled(health, health_style(one.health)),
         optional(one.pid.map(|pid| pid.to_string())),
         optional(one.processes.filter(|_| live).map(|count| count.to_string())),
@@ -78,8 +81,12 @@ pub(crate) fn note(one: &ServiceStatus) -> Option<String> {
     // Why it is down says more than for whom it ran.
     let owner = one.ad_hoc.as_ref().and_then(|ad_hoc| ad_hoc.owner.as_ref()).filter(|_| one.reason.is_none());
     let owner = owner.map(|owner| format!("for {owner}"));
-    let alert = (!one.alerts.is_empty()).then(|| format!("alert {}", one.alerts.join(", ")));
-    let parts: Vec<String> = [alert, one.reason.clone(), exit, retry, next, owner].into_iter().flatten().collect();
+    let soon = one.foreseen.as_ref().map(alerts::foreseen);
+    let is_soon = |rule: &&str| one.foreseen.as_ref().is_some_and(|foreseen| foreseen.rule == *rule);
+    let now: Vec<&str> = one.alerts.iter().map(String::as_str).filter(|rule| !is_soon(rule)).collect();
+    let alert = (!now.is_empty()).then(|| format!("alert {}", now.join(", ")));
+    let parts: Vec<String> =
+        [alert, soon, one.reason.clone(), exit, retry, next, owner].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

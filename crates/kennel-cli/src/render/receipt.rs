@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use kennel_wire::{EndedProcess, Receipt, Survivor};
+use kennel_wire::{EndedProcess, Receipt, Stage, Survivor};
 
 use super::paint::{BOLD, DIM, GREEN, Paint, RED};
 use super::table::cut;
@@ -37,6 +37,13 @@ pub(crate) fn one_line(receipt: &Receipt) -> String {
     let why = receipt.out_of_memory.as_ref().map(|what| format!("{} · ", limits::out_of_memory(what)));
     let why = why.unwrap_or_default();
     format!("{begin}  {why}{stages} · {} · left {}", units::processes(receipt.processes.len()), receipt.left)
+}
+
+/// How long each stage took and how many ended in it: `TERM 0.3 s, 3 ended → KILL 0.1 s, 1 ended`; none if there was none.
+pub(crate) fn stages(receipt: &Receipt) -> Option<String> {
+    let stage = |stage: &Stage| format!("{} {}, {} ended", stage.name, units::duration(stage.duration_ms), stage.ended);
+    let stages: Vec<String> = receipt.stages.iter().map(stage).collect();
+    (!stages.is_empty()).then(|| stages.join(" → "))
 }
 
 /// Every process of a receipt, one a line.

@@ -46,6 +46,9 @@ fn will(one: &ServicePlan, dry_run: bool) -> &'static str {
         (Will::Stop, false) => "is stopped",
         (Will::Restart, true) => "would be restarted",
         (Will::Restart, false) => "is restarted",
+        (Will::Adjust, true) => "would have other limits at once",
+        (Will::Adjust, false) => "has other limits at once",
+        (Will::Nothing, _) if one.change == Declared::Added => "not started",
         (Will::Nothing, _) => "nothing to do",
     }
 }

@@ -13,11 +13,8 @@ const ZOMBIES_OF: usize = 60;
 
 /// A block of lines.
 pub(crate) fn block(one: &ServiceStatus, paint: Paint) -> String {
-    let mut text = format!(
-        "{}  {}\n",
-        paint.paint(BOLD, &one.name),
-        paint.paint(ps::state_style(one.state), ps::state(one.state))
-    );
+    let (is, style) = ps::word(one);
+    let mut text = format!("{}  {}\n", paint.paint(BOLD, &one.name), paint.paint(style, is));
     let mut field = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             let _infallible = writeln!(text, "  {name:<10} {value}");

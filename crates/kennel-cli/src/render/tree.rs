@@ -37,10 +37,7 @@ pub(crate) fn table(lines: &[Line<'_>], now: Timestamp, width: Option<usize>, pa
 }
 
 fn of_the_service(status: &ServiceStatus, usage: Option<&ServiceUsage>) -> Vec<Cell> {
-    let (state, style) = match status.frozen {
-        true => (ps::FROZEN, BLUE),
-        false => (ps::state(status.state), ps::state_style(status.state)),
-    };
+    let (state, style) = ps::word(status);
     let figures = usage.map(|usage| &usage.usage);
     let optional = |value: Option<String>| Cell::new(value.unwrap_or_default());
     let name = match ps::note(status) {

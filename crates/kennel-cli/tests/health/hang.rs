@@ -1,9 +1,9 @@
 //! Hangs: what a service is doing is told from what it uses, and what follows is as its configuration says.
 
-use kennel_testkit::{Scratch, wait_for};
+use kennel_testkit::{Scratch, both, wait_for};
 use serde_json::{Value, json};
 
-use crate::common::{DEADLINE, both, events, wait_events, wait_health};
+use crate::common::{DEADLINE, wait_health};
 
 both!(stalls_and_goes_on, spins, waits_for_somebody, ends);
 
@@ -14,13 +14,14 @@ fn wait_activity(scratch: &Scratch, service: &str, activity: &str) -> Value {
     })
 }
 
-/// A service that waits for what never comes is a warning until it comes; one that waits as long and may is quiet.
+/// A service that waits for what never comes is a warning until it comes; one that waits as long and may is quiet. A pipe that is
+/// opened again before its writer has closed it gives an end and no line, so the service reads on after that.
 fn stalls_and_goes_on(scratch: &Scratch) {
     scratch.config(
         "
 services:
   web:
-    command: rm -f pipe; mkfifo pipe; while read line < pipe; do echo $$line; done
+    command: rm -f pipe; mkfifo pipe; while true; do read line < pipe && echo $$line; done
     shell: true
     restart: no
     hang: 1s
@@ -35,22 +36,22 @@ services:
     assert_eq!((&sick["activity"], &sick["state"]), (&json!("stalled"), &json!("unhealthy")), "{sick}");
     let why = sick["health_reason"].as_str().unwrap();
     assert!(why.starts_with("it has given no sign of life for ") && why.contains("state S"), "{sick}");
-    let told = wait_events(scratch, "web", "instance.activity", 1);
+    let told = scratch.wait_events("web", "instance.activity", 1);
     assert_eq!(told[0]["activity"], "stalled", "{told:?}");
     assert!(told[0]["silent_ms"].as_u64().unwrap() >= 1000, "{told:?}");
-    assert_eq!(events(scratch, "web", "instance.health")[0]["health"], "unhealthy");
+    assert_eq!(scratch.events_of("web", "instance.health")[0]["health"], "unhealthy");
 
     std::fs::write(scratch.project().join("pipe"), "go\n").unwrap();
-    let told = wait_events(scratch, "web", "instance.activity", 2);
+    let told = scratch.wait_events("web", "instance.activity", 2);
     assert!(["active", "quiet"].contains(&told[1]["activity"].as_str().unwrap()), "{told:?}");
-    let told = wait_events(scratch, "web", "instance.health", 2);
+    let told = scratch.wait_events("web", "instance.health", 2);
     assert_eq!(told[1]["health"], "healthy", "{told:?}");
     let after = scratch.ps("web");
     assert_eq!((&after["pid"], &after["restarts"]), (&before["pid"], &json!(0)), "{after}");
 
     let idle = wait_activity(scratch, "idle", "quiet");
     assert_eq!((&idle["health"], &idle["state"]), (&json!("healthy"), &json!("ready")), "{idle}");
-    assert_eq!(events(scratch, "idle", "instance.activity"), Vec::<Value>::new(), "nothing worth telling");
+    assert_eq!(scratch.events_of("idle", "instance.activity"), Vec::<Value>::new(), "nothing worth telling");
     scratch.down();
 }
 
@@ -70,12 +71,12 @@ services:
 ",
     );
     scratch.ok(&["up", "-d"]);
-    let told = &wait_events(scratch, "loop", "instance.activity", 1)[0];
+    let told = &scratch.wait_events("loop", "instance.activity", 1)[0];
     assert_eq!(told["activity"], "spinning", "{told}");
     assert!(told["detail"].as_str().unwrap().contains("while :"), "{told}");
-    let down = &wait_events(scratch, "loop", "instance.down", 1)[0]["receipt"];
+    let down = &scratch.wait_events("loop", "instance.down", 1)[0]["receipt"];
     assert_eq!((&down["reason"], &down["left"]), (&json!("hung"), &json!(0)), "{down}");
-    wait_events(scratch, "loop", "instance.started", 2);
+    scratch.wait_events("loop", "instance.started", 2);
     assert_eq!(wait_activity(scratch, "busy", "active")["restarts"], 0);
     scratch.down();
 }
@@ -92,7 +93,7 @@ services:
 ",
     );
     scratch.ok(&["up", "-d"]);
-    let told = &wait_events(scratch, "asks", "instance.activity", 1)[0];
+    let told = &scratch.wait_events("asks", "instance.activity", 1)[0];
     assert_eq!(told["activity"], "waiting_for_input", "{told}");
     assert!(told["detail"].as_str().unwrap().contains("reads /dev/pts/"), "{told}");
     let asks = wait_activity(scratch, "asks", "waiting_for_input");
@@ -105,6 +106,6 @@ fn ends(scratch: &Scratch) {
     scratch.ok(&["up", "-d"]);
     let stopped = scratch.wait_state("web", "stopped", DEADLINE);
     assert_eq!(stopped["reason"], "it hung", "{stopped}");
-    assert_eq!(events(scratch, "web", "instance.started").len(), 1, "it stays stopped");
+    assert_eq!(scratch.events_of("web", "instance.started").len(), 1, "it stays stopped");
     scratch.down();
 }

@@ -5,10 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use kennel_testkit::{Scratch, wait_until};
+use kennel_testkit::{Scratch, both, wait_until};
 use serde_json::json;
 
-use crate::common::{DEADLINE, both, events, wait_events, wait_health};
+use crate::common::{DEADLINE, wait_health};
 
 both!(restarts, warns, waits_for_signs, ends_what_it_starts, stops);
 
@@ -31,16 +31,16 @@ services:
     assert_eq!(before["health"], "healthy", "{before}");
     let other = scratch.ps("other")["pid"].clone();
     std::fs::remove_file(scratch.project().join("alive")).unwrap();
-    let started = wait_events(scratch, "web", "instance.started", 2);
+    let started = scratch.wait_events("web", "instance.started", 2);
     assert_ne!(started[0]["pid"], started[1]["pid"]);
     let after = scratch.wait_state("web", "ready", DEADLINE);
     assert_eq!((&after["health"], &after["restarts"]), (&json!("healthy"), &json!(1)), "{after}");
     wait_until(DEADLINE, "an answer", || scratch.ps("web")["probe_ms"].as_f64().is_some_and(|ms| ms > 0.0));
-    let told = events(scratch, "web", "instance.health");
+    let told = scratch.events_of("web", "instance.health");
     assert_eq!(told[0]["health"], "unhealthy", "{told:?}");
     assert_eq!(told[0]["reason"], "the probe ended: exit 1", "{told:?}");
     assert_eq!(told[0]["instance"], before["instance"], "{told:?}");
-    let down = &events(scratch, "web", "instance.down")[0]["receipt"];
+    let down = &scratch.events_of("web", "instance.down")[0]["receipt"];
     assert_eq!((&down["reason"], &down["left"]), (&json!("not_alive"), &json!(0)), "{down}");
     assert!(down["processes"].as_array().unwrap().len() > 1, "the child went too: {down}");
     assert_eq!(scratch.ps("other")["pid"], other);
@@ -117,7 +117,7 @@ services:
     server.answers.store(true, Ordering::SeqCst);
     let well = wait_health(scratch, "web", "healthy");
     assert_eq!((&well["pid"], &well["restarts"]), (&before["pid"], &json!(0)));
-    let words: Vec<_> = events(scratch, "web", "instance.health").iter().map(|it| it["health"].clone()).collect();
+    let words: Vec<_> = scratch.events_of("web", "instance.health").iter().map(|it| it["health"].clone()).collect();
     assert_eq!(words, ["unhealthy", "healthy"]);
     assert_eq!(server.most.load(Ordering::SeqCst), 1, "one at a time");
     scratch.down();
@@ -128,7 +128,7 @@ fn waits_for_signs(scratch: &Scratch) {
     let watchdog = "
 import os, socket, time
 name = os.environ['NOTIFY_SOCKET'].replace('@', chr(0), 1)
-assert os.environ['WATCHDOG_USEC'] == '1500000'
+assert os.environ['WATCHDOG_USEC'] == '2500000'
 socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 for _ in range(12):
     socket.sendto(b'WATCHDOG=1', name)
@@ -142,29 +142,29 @@ services:
   beats:
     command: i=0; while [ $$i -lt 12 ]; do touch beat; i=$$((i+1)); sleep 0.25; done; exec sleep 600
     shell: true
-    liveness: { heartbeat: { file: beat, max_age: 1500ms }, interval: 100ms }
+    liveness: { heartbeat: { file: beat, max_age: 2500ms }, interval: 100ms }
   barks:
     command: python3 watchdog.py
-    liveness: { watchdog: 1500ms }
+    liveness: { watchdog: 2500ms }
   talks:
     command: i=0; while [ $$i -lt 12 ]; do echo $$i; i=$$((i+1)); sleep 0.25; done; exec sleep 600
     shell: true
-    liveness: { log_silence: 1500ms }
+    liveness: { log_silence: 2500ms }
 ",
     );
     scratch.ok(&["up", "-d"]);
     for (service, reason) in [
         ("beats", "was not modified for"),
-        ("barks", "did not say `WATCHDOG=1` for 1.5s"),
-        ("talks", "wrote nothing for 1.5s"),
+        ("barks", "did not say `WATCHDOG=1` for 2.5s"),
+        ("talks", "wrote nothing for 2.5s"),
     ] {
-        let told = &wait_events(scratch, service, "instance.health", 1)[0];
+        let told = &scratch.wait_events(service, "instance.health", 1)[0];
         assert!(told["reason"].as_str().unwrap().contains(reason), "{told}");
-        let started = &wait_events(scratch, service, "instance.started", 2)[0];
+        let started = &scratch.wait_events(service, "instance.started", 2)[0];
         let time = |event: &serde_json::Value| event["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
         // It gave signs for three seconds, longer than it may be silent, and was let run.
-        assert!(time(told).duration_since(time(started)).as_secs_f64() >= 4.0, "{started} {told}");
-        let down = &wait_events(scratch, service, "instance.down", 1)[0]["receipt"];
+        assert!(time(told).duration_since(time(started)).as_secs_f64() >= 5.0, "{started} {told}");
+        let down = &scratch.wait_events(service, "instance.down", 1)[0]["receipt"];
         assert_eq!((&down["reason"], &down["left"]), (&json!("not_alive"), &json!(0)), "{down}");
     }
     scratch.down();
@@ -220,6 +220,6 @@ services:
     scratch.ok(&["up", "-d"]);
     let stopped = scratch.wait_state("web", "stopped", DEADLINE);
     assert_eq!(stopped["reason"], "its `liveness` failed", "{stopped}");
-    assert_eq!(events(scratch, "web", "instance.started").len(), 1, "it stays stopped");
+    assert_eq!(scratch.events_of("web", "instance.started").len(), 1, "it stays stopped");
     scratch.down();
 }

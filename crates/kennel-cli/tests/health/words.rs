@@ -1,9 +1,9 @@
 //! The words for how a service is.
 
-use kennel_testkit::{Scratch, Signal, send, wait_for, wait_until};
+use kennel_testkit::{Scratch, Signal, both, send, wait_for, wait_until};
 use serde_json::json;
 
-use crate::common::{DEADLINE, both, events, wait_events, wait_health};
+use crate::common::{DEADLINE, wait_health};
 
 both!(each_word, a_zombie_is_told, one_answer);
 
@@ -30,7 +30,7 @@ services:
     wait_health(scratch, "slow", "healthy");
     for service in ["plain", "done", "broken", "slow", "well"] {
         // Other events tell all of that.
-        assert_eq!(events(scratch, service, "instance.health"), Vec::<serde_json::Value>::new());
+        assert_eq!(scratch.events_of(service, "instance.health"), Vec::<serde_json::Value>::new());
     }
     scratch.down();
 }
@@ -90,7 +90,7 @@ fn a_zombie_is_told(scratch: &Scratch) {
     send(&main, Signal::KILL);
     let zombie = wait_health(scratch, "web", "zombie");
     assert!(zombie["health_reason"].as_str().unwrap().contains("a tracer holds it"), "{zombie}");
-    let told = wait_events(scratch, "web", "instance.health", 1);
+    let told = scratch.wait_events("web", "instance.health", 1);
     assert_eq!(told[0]["health"], json!("zombie"), "{told:?}");
     tracer.signal(Signal::KILL);
     tracer.wait(DEADLINE);

@@ -42,10 +42,15 @@ pub(crate) fn lose(scratch: &Scratch) {
     let (keeper, daemon) = (scratch.keeper(), scratch.daemon());
     let is_reaper = |seen: &Seen| seen.verb() == "__keeper" && seen.ppid == keeper.pid;
     let reapers: Vec<Seen> = scratch.survivors().into_iter().filter(is_reaper).collect();
+    let all: Vec<&Seen> = [&keeper, &daemon].into_iter().chain(&reapers).collect();
+    let watched: Vec<_> = all.iter().map(|one| kennel_sys::pidfd::open(one.pid).unwrap()).collect();
     for signal in [Signal::STOP, Signal::KILL] {
-        [&keeper, &daemon].into_iter().chain(&reapers).for_each(|one| send(one, signal));
+        all.iter().for_each(|one| send(one, signal));
     }
-    wait_until(DEADLINE, "everybody gone", || scratch.survivors().iter().all(|seen| !seen.verb().starts_with("__")));
+    // Asked of the processes themselves: one that is dying has no command any more, and is in its group until all of it is dead.
+    let has_ended = |one: &std::os::fd::OwnedFd| kennel_sys::pidfd::has_exited(one).unwrap();
+    wait_until(DEADLINE, "everybody gone", || watched.iter().all(has_ended));
+    wait_until(DEADLINE, "nobody seen", || scratch.survivors().iter().all(|seen| !seen.verb().starts_with("__")));
     assert!(!living(scratch).is_empty());
     assert!(sockets(scratch).iter().all(|socket| socket.exists()), "they are stale, not gone");
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use kennel_testkit::{Scratch, wait_until};
+use kennel_testkit::{Scratch, both, wait_until};
 use serde_json::json;
 
-use crate::common::{DEADLINE, between, both, events, living};
+use crate::common::{DEADLINE, between, living};
 
 both!(of_services, of_runs);
 
@@ -26,7 +26,7 @@ services:
     restart: always
   silent:
     command: ['@badchild@', --cell, '3', exec, --, sh, -c, '{loud}']
-    idle_timeout: 1500ms
+    idle_timeout: 2500ms
     restart: always
     stop_grace_period: 200ms
 "
@@ -37,9 +37,7 @@ services:
     assert_eq!(living(scratch, 1), 0);
     scratch.wait_state("silent", "stopped", DEADLINE);
     assert_eq!(living(scratch, 3), 0);
-    let of = |service: &str, kind: &str| -> Vec<serde_json::Value> {
-        events(scratch, kind).into_iter().filter(|event| event["service"] == service).collect()
-    };
+    let of = |service: &str, kind: &str| -> Vec<serde_json::Value> { scratch.events_of(service, kind) };
     let down = &of("long", "instance.down")[0]["receipt"];
     assert_eq!((&down["reason"], &down["left"]), (&json!("max_runtime"), &json!(0)), "{down}");
     let last = down["stages"].as_array().unwrap().last().unwrap();
@@ -48,7 +46,7 @@ services:
     let (started, stopping) = (&of("silent", "instance.started")[0], &of("silent", "instance.stopping")[0]);
     assert_eq!(stopping["reason"], "idle");
     // It wrote for three seconds, longer than the limit, and was let run.
-    assert!(between(started, stopping) >= Duration::from_secs(4), "{started} {stopping}");
+    assert!(between(started, stopping) >= Duration::from_secs(5), "{started} {stopping}");
     assert_eq!(of("silent", "instance.started").len(), 1, "it stays stopped");
     wait_until(DEADLINE, "another run", || of("again", "instance.started").len() > 1);
     scratch.down();
@@ -63,10 +61,10 @@ fn of_runs(scratch: &Scratch) {
     // Ignores SIGTERM, so the default stop would take 15 s: hastened once its reason is told.
     for (name, reason) in [(&long, "max_runtime"), (&silent, "idle")] {
         wait_until(DEADLINE, "the stop", || {
-            events(scratch, "instance.stopping").iter().any(|it| it["service"] == *name && it["reason"] == reason)
+            scratch.events("instance.stopping").iter().any(|it| it["service"] == *name && it["reason"] == reason)
         });
         scratch.ok(&["kill", name]);
-        let receipts = events(scratch, "instance.down");
+        let receipts = scratch.events("instance.down");
         let down = receipts.iter().find(|it| it["service"] == *name).unwrap();
         assert_eq!((&down["receipt"]["reason"], &down["receipt"]["left"]), (&json!(reason), &json!(0)));
     }

@@ -1,9 +1,9 @@
 //! The daemon is killed while leases run.
 
-use kennel_testkit::{Scratch, Signal, wait_until};
+use kennel_testkit::{Scratch, Signal, both, wait_until};
 use serde_json::json;
 
-use crate::common::{DEADLINE, both, detach, events, hold, living, outsider, owner, wait_owner};
+use crate::common::{DEADLINE, detach, hold, living, outsider, owner, wait_owner};
 
 both!(each_kind_of_lease, each_lifetime, a_replaced_daemon);
 
@@ -67,7 +67,7 @@ fn each_lifetime(scratch: &Scratch) {
     assert_eq!(scratch.ps("over")["last_exit"]["code"], 7);
     assert_eq!(owner(scratch, "job").unwrap()["runs"], 1);
     // What is there is not run again.
-    assert_eq!(events(scratch, "instance.started").len(), 4);
+    assert_eq!(scratch.events("instance.started").len(), 4);
     scratch.ok(&["clean", "--owner", "job"]);
     assert_eq!((living(scratch, 1), living(scratch, 3)), (1, 0));
     scratch.down();

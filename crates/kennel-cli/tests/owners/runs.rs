@@ -1,9 +1,9 @@
 //! Runs on request as services: listed, kept apart from the configuration, forgotten when it is asked for.
 
-use kennel_testkit::{Scratch, wait_until};
+use kennel_testkit::{Scratch, both, wait_until};
 use serde_json::json;
 
-use crate::common::{DEADLINE, both, detach, events, hold, living, owner};
+use crate::common::{DEADLINE, detach, hold, living, owner};
 
 both!(
     listed_with_their_results_until_they_are_cleaned,
@@ -125,6 +125,6 @@ fn an_ended_owner_starts_nothing(scratch: &Scratch) {
         let refused = scratch.kennel(verb);
         assert!(refused.code() != 0 && refused.stderr.contains("owner `job` has ended"), "{}", refused.all());
     }
-    assert_eq!(events(scratch, "instance.started").len(), 1);
+    assert_eq!(scratch.events("instance.started").len(), 1);
     scratch.down();
 }

@@ -1,9 +1,9 @@
 //! Owners below owners.
 
-use kennel_testkit::{Scratch, wait_until};
+use kennel_testkit::{Scratch, both, wait_for, wait_until};
 use serde_json::json;
 
-use crate::common::{DEADLINE, both, detach, events, hold, living, owner, wait_owner};
+use crate::common::{DEADLINE, detach, hold, living, owner, wait_owner};
 
 both!(an_end_cascades_over_three_levels, what_is_refused);
 
@@ -25,7 +25,9 @@ fn an_end_cascades_over_three_levels(scratch: &Scratch) {
     assert_eq!(living(scratch, 4), 1);
     let low = wait_owner(scratch, "low", "ended");
     assert_eq!(low["ended"], json!({ "reason": "parent_ended", "ancestor": "top" }));
-    let down = events(scratch, "instance.down");
+    // The last process is gone a moment before that is told.
+    let down =
+        wait_for(DEADLINE, "the end of three", || Some(scratch.events("instance.down")).filter(|down| down.len() >= 3));
     assert_eq!(down.len(), 3, "{down:?}");
     assert!(down.iter().all(|event| event["receipt"]["reason"] == "owner_ended" && event["receipt"]["left"] == 0));
     let cleaned = scratch.json(&["clean", "--owner", "top", "--json"]);

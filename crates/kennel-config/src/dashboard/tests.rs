@@ -210,7 +210,10 @@ proptest! {
     fn what_was_exported_comes_back(
         servers in proptest::collection::btree_map("[a-z][a-z0-9_-]{0,9}", server(), 1..5),
     ) {
-        let servers: Vec<RecordedServer> = servers.into_iter().map(|(id, it)| RecordedServer { id, ..it }).collect();
+        let mut servers: Vec<RecordedServer> = servers.into_iter().map(|(id, it)| RecordedServer { id, ..it }).collect();
+        // No configuration has two services at one port.
+        let mut taken = std::collections::BTreeSet::new();
+        servers.iter_mut().for_each(|server| server.ports.retain(|port| taken.insert(*port)));
         prop_assert_eq!(&read(&written(&servers)).unwrap(), &servers);
         let project = load_back(&dashboard_config(&servers));
         prop_assert_eq!(project.services.len(), servers.len());

@@ -2,16 +2,26 @@
 
 #![allow(dead_code, reason = "these types exist for their schema")]
 
+mod limits;
+mod notify;
+mod probes;
+mod rules;
+mod webhooks;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
+use self::limits::{Deploy, Limits, StackLimits, UseLimits};
+use self::notify::Notify;
+use self::probes::{HangOrTime, Healthcheck, Liveness, Readiness};
+use self::rules::{BrakeOrOff, Rules};
+use self::webhooks::Webhooks;
 use super::values::{
-    Action, Amount, Anything, Boolean, CapabilitySet, Color, Command, ComposeCount, ComposeSize, Condition, Count, Cpu,
-    CpuTime, Cpus, Duration, DurationOrOff, ExitCodes, Factor, HangAction, Identity, IoPriority, Isolation, KillMode,
-    LimitAction, LivenessAction, LogEvents, LogSize, MaxRestarts, Missed, Nice, Number, Off, OnDaemonLoss, OnEscape,
-    OnFull, OomScore, Overlap, Pairs, PortOrName, Ports, Rate, Replicas, RequireContainment, Restart, ScheduledAction,
-    Scope, Share, Shell, Signal, Size, Strings, Switch, Target, Test, Texts, Umask, WatchAction, WatchPaths, Weight,
+    Anything, Boolean, CapabilitySet, Color, Command, ComposeCount, ComposeSize, Condition, CpuTime, Cpus, Duration,
+    ExitCodes, Factor, Identity, IoPriority, Isolation, KillMode, LogEvents, LogSinks, MaxRestarts, Missed, Nice,
+    OnDaemonLoss, OnEscape, OnFull, OomScore, Overlap, Pairs, Ports, Replicas, RequireContainment, Restart,
+    ScheduledAction, Share, Shell, Signal, Size, Strings, Target, Texts, Umask, WatchAction, WatchPaths,
 };
 
 /// A stack of services that kennel runs. Durations are written `500ms`, `10s`, `1m30s`; `${VAR}`, `${VAR:-default}`
@@ -35,102 +45,16 @@ pub(super) struct File {
     /// What is too much for the whole stack, by names of your choice, and what is done then. Every stack has `stack-processes` (more than
     /// 100: warn) and `stack-memory` (more than 8GiB: warn), which can be changed here, or switched off with `off`.
     rules: Rules,
+    /// What all services together may use, with whatever else kennel runs for them.
+    limits: StackLimits,
     /// How many restarts all services together may have within a time; more are held back. Default 60 within 60s.
     storm_brake: BrakeOrOff,
+    /// Receivers of events over HTTP, by names of your choice; each message is signed (Standard Webhooks).
+    webhooks: Webhooks,
+    /// Where people are told of events.
+    notify: Notify,
     /// What to run, by name.
     services: Services,
-}
-
-/// Rules by name.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum Rules {
-    Rules(BTreeMap<String, RuleOrOff>),
-    None(()),
-}
-
-/// A rule, or `off` for a built-in one.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum RuleOrOff {
-    Rule(Rule),
-    Off(Off),
-}
-
-/// Exactly one of `processes`, `memory`, `cpu`, `forks`, `open_files`, `log_rate`, `write_rate`, `written`, `restarts`: more than that is
-/// too much. And what is done then.
-#[derive(JsonSchema)]
-pub(super) struct Rule {
-    /// Living processes.
-    processes: Count,
-    /// Memory in use, for example `4GiB`.
-    memory: Size,
-    /// CPU time: `150%`, or `1.5`, is one and a half CPUs.
-    cpu: Cpu,
-    /// New processes a second.
-    forks: Number,
-    /// Open files of the process that has most.
-    open_files: Count,
-    /// Output, for example `10MiB/s`.
-    log_rate: Rate,
-    /// Written to disks, for example `50MiB/s`.
-    write_rate: Rate,
-    /// Written to disks since it began, for example `100GiB`.
-    written: Size,
-    /// Restarts within the last minute.
-    restarts: Count,
-    /// How long it has to be too much. Default 0s; 10s for `forks`, `log_rate` and `write_rate`; 5m for `cpu`.
-    #[serde(rename = "for")]
-    lasting: Duration,
-    /// `service`: each instance by itself; `stack`: all together. Default: `stack` in the rules of the file, `service` in those of a service.
-    scope: Scope,
-    /// What is done, if it is one thing: `event`, `warn`, `throttle`, `freeze`, `stop`, `kill`. Default `warn`.
-    action: Action,
-    /// What is done one after the other, while it is still too much.
-    ladder: Ladder,
-    /// How long it has to be clearly below until the alert is over. Default 60s.
-    cooldown: Duration,
-    /// How far ahead it is foreseen from the slope, or `off`; for what grows. Default 60s.
-    predict: DurationOrOff,
-}
-
-/// One action, and how long after the alert it follows if it is still too much.
-#[derive(JsonSchema)]
-pub(super) struct Rung {
-    /// What is done.
-    action: Action,
-    /// How long after the alert. Default 0s.
-    after: Duration,
-}
-
-/// An action, or one with its time.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum RungOrAction {
-    Action(Action),
-    Rung(Rung),
-}
-
-/// The rungs of a ladder, in the order of their times.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
-pub(super) struct Ladder(#[schemars(length(min = 1))] Vec<RungOrAction>);
-
-/// A bound for the restarts of all services together, or `off`.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum BrakeOrOff {
-    Brake(StormBrake),
-    Off(Switch),
-}
-
-/// A bound for the restarts of all services together.
-#[derive(JsonSchema)]
-pub(super) struct StormBrake {
-    /// So many within `window`. Default 60.
-    restarts: Count,
-    /// Length of the sliding window. Default 60s.
-    window: Duration,
 }
 
 /// Services by name.
@@ -247,26 +171,30 @@ pub(super) struct Service {
     logs: Logs,
 }
 
-/// How much of what a service writes is kept.
+/// How much of what a service writes is kept, and where it goes as well.
 #[derive(JsonSchema)]
 pub(super) struct Logs {
     /// All of it, on the disk; at least 1MiB. Default 64MiB.
-    max_size: LogSize,
+    max_size: Size,
     /// How long a part of it is kept after its last byte; as long as there is room unless it is set.
     max_age: Duration,
     /// Another file is begun beyond this. Default an eighth of `max_size`, at most 8MiB.
-    segment_size: LogSize,
+    segment_size: Size,
     /// Whether files that are not written any more are compressed. Default true.
     compress: Boolean,
     /// At `max_size`: `drop_oldest` (default), `block` (the service waits in its write) or `stop` (it is stopped).
     on_full: OnFull,
+    /// The same bytes go to the end of this file, relative to this one. It is not bounded, and begun anew where it was moved away.
+    path: String,
+    /// Where else each line goes: `journald`.
+    to: LogSinks,
 }
 
 /// How much of what all services write is kept.
 #[derive(JsonSchema)]
 pub(super) struct ProjectLogs {
     /// All logs together, on the disk; at least 1MiB. Default 1GiB.
-    max_size: LogSize,
+    max_size: Size,
 }
 
 /// Paths, or what to do about them as well.
@@ -321,91 +249,6 @@ pub(super) struct Schedule {
     missed: Missed,
     /// `run`: the clock starts it (the default). `restart`: it runs all the time, and the clock starts it anew.
     action: ScheduledAction,
-}
-
-/// What all processes of one instance may use together. Sizes are written `512MiB`, rates `10MiB/s`.
-#[derive(JsonSchema)]
-pub(super) struct UseLimits {
-    /// Memory. Where the kernel holds it, a process is killed when more is wanted.
-    memory: Size,
-    /// Memory beyond which it is slowed down and memory is taken back from it; with cgroup version 2.
-    memory_high: Size,
-    /// Swap beside the memory. Default: none where `memory` is given.
-    swap: Size,
-    /// Processes and threads.
-    pids: Count,
-    /// CPU time, in CPUs: `1.5`, or `0.25` for a quarter of one.
-    cpus: CpuTime,
-    /// Share of the CPU while there is not enough for all: 1 to 10000, usually 100.
-    cpu_weight: Weight,
-    /// The same of disks.
-    io_weight: Weight,
-    /// Read from each disk in a second.
-    io_read: Rate,
-    /// Written to each disk in a second.
-    io_write: Rate,
-    /// Open files, sockets and pipes of each process.
-    open_files: Count,
-    /// Written to stdout and stderr in a second.
-    log_rate: Rate,
-    /// What happens when it was found beyond a limit, or one of its processes was killed for want of memory: `warn`, `freeze`, `restart`,
-    /// `stop` or `kill` (the default: all of it, and its restart policy decides).
-    action: LimitAction,
-}
-
-/// Compose's place for limits.
-#[derive(JsonSchema)]
-pub(super) struct Deploy {
-    /// Of which only `limits` mean something here.
-    resources: DeployResources,
-}
-
-/// Compose's place for limits.
-#[derive(JsonSchema)]
-pub(super) struct DeployResources {
-    /// As `limits` of the service.
-    limits: DeployLimits,
-}
-
-/// Limits as compose has them.
-#[derive(JsonSchema)]
-pub(super) struct DeployLimits {
-    /// Bytes, or `512m`.
-    memory: ComposeSize,
-    /// CPU time, in CPUs.
-    cpus: CpuTime,
-    /// Processes and threads; 0 and -1 are no limit.
-    pids: ComposeCount,
-}
-
-/// Resource limits by name.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum Limits {
-    Limits(LimitsByName),
-    None(()),
-}
-
-/// Resource limits by name.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
-pub(super) struct LimitsByName(BTreeMap<String, LimitOrBoth>);
-
-/// One number for both, or both.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum LimitOrBoth {
-    Both(Amount),
-    Apart(Limit),
-}
-
-/// A resource limit.
-#[derive(JsonSchema)]
-pub(super) struct Limit {
-    /// What holds; it may be raised up to `hard` by the service itself.
-    soft: Amount,
-    /// At least `soft`. Above kennel's own it needs root.
-    hard: Amount,
 }
 
 /// A command, or one with its shell.
@@ -504,159 +347,6 @@ pub(super) struct RestartPolicy {
     max_restarts: MaxRestarts,
     /// Length of the sliding window. Default 60s.
     window: Duration,
-}
-
-/// Exactly one of `exec`, `http_get`, `tcp`, `log_line`, `notify`, `file`, and its pace.
-#[derive(JsonSchema)]
-pub(super) struct Readiness {
-    /// Ready when this command ends with 0.
-    exec: Exec,
-    /// Ready when a GET answers 200 to 399.
-    http_get: HttpGetOrUrl,
-    /// Ready when a connection is accepted: a port, the name of one, `host:port`, or both apart.
-    tcp: TcpOrPort,
-    /// Ready when a line of its output matches this regular expression.
-    log_line: String,
-    /// Ready when it sends `READY=1` to the socket named in `NOTIFY_SOCKET`.
-    notify: Boolean,
-    /// Ready when this path exists, relative to its `working_dir`.
-    file: String,
-    /// Pause between attempts while not ready. Default 250ms.
-    interval: Duration,
-    /// Pause between attempts once ready. Default 10s.
-    ready_interval: Duration,
-    /// Longest time one attempt may take. Default 1s.
-    timeout: Duration,
-    /// Pause before the first attempt. Default 0s.
-    initial_delay: Duration,
-    /// Successes in a row that make it ready. Default 1.
-    success_threshold: Count,
-    /// Failures in a row that make a ready one unhealthy. Default 3.
-    failure_threshold: Count,
-}
-
-/// Exactly one of `exec`, `http_get`, `tcp`, `file`, `heartbeat`, `watchdog`, `log_silence`, its pace, and what follows.
-#[derive(JsonSchema)]
-pub(super) struct Liveness {
-    /// Alive when this command ends with 0.
-    exec: Exec,
-    /// Alive when a GET answers 200 to 399.
-    http_get: HttpGetOrUrl,
-    /// Alive when a connection is accepted: a port, the name of one, `host:port`, or both apart.
-    tcp: TcpOrPort,
-    /// Alive while this path exists, relative to its `working_dir`.
-    file: String,
-    /// Alive while this file is modified again and again.
-    heartbeat: HeartbeatOrPath,
-    /// Alive while it sends `WATCHDOG=1` to the socket named in `NOTIFY_SOCKET` at least this often.
-    watchdog: Duration,
-    /// Alive while it writes something to its output at least this often.
-    log_silence: Duration,
-    /// Pause between two looks, varied by a tenth. Default 3s.
-    interval: Duration,
-    /// Longest time one look may take. Default 1s.
-    timeout: Duration,
-    /// Pause before the first look, after it is ready. Default 0s.
-    initial_delay: Duration,
-    /// Successes in a row after which one that failed is well again. Default 1.
-    success_threshold: Count,
-    /// Failures in a row after which it counts as failed. Default 3.
-    failure_threshold: Count,
-    /// `restart` (the default): it is stopped, which counts as a failure, and `restart` says what follows. `stop`: the service is
-    /// stopped. `warn`: it is unhealthy, and nothing more.
-    action: LivenessAction,
-}
-
-/// A path, or one with its time.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum HeartbeatOrPath {
-    Path(String),
-    Parts(Heartbeat),
-}
-
-/// A file that is modified again and again.
-#[derive(JsonSchema)]
-pub(super) struct Heartbeat {
-    /// Relative to the `working_dir`.
-    file: String,
-    /// The oldest it may be. Default 30s.
-    max_age: Duration,
-}
-
-/// How long, or that with what follows.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum HangOrTime {
-    Time(Duration),
-    Parts(Hang),
-}
-
-/// When silence counts as a hang.
-#[derive(JsonSchema)]
-pub(super) struct Hang {
-    /// How long it may be silent, at least 1s.
-    after: Duration,
-    /// `warn` (the default): it is unhealthy. `event`: it is told and nothing more. `restart`: it is stopped, which counts as a
-    /// failure, and `restart` says what follows. `stop`: the service is stopped.
-    action: HangAction,
-}
-
-/// A URL that begins with `http://`, or its parts.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum HttpGetOrUrl {
-    Url(String),
-    Parts(HttpGet),
-}
-
-/// The parts of a URL.
-#[derive(JsonSchema)]
-pub(super) struct HttpGet {
-    /// Default 127.0.0.1.
-    host: String,
-    /// A number, or a name from `ports`.
-    port: PortOrName,
-    /// Path with its query. Default `/`.
-    path: String,
-    /// Only `http` for now.
-    scheme: String,
-}
-
-/// A port, or one with its host.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum TcpOrPort {
-    Port(PortOrName),
-    Parts(Tcp),
-}
-
-/// A host and a port.
-#[derive(JsonSchema)]
-pub(super) struct Tcp {
-    /// Default 127.0.0.1.
-    host: String,
-    /// A number, or a name from `ports`.
-    port: PortOrName,
-}
-
-/// Compose's health check: asked every `start_interval` until it is ready, then every `interval`.
-#[derive(JsonSchema)]
-pub(super) struct Healthcheck {
-    /// A string for the shell, or a list that begins with `CMD`, `CMD-SHELL` or `NONE`.
-    test: Test,
-    /// Pause between attempts once ready. Default 30s.
-    interval: Duration,
-    /// Longest time one attempt may take. Default 30s.
-    timeout: Duration,
-    /// Failures in a row that make a ready one unhealthy. Default 3.
-    retries: Count,
-    /// The start may take at least this long: raises the default of `start_timeout`.
-    start_period: Duration,
-    /// Pause between attempts while not ready. Default 250ms.
-    start_interval: Duration,
-    /// `true`: as if it were not there.
-    disable: Boolean,
 }
 
 /// The stages of a stop.

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+use crate::size;
+
 /// A text with a variable in it, which may stand for any single value.
 fn variable() -> Value {
     json!({ "type": "string", "pattern": "\\$" })
@@ -39,16 +41,16 @@ macro_rules! value {
 value! {
     Anything: json!({});
     Size: json!({ "anyOf": [
-        { "type": "string", "pattern": "^ *[0-9]+(\\.[0-9]+)? *([TGMK]iB|[TGMkK]B|B) *$|\\$", "examples": ["512MiB", "8GiB"] },
+        { "type": "string", "pattern": format!("^ *{} *$|\\$", size::PATTERN), "examples": ["512MiB", "8GiB", "512m"] },
         { "const": 0 },
     ] });
     Rate: json!({ "anyOf": [
-        { "type": "string", "pattern": "^ *[0-9]+(\\.[0-9]+)? *([TGMK]iB|[TGMkK]B|B) */s *$|\\$", "examples": ["10MiB/s"] },
+        { "type": "string", "pattern": format!("^ *{} */s *$|\\$", size::PATTERN), "examples": ["10MiB/s"] },
         { "const": 0 },
     ] });
     ComposeSize: json!({ "anyOf": [
         { "type": "integer", "minimum": 0 },
-        { "type": "string", "pattern": "^ *[0-9]+(\\.[0-9]+)? *([tgmkTGMK]?i?[bB]?) *$|\\$", "examples": ["512m", "2g"] },
+        { "type": "string", "pattern": format!("^ *{} *$|\\$", size::COMPOSE_PATTERN), "examples": ["512m", "2g"] },
     ] });
     ComposeCount: json!({ "anyOf": [{ "type": "integer", "minimum": -1 }, variable()] });
     CpuTime: json!({ "anyOf": [
@@ -62,12 +64,15 @@ value! {
         "pattern": "^ *([0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|µs|ns))+ *$|\\$",
         "examples": ["500ms", "10s", "1m30s"],
     });
-    LogSize: json!({
-        "type": "string",
-        "pattern": "^ *[0-9]+(\\.[0-9]+)? *([KMGT]i?B|kB|B|[bkmgt]) *$|\\$",
-        "examples": ["64MiB", "1GiB"],
-    });
+    LogSinks: json!({ "anyOf": [
+        { "enum": ["journald"] },
+        { "type": "array", "items": { "anyOf": [{ "enum": ["journald"] }, variable()] } },
+        variable(),
+    ] });
     OnFull: json!({ "anyOf": [{ "enum": ["drop_oldest", "block", "stop"] }, variable()] });
+    Address: json!({ "type": "string", "pattern": "^https?://|\\$", "examples": ["https://example.com/hook"] });
+    HeaderValue: json!({ "type": ["string", "number", "boolean"] });
+    Retries: json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 1000 }, variable()] });
     Off: json!({ "enum": ["off", "no", "false", false] });
     Switch: json!({ "enum": ["off", "no", "on", "yes", false, true] });
     DurationOrOff: json!({ "anyOf": [

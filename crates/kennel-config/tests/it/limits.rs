@@ -63,7 +63,7 @@ fn mistakes() {
        |
      4 |     limits: { memory: 512Mi }
        |                       ^^^^^
-      = help: sizes are written `512MiB`, `8GiB` or `100MB`
+      = help: sizes are written `512MiB`, `8GiB` or `100MB`, or in short `512m`, `8g`
     "#);
     assert_snapshot!(wrong_service("limits: { memory: 1kB }\n"), @r"
     error[out_of_range]: `memory` must be at least 1MiB

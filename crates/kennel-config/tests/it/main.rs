@@ -17,6 +17,7 @@ mod isolation;
 mod limits;
 mod logs;
 mod meaning;
+mod notify;
 mod ports;
 mod privileges;
 mod properties;
@@ -24,6 +25,7 @@ mod rules;
 mod schedule;
 mod schema;
 mod watch;
+mod webhooks;
 
 /// The environment that every test loads with.
 fn environment() -> BTreeMap<String, String> {

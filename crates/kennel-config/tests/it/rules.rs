@@ -7,7 +7,7 @@ use std::time::Duration;
 use kennel_config::{render, render_yaml};
 use kennel_core::brake;
 use kennel_core::model::Project;
-use kennel_core::rules::{Act, Extent, Measure, Rule, Rung, defaults};
+use kennel_core::rules::{Act, Extent, Measure, Rule, Rung, defaults, of_limits};
 
 use crate::{service, wrong, wrong_service, yaml};
 
@@ -28,6 +28,26 @@ fn every_stack_has_the_usual_rules_unless_it_says_otherwise() {
     let changed = project("rules: { stack-processes: { action: freeze }, stack-memory: { memory: 16GiB } }");
     assert_eq!(changed.rules[0], Rule { ladder: vec![rung(Act::Freeze, 0)], ..defaults()[0].clone() });
     assert_eq!(changed.rules[1], Rule { above: 17_179_869_184.0, ..defaults()[1].clone() });
+}
+
+#[test]
+fn a_limit_of_memory_comes_with_a_rule() {
+    let rules = |text: &str| service(text).rules;
+    assert_eq!(rules("limits: { pids: 5 }"), []);
+    let usual = rules("limits: { memory: 512m }");
+    assert_eq!(usual, of_limits(&service("mem_limit: 512m").limits));
+    assert_eq!((usual[0].name.as_str(), usual[0].above), ("limit-memory", 536_870_912.0));
+    assert_eq!(rules("limits: { memory: 512m }\nrules: { limit-memory: off }"), []);
+    let changed = rules("limits: { memory: 512m }\nrules: { limit-memory: { action: freeze }, mine: { memory: 1m } }");
+    assert_eq!(changed[0], Rule { ladder: vec![rung(Act::Freeze, 0)], ..usual[0].clone() });
+    assert_eq!((changed.len(), changed[1].name.as_str()), (2, "mine"));
+    for text in ["", "rules: { limit-memory: off }", "rules: { limit-memory: { memory: 400m, predict: off } }"] {
+        let project =
+            yaml(&format!("services:\n  one:\n    command: run\n    limits: {{ memory: 512m }}\n    {text}\n"));
+        assert_eq!(yaml(&render_yaml(&project)).services, project.services, "{}", render(&project));
+    }
+    let told = wrong_service("rules: { limit-memory: off }\n");
+    assert!(told.contains("no built-in rule `limit-memory`") && told.contains("with a limit of its memory"), "{told}");
 }
 
 #[test]

@@ -158,6 +158,8 @@ fn whatever_loads_is_accepted() {
         r#""schedule": {"cron": "@daily", "tz": "UTC", "overlap": "queue", "missed": "run", "action": "restart"}"#,
         r#""schedule": {"interval_seconds": 90, "overlap": "${NO:-skip}"}"#,
         r#""logs": {"max_size": "2 GiB", "max_age": "7d", "segment_size": "1MiB", "compress": "no", "on_full": "stop"}"#,
+        r#""logs": {"path": "a.log", "to": ["journald"]}"#,
+        r#""logs": {"to": "journald"}"#,
         r#""logs": {"max_size": "${NO:-64MiB}", "on_full": "${NO:-block}"}"#,
         r#""rules": {"a": {"processes": 3, "for": "1s", "cooldown": "1m", "predict": "off"}, "b": {"cpu": "90%", "action": "stop"}}"#,
         r#""rules": {"a": {"pids": "${NO:-3}", "ladder": ["warn", {"action": "freeze", "after": "1s"}]}, "b": {"memory": "1.5 GiB"}}"#,
@@ -182,7 +184,7 @@ fn whatever_loads_is_accepted() {
             "\"command\": \"run\", "
         };
         let text = format!(
-            r#"{{ "version": 3, "name": "n", "x-a": 1, "rules": {{"stack-memory": "off"}}, "storm_brake": {{"restarts": 3, "window": "1s"}}, "processes": {{ "one": {{ {command}{form} }}, "db": {{ "command": "x", "readiness": {{ "log_line": "x" }} }} }} }}"#
+            r#"{{ "version": 3, "name": "n", "x-a": 1, "rules": {{"stack-memory": "off"}}, "storm_brake": {{"restarts": 3, "window": "1s"}}, "webhooks": {{"a": "https://a/b", "b": {{"url": "${{NO:-http://a}}", "events": "*", "secret": "env:A", "headers": {{"x": 1}}, "timeout": "1s", "retries": 3, "max_age": "1h", "ca_file": "c"}}}}, "notify": {{"desktop": {{"events": "*", "services": ["one"]}}}}, "processes": {{ "one": {{ {command}{form} }}, "db": {{ "command": "x", "readiness": {{ "log_line": "x" }} }} }} }}"#
         );
         yaml(&text);
         accepts(&text).unwrap_or_else(|mismatch| panic!("{form}: {mismatch}"));
@@ -208,6 +210,7 @@ fn mistakes_are_refused() {
         r#""command": "x", "limits": {"log_rate": "1MiB"}"#,
         r#""command": "x", "schedule": {"every": "1s", "overlap": "wait"}"#,
         r#""command": "x", "logs": {"on_full": "wait"}"#,
+        r#""command": "x", "logs": {"to": ["stdout"]}"#,
         r#""command": "x", "logs": {"max_size": 5}"#,
         r#""command": "x", "rules": {"a": {"processes": 3, "action": "explode"}}"#,
         r#""command": "x", "rules": {"a": {"memory": 512}}"#,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use crate::limit::Limits;
+
 use super::{Action, Cause, GRACE, Kind, Lease, Loss, Owner, Owners, State, Timer};
 
 /// What the time without a daemon means for a lease.
@@ -62,7 +64,7 @@ impl Owners {
         if self.owners.contains_key(name) {
             return Vec::new();
         }
-        let owner = Owner { parent: None, grace: GRACE, state: State::Held };
+        let owner = Owner { parent: None, grace: GRACE, state: State::Held, limits: Limits::default() };
         self.owners.insert(name.to_owned(), owner);
         self.let_go(name, now)
     }

@@ -9,25 +9,35 @@ pub struct Share {
     pub id: u64,
     /// Now.
     pub now: f64,
-    /// The least of the last readings.
+    /// Some ten seconds ago; nothing if it had not begun.
+    pub lately: f64,
+    /// The least of all readings that there are; nothing if it began within the last minute.
     pub before: f64,
 }
 
 /// Growth below this share of the threshold is no growth.
 const GROWTH: f64 = 0.05;
 
-/// Who is to blame: who has grown most, else, if nobody has grown to speak of, who has most. `None` if there is nobody. Of
-/// equals the youngest run.
+/// Who is to blame: who has grown most of late, else, if nobody has grown to speak of, who has grown most at all, else who has
+/// most. `None` if there is nobody. Of equals the youngest run.
 ///
-/// A database with 5 GiB that was always there does not pay for the test runner that took the other three.
+/// A database with 5 GiB that was always there does not pay for the test runner that took the other three, nor does a test run that has
+/// begun all its workers for the one that begins them now.
 #[must_use]
 pub fn blame(shares: &[Share], above: f64) -> Option<u64> {
-    let growth = |share: &Share| share.now - share.before;
-    let most = |key: fn(&Share) -> f64| {
-        shares.iter().max_by(|one, other| key(one).total_cmp(&key(other)).then(one.id.cmp(&other.id)))
-    };
-    let grown = most(|share| share.now - share.before).filter(|share| growth(share) >= above * GROWTH);
-    grown.or_else(|| most(|share| share.now)).map(|share| share.id)
+    let at_all = || most(shares, |share| share.now - share.before, above * GROWTH);
+    grows(shares, above).or_else(at_all).or_else(|| most(shares, |share| share.now, f64::NEG_INFINITY))
+}
+
+/// Who grows just now, most of all. `None` if nobody does to speak of.
+#[must_use]
+pub fn grows(shares: &[Share], above: f64) -> Option<u64> {
+    most(shares, |share| share.now - share.lately, above * GROWTH)
+}
+
+fn most(shares: &[Share], key: fn(&Share) -> f64, least: f64) -> Option<u64> {
+    let most = shares.iter().max_by(|one, other| key(one).total_cmp(&key(other)).then(one.id.cmp(&other.id)));
+    most.filter(|share| key(share) >= least).map(|share| share.id)
 }
 
 /// One process of an instance.
@@ -102,8 +112,19 @@ mod tests {
         assert!(root_of(&[member(5, 6, 1.0), member(6, 5, 1.0)]).is_some(), "a ring ends");
     }
 
+    /// One that has not changed of late.
     fn share(id: u64, before: f64, now: f64) -> Share {
-        Share { id, now, before }
+        Share { id, now, lately: now, before }
+    }
+
+    #[test]
+    fn growth_of_late_goes_before_growth_at_all() {
+        let (first, second) = (share(1, 0.0, 44.0), Share { lately: 0.0, ..share(2, 0.0, 18.0) });
+        assert_eq!(blame(&[first, second], 100.0), Some(2));
+        assert_eq!(grows(&[first, second], 100.0), Some(2));
+        assert_eq!(grows(&[first, share(2, 0.0, 18.0)], 100.0), None);
+        let little = Share { lately: 17.0, ..second };
+        assert_eq!(blame(&[first, little], 100.0), Some(1), "a process more is no growth");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::sample::{Rates, Sample};
 pub enum Measure {
     /// Living processes.
     Processes,
-    /// Memory in use, bytes.
+    /// Memory in use, bytes; where the kernel holds a limit, without what it takes back before it ends anybody.
     Memory,
     /// Percent of one CPU.
     Cpu,
@@ -63,7 +63,7 @@ impl Measure {
         let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
         match self {
             Self::Processes => Some(f64::from(sample.processes)),
-            Self::Memory => bytes(sample.memory),
+            Self::Memory => bytes(sample.memory.map(|memory| memory.saturating_sub(sample.reclaimable.unwrap_or(0)))),
             Self::Cpu => rates?.cpu_percent,
             Self::Forks => Some(rates?.forks),
             Self::OpenFiles => sample.open_files.map(f64::from),

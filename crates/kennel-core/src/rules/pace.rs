@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The shortest pause between two looks.
 pub const QUICKEST: Duration = Duration::from_millis(250);
 
-/// The pause where it is not known yet how fast it grows, and from half of a threshold on.
+/// The pause where it is far and not known yet how fast it grows, and from half of a threshold on.
 pub const USUAL: Duration = Duration::from_secs(1);
 
 /// The longest pause while something changes: within it a process that takes a GiB a second is still far below the usual thresholds.
@@ -42,6 +42,8 @@ fn one(figure: &Nearness) -> Duration {
             quarter.clamp(QUICKEST, rest)
         }
         Some(_) => rest,
+        // Where it is near already, what comes may be quick.
+        None if left < figure.above / 2.0 => QUICKEST,
         None => USUAL,
     }
 }
@@ -106,6 +108,7 @@ mod tests {
     fn the_nearer_and_faster_the_sooner() {
         assert_eq!(next(&[]), SLOWEST);
         assert_eq!(next(&[figure(3.0, None)]), USUAL);
+        assert_eq!(next(&[figure(60.0, None)]), QUICKEST);
         assert_eq!(next(&[figure(3.0, Some(0.0))]), SLOWEST);
         assert_eq!(next(&[figure(60.0, Some(0.0))]), USUAL);
         assert_eq!(next(&[figure(60.0, Some(10.0))]), Duration::from_secs(1));

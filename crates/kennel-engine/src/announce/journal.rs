@@ -1,36 +1,19 @@
-//! The native protocol of the journal: one datagram of fields.
-//!
-//! Source: <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>, `systemd.journal-fields(7)`.
+//! An event as the journal has it.
 
 use super::told::Told;
-
-/// Where the journal listens.
-pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
+use crate::journal::field;
 
 /// The datagram. What is ours begins with `KENNEL_`; the journal adds who sent it and when it came.
 pub(super) fn encode(told: &Told) -> Vec<u8> {
     let mut message = Vec::new();
-    field(&mut message, "MESSAGE", &told.message);
-    field(&mut message, "PRIORITY", &(told.severity as u8).to_string());
-    field(&mut message, "SYSLOG_IDENTIFIER", "kennel");
-    field(&mut message, "SYSLOG_FACILITY", "3");
+    field(&mut message, "MESSAGE", told.message.as_bytes());
+    field(&mut message, "PRIORITY", (told.severity as u8).to_string().as_bytes());
+    field(&mut message, "SYSLOG_IDENTIFIER", b"kennel");
+    field(&mut message, "SYSLOG_FACILITY", b"3");
     for (name, value) in &told.fields {
-        field(&mut message, &format!("KENNEL_{}", name.to_ascii_uppercase()), value);
+        field(&mut message, &format!("KENNEL_{}", name.to_ascii_uppercase()), value.as_bytes());
     }
     message
-}
-
-/// `NAME=value` and a line break; with a line break in it, the length as 64 bits, little endian, before the value.
-fn field(message: &mut Vec<u8>, name: &str, value: &str) {
-    message.extend_from_slice(name.as_bytes());
-    if value.contains('\n') {
-        message.push(b'\n');
-        message.extend_from_slice(&(value.len() as u64).to_le_bytes());
-    } else {
-        message.push(b'=');
-    }
-    message.extend_from_slice(value.as_bytes());
-    message.push(b'\n');
 }
 
 #[cfg(test)]

@@ -141,15 +141,11 @@ struct Log {
 impl Log {
     fn of(to: LogEvents) -> Option<Self> {
         // Another place is for machines whose log is not where it usually is, and for tests.
-        let path = |variable, usual: &str| std::env::var_os(variable).map_or_else(|| usual.into(), PathBuf::from);
+        let syslog = || std::env::var_os("KENNEL_SYSLOG_SOCKET").map_or_else(|| syslog::SOCKET.into(), PathBuf::from);
         match to {
             LogEvents::None => None,
-            LogEvents::Journald => {
-                Some(Self { path: path("KENNEL_JOURNAL_SOCKET", journal::SOCKET), encode: journal::encode })
-            }
-            LogEvents::Syslog => {
-                Some(Self { path: path("KENNEL_SYSLOG_SOCKET", syslog::SOCKET), encode: syslog::encode })
-            }
+            LogEvents::Journald => Some(Self { path: crate::journal::socket(), encode: journal::encode }),
+            LogEvents::Syslog => Some(Self { path: syslog(), encode: syslog::encode }),
         }
     }
 

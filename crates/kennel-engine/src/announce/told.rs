@@ -108,6 +108,8 @@ fn severity(kind: &EventKind) -> Severity {
         | EventKind::OrphanFound { .. }
         | EventKind::OrphanKilled { .. }
         | EventKind::HandoverFailed { .. }
+        | EventKind::WebhookDead { .. }
+        | EventKind::WebhookDisabled { .. }
         | EventKind::StoreRecovered { .. }
         | EventKind::Unreadable {}
         | EventKind::DaemonRecovered { .. } => Severity::Warning,

@@ -8,7 +8,7 @@ use kennel_core::model::{OnDaemonLoss, Project, RestartMode, Service};
 use kennel_core::slot::{Event, State};
 use kennel_wire::{self as wire, Code, DetachReport, DetachRequest, Lifetime, Problem};
 
-use super::owners::{Opened, refused};
+use super::owners::{Opened, limits_of, refused};
 use super::slots::Slot;
 use super::waiters::WaitsFor;
 use super::{Driver, Reply, Work, view};
@@ -58,7 +58,7 @@ impl Driver {
         }
         let service = Arc::new(service(&request, lifetime));
         let about = wire::AdHoc { owner: opened.owner.clone(), lifetime, created_at: Timestamp::now() };
-        let ad_hoc = AdHoc { about, environment: request.environment, request: request.request };
+        let ad_hoc = AdHoc { about, environment: request.environment, request: request.request, adopted: false };
         let mut slot = Slot::new(&name, 1, service);
         slot.ad_hoc = Some(Box::new(ad_hoc));
         self.slots.insert(name.clone(), slot);
@@ -68,7 +68,7 @@ impl Driver {
     }
 
     /// The name that is asked for, or one that nobody has.
-    fn free_name(&self, asked: Option<&str>) -> Result<String, Problem> {
+    pub(super) fn free_name(&self, asked: Option<&str>) -> Result<String, Problem> {
         let is_declared = |name: &str| {
             self.loaded.as_ref().is_some_and(|loaded| loaded.project.services.contains_key(name))
                 || self.slots.values().any(|slot| slot.ad_hoc.is_none() && slot.service_name == name)
@@ -111,6 +111,10 @@ impl Driver {
 
     /// Whether a run may be started again.
     pub(super) fn may_begin(&self, name: &str) -> Result<(), Problem> {
+        if self.slots.get(name).and_then(|slot| slot.ad_hoc.as_ref()).is_some_and(|ad_hoc| ad_hoc.adopted) {
+            let text = format!("`{name}` was adopted as it ran, and nobody knows what it was started with");
+            return Err(Problem::new(Code::Conflict, text).hint("`kennel run --detach` starts a command"));
+        }
         match self.slots.get(name).and_then(|slot| slot.owner()) {
             Some(owner) => self.owners.all.living(owner).map(drop).map_err(refused),
             None => Ok(()),
@@ -212,6 +216,7 @@ fn service(request: &DetachRequest, lifetime: Lifetime) -> Service {
         on_daemon_loss: keeps,
         max_runtime: request.max_runtime_ms.map(Duration::from_millis),
         idle_timeout: request.idle_timeout_ms.map(Duration::from_millis),
+        limits: request.limits.as_ref().map(limits_of).unwrap_or_default(),
         ..Service::plain(request.command.clone(), request.directory.clone())
     }
 }

@@ -3,10 +3,12 @@
 use std::os::fd::OwnedFd;
 
 use kennel_keeper::proto::{AdoptError, Place, Request, Stray, Survivor};
+use kennel_store::Change;
 use kennel_sys::proc;
 use kennel_wire::{EndedProcess, EventKind, Exit, Fate, KnownBy, Orphan, Sure};
 
 use super::Driver;
+use crate::events::RECORDS_MISSING;
 use crate::receipt;
 
 impl Driver {
@@ -22,16 +24,21 @@ impl Driver {
         if pipes.is_none() {
             tracing::warn!(service = name, "its output cannot be found again; nobody in it has the pipes open");
         }
+        let has_output = pipes.is_some();
         if let Some(pipes) = pipes {
             self.attach_output(id, pipes);
         }
         self.events.publish(Some(&name), Some(id), EventKind::Adopted { pid });
         self.resume_run(id);
+        self.orphan_adopted(id, has_output);
     }
 
     /// It ended meanwhile, or cannot be held.
     pub(super) fn not_adopted(&mut self, id: u64, error: &AdoptError) {
         self.adopting.remove(&id);
+        if self.orphan_not_adopted(id, error) {
+            return;
+        }
         let Some(run) = self.runs.get(&id) else { return };
         let service = &run.name;
         match error {
@@ -60,6 +67,16 @@ impl Driver {
             self.strays.insert(leaf, orphans);
         }
         self.is_clearing &= !self.strays.is_empty() && !self.damaged;
+        self.note_damage();
+    }
+
+    /// Nothing is left that a lost record may have been about: what is found from now on is what it seems to be.
+    pub(super) fn note_damage(&mut self) {
+        if self.damaged && self.strays.is_empty() {
+            self.damaged = false;
+            self.facts.remove(RECORDS_MISSING);
+            self.events.change(Change::Meta { key: RECORDS_MISSING.to_owned(), body: None });
+        }
     }
 
     pub(super) fn stray_ended(&mut self, leaf: &str) {
@@ -78,6 +95,7 @@ impl Driver {
             self.events.publish(orphan.service.as_deref(), None, EventKind::OrphanKilled { process });
         }
         self.is_clearing &= !self.strays.is_empty();
+        self.note_damage();
     }
 
     fn orphan(&self, leaf: &str, one: Survivor) -> Orphan {

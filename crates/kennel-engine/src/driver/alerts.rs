@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kennel_core::instance::Reason;
-use kennel_core::rules::culprit::{Member, Share, blame, root_of};
+use kennel_core::rules::culprit::{Member, Share, blame, grows, root_of};
 use kennel_core::rules::{Act, Measure, Outcome, Rule};
+use kennel_core::sample::{Rates, Sample};
 use kennel_core::slot::Event;
-use kennel_wire::{Alert, AlertReport, Ancestor, Culprit, EventKind, ProcessUsage};
+use kennel_wire::{Alert, AlertReport, Ancestor, Culprit, EventKind, Foreseen, ProcessUsage};
 
 use super::rules::Whose;
 use super::{Driver, Input, Work};
+use crate::clock;
 use crate::receipt::millis;
 
 /// How long it may take to find out who it is.
@@ -25,6 +27,9 @@ const KEPT: usize = 32;
 
 /// Whoever began so lately had nothing before.
 const NEW: Duration = Duration::from_secs(60);
+
+/// Growth within this time is what makes it too much now.
+const LATELY: Duration = Duration::from_secs(10);
 
 /// What is open, and what was.
 #[derive(Debug, Default)]
@@ -58,9 +63,10 @@ enum Waiting {
 }
 
 impl Alerts {
-    /// The run that an alert of the stack is about.
-    pub(super) fn stack_target(&self) -> Option<u64> {
-        self.open.iter().find(|open| open.whose == Whose::Stack).and_then(|open| open.target)
+    /// The runs that the open alerts of a rule of the stack are about.
+    pub(super) fn stack_targets(&self, rule: &str) -> impl Iterator<Item = u64> {
+        let open = self.open.iter().filter(move |open| open.whose == Whose::Stack && open.alert.rule == rule);
+        open.filter(|open| open.alert.cleared_at.is_none()).filter_map(|open| open.target)
     }
 }
 
@@ -70,6 +76,9 @@ impl Driver {
         match outcome {
             Outcome::Raised { value, foreseen } => self.raise(whose, rule, value, foreseen),
             Outcome::Due { rung, act, value } => self.climb(whose, rule, rung, act, value),
+            Outcome::Again { value } if *whose == Whose::Stack => self.another(rule, value),
+            // It is its own figure, which counts on by a little while it stands still.
+            Outcome::Again { .. } => {}
             Outcome::Cleared { value, lasted } => self.clear(whose, rule, value, lasted),
         }
     }
@@ -79,6 +88,10 @@ impl Driver {
             Whose::Place(name) => self.slots.get(name).and_then(|slot| slot.run),
             Whose::Stack => self.to_blame(rule),
         };
+        self.raise_about(target, whose, rule, value, foreseen);
+    }
+
+    fn raise_about(&mut self, target: Option<u64>, whose: &Whose, rule: &Rule, value: f64, foreseen: Option<Duration>) {
         let service = target.and_then(|id| self.runs.get(&id)).map(|run| run.name.clone());
         let service = service.or_else(|| match whose {
             Whose::Place(name) => Some(name.clone()),
@@ -98,6 +111,7 @@ impl Driver {
             action: first.word().to_owned(),
             refused: None,
             predicted_ms: foreseen.map(millis),
+            due_in_ms: None,
             raised_at: Timestamp::now(),
             cleared_at: None,
             culprits: Vec::new(),
@@ -120,28 +134,33 @@ impl Driver {
 
     /// Who of all it is.
     fn to_blame(&self, rule: &Rule) -> Option<u64> {
-        let shares: Vec<Share> = if rule.measure == Measure::Restarts {
-            let runs = self.slots.values().filter_map(|slot| Some((slot.run?, f64::from(slot.history.total()))));
-            runs.map(|(id, now)| Share { id, now, before: 0.0 }).collect()
-        } else {
-            let last = self.rules.last.iter();
-            last.filter_map(|(id, (sample, rates))| {
-                let now = rule.measure.of(sample, rates.as_ref(), 0)?;
-                Some(Share { id: *id, now, before: self.least(*id, rule.measure) })
-            })
-            .collect()
-        };
-        blame(&shares, rule.above)
+        blame(&self.shares(rule), rule.above)
     }
 
-    /// The least that a run had of a figure of late; what has just begun had nothing.
-    fn least(&self, id: u64, measure: Measure) -> f64 {
-        let is_new = self.runs.get(&id).is_none_or(|run| run.begun.elapsed() < NEW);
-        if is_new || !measure.has_slope() {
-            return 0.0;
+    /// What each run has of a figure.
+    fn shares(&self, rule: &Rule) -> Vec<Share> {
+        if rule.measure == Measure::Restarts {
+            let runs = self.slots.values().filter_map(|slot| Some((slot.run?, f64::from(slot.history.total()))));
+            return runs.map(|(id, now)| Share { id, now, lately: 0.0, before: 0.0 }).collect();
         }
-        let samples = self.recent_samples(id);
-        samples.iter().filter_map(|sample| measure.of(sample, None, 0)).fold(f64::INFINITY, f64::min)
+        let share = |id: u64, sample: &Sample, rates: Option<&Rates>| {
+            let now = rule.measure.of(sample, rates, 0)?;
+            let (lately, before) = self.earlier(id, rule.measure);
+            Some(Share { id, now, lately, before })
+        };
+        self.rules.last.iter().filter_map(|(id, (sample, rates))| share(*id, sample, rates.as_ref())).collect()
+    }
+
+    /// What a run had of a figure some time ago, and the least that is known of it; what has just begun had nothing.
+    pub(super) fn earlier(&self, id: u64, measure: Measure) -> (f64, f64) {
+        let Some(age) = self.runs.get(&id).map(|run| run.begun.elapsed()).filter(|_| measure.has_slope()) else {
+            return (0.0, 0.0);
+        };
+        let (samples, now) = (self.recent_samples(id), clock::now());
+        let readings = || samples.iter().filter_map(|one| Some((one.at, measure.of(one, None, 0)?)));
+        let lately = readings().find(|(at, _)| now.saturating_sub(*at) <= LATELY).map_or(0.0, |(_, value)| value);
+        let least = readings().map(|(_, value)| value).fold(f64::INFINITY, f64::min);
+        (if age < LATELY { 0.0 } else { lately }, if age < NEW { 0.0 } else { least })
     }
 
     /// Has the processes of the run read, apart from the driver; what was found comes as an input.
@@ -185,14 +204,51 @@ impl Driver {
         self.forget_over(number);
     }
 
+    /// What was foreseen of the stack has come true: whose growth it is now may be another's than it was then, who is left in peace.
+    fn look_again_who(&mut self, rule: &Rule, value: f64) {
+        let Some(open) =
+            self.positions(&Whose::Stack, rule).first().and_then(|index| self.rules.alerts.open.get(*index))
+        else {
+            return;
+        };
+        let was_foreseen = open.alert.predicted_ms.is_some();
+        let lasted = Duration::try_from(Timestamp::now().duration_since(open.alert.raised_at)).unwrap_or_default();
+        let (before, target) = (open.target, self.to_blame(rule));
+        if was_foreseen && before != target {
+            self.clear(&Whose::Stack, rule, Some(value), lasted);
+            self.raise_about(target, &Whose::Stack, rule, value, None);
+        }
+    }
+
+    /// Whoever it was stands still, and it grows all the same: somebody else is frozen as well, if it is clear who.
+    fn another(&mut self, rule: &Rule, value: f64) {
+        let stands = |share: &Share| self.runs.get(&share.id).is_none_or(|run| run.frozen.is_some());
+        let shares: Vec<Share> = self.shares(rule).into_iter().filter(|share| !stands(share)).collect();
+        let Some(target) = grows(&shares, rule.above) else { return };
+        let rung = rule.ladder.iter().position(|rung| rung.act == Act::Freeze).unwrap_or_default();
+        self.raise_about(Some(target), &Whose::Stack, rule, value, None);
+        if let Some(index) = self.positions(&Whose::Stack, rule).last() {
+            self.climb_one(*index, rule, rung, Act::Freeze, value);
+        }
+    }
+
     fn rule_of(&self, number: u64) -> String {
         let open = self.rules.alerts.open.iter().find(|open| open.number == number);
         open.map(|open| open.alert.rule.clone()).unwrap_or_default()
     }
 
-    /// The next rung. What keeps the evidence is done at once; what ends it waits until it is known who it was.
+    /// The next rung, for all that the rule is about.
     fn climb(&mut self, whose: &Whose, rule: &Rule, rung: usize, act: Act, value: f64) {
-        let Some(index) = self.position(whose, rule) else { return };
+        if rung == 0 && *whose == Whose::Stack {
+            self.look_again_who(rule, value);
+        }
+        for index in self.positions(whose, rule) {
+            self.climb_one(index, rule, rung, act, value);
+        }
+    }
+
+    /// What keeps the evidence is done at once; what ends it waits until it is known who it was.
+    fn climb_one(&mut self, index: usize, rule: &Rule, rung: usize, act: Act, value: f64) {
         let waits = act >= Act::Stop && self.rules.alerts.open.get(index).is_some_and(|open| open.waiting.is_some());
         let target = self.rules.alerts.open.get(index).and_then(|open| open.target);
         let refused = if waits { None } else { self.act_on(target, &rule.name, act) };
@@ -221,22 +277,28 @@ impl Driver {
     }
 
     fn clear(&mut self, whose: &Whose, rule: &Rule, value: Option<f64>, lasted: Duration) {
-        let Some(index) = self.position(whose, rule) else { return };
-        let kind = EventKind::AlertCleared {
-            rule: rule.name.clone(),
-            measure: rule.measure.word().to_owned(),
-            value,
-            lasted_ms: millis(lasted),
-        };
-        self.tell_alert(index, kind);
-        let Some(open) = self.rules.alerts.open.get_mut(index) else { return };
-        open.alert.cleared_at = Some(Timestamp::now());
-        open.alert.value = value.unwrap_or(open.alert.value);
-        let (number, throttled) = (open.number, open.target.filter(|_| open.is_throttled));
-        if let Some(id) = throttled {
-            self.throttle(id, false);
+        let numbers: Vec<u64> = self
+            .positions(whose, rule)
+            .iter()
+            .filter_map(|index| Some(self.rules.alerts.open.get(*index)?.number))
+            .collect();
+        for number in numbers {
+            let kind = EventKind::AlertCleared {
+                rule: rule.name.clone(),
+                measure: rule.measure.word().to_owned(),
+                value,
+                lasted_ms: millis(lasted),
+            };
+            let Some(index) = self.rules.alerts.open.iter().position(|open| open.number == number) else { continue };
+            self.tell_alert(index, kind);
+            let Some(open) = self.rules.alerts.open.get_mut(index) else { continue };
+            open.alert.cleared_at = Some(Timestamp::now());
+            open.alert.value = value.unwrap_or(open.alert.value);
+            if let Some(id) = open.target.filter(|_| open.is_throttled) {
+                self.throttle(id, false);
+            }
+            self.forget_over(number);
         }
-        self.forget_over(number);
     }
 
     /// An alert that is over and has been told goes to the others that are.
@@ -249,12 +311,12 @@ impl Driver {
         }
     }
 
-    fn position(&self, whose: &Whose, rule: &Rule) -> Option<usize> {
-        self.rules
-            .alerts
-            .open
-            .iter()
-            .position(|open| open.whose == *whose && open.alert.rule == rule.name && open.alert.cleared_at.is_none())
+    /// The alerts of a rule that are not over: one, or of a rule of the stack one for each that it was.
+    fn positions(&self, whose: &Whose, rule: &Rule) -> Vec<usize> {
+        let open = self.rules.alerts.open.iter().enumerate();
+        let is_meant =
+            |open: &Open| open.whose == *whose && open.alert.rule == rule.name && open.alert.cleared_at.is_none();
+        open.filter(|(_, open)| is_meant(open)).map(|(index, _)| index).collect()
     }
 
     /// Publishes, after what raised the alert.
@@ -287,10 +349,58 @@ impl Driver {
         None
     }
 
+    /// Nobody can hold this run back: the alerts that were to have it so say that it goes on as it was.
+    pub(super) fn not_throttled(&mut self, id: u64, why: &str) {
+        let is_meant = |open: &Open| open.target == Some(id) && open.is_throttled && open.alert.cleared_at.is_none();
+        let meant: Vec<usize> =
+            self.rules.alerts.open.iter().enumerate().filter(|(_, open)| is_meant(open)).map(|(at, _)| at).collect();
+        for index in meant {
+            let Some(open) = self.rules.alerts.open.get_mut(index) else { continue };
+            open.is_throttled = false;
+            open.alert.refused = Some(why.to_owned());
+            let alert = &open.alert;
+            let kind = EventKind::AlertEscalated {
+                rule: alert.rule.clone(),
+                measure: alert.measure.clone(),
+                value: alert.value,
+                threshold: alert.threshold,
+                action: Act::Throttle.word().to_owned(),
+                refused: Some(why.to_owned()),
+            };
+            self.tell_alert(index, kind);
+        }
+    }
+
     /// All alerts, those that are open first.
     pub(super) fn alert_report(&self) -> AlertReport {
-        let open = self.rules.alerts.open.iter().map(|open| open.alert.clone());
+        let open =
+            self.rules.alerts.open.iter().map(|open| Alert { due_in_ms: self.due_in(open), ..open.alert.clone() });
         AlertReport { alerts: open.chain(self.rules.alerts.over.iter().cloned()).collect() }
+    }
+
+    /// How soon it is too much, in milliseconds.
+    fn due_in(&self, open: &Open) -> Option<u64> {
+        let is_open = open.alert.cleared_at.is_none();
+        self.rules.foreseen(&open.whose, &open.alert.rule).filter(|_| is_open).map(millis)
+    }
+
+    /// What of a service will be too much soon: the soonest of all that are shown.
+    pub(super) fn foreseen_of(&self, name: &str) -> Option<Foreseen> {
+        let open = self.rules.alerts.open.iter().filter(|open| open.is_shown);
+        let open = open.filter(|open| open.alert.service.as_deref() == Some(name));
+        let foreseen = open.filter_map(|open| Some((self.due_in(open)?, &open.alert)));
+        let (in_ms, alert) = foreseen.min_by_key(|(in_ms, _)| *in_ms)?;
+        let (rule, measure) = (alert.rule.clone(), alert.measure.clone());
+        Some(Foreseen { rule, measure, threshold: alert.threshold, in_ms })
+    }
+
+    /// Somebody lets a run go on that a rule has frozen.
+    pub(super) fn let_go_on(&mut self, id: u64) {
+        let open = self.rules.alerts.open.iter().filter(|open| open.target == Some(id));
+        let rules: Vec<(Whose, String)> = open.map(|open| (open.whose.clone(), open.alert.rule.clone())).collect();
+        rules.iter().for_each(|(whose, rule)| self.rules.let_go_on(whose, rule));
+        // Its cool-down runs, also if nobody has looked since it stood still.
+        self.something_happens();
     }
 
     /// What is to be seen of a service's alerts where services are listed: the names of the rules.

@@ -1,15 +1,20 @@
 //! What instances may use: asked of the keeper, held by samples where the kernel cannot, and told when it was not enough.
 
+use std::sync::Arc;
+
 use kennel_core::instance::{Event as RunEvent, Reason, State};
 use kennel_core::limit::{Exceeded, LimitAction, Limits, Sampled, Watch};
-use kennel_core::sample::{Rates, Sample};
+use kennel_core::model::Service;
+use kennel_core::sample::Sample;
 use kennel_core::slot;
 use kennel_keeper::proto::{Applied, Bound, HeldBy, Request, Resource, ScopeId};
-use kennel_wire::{EnforcedBy, EventKind, LimitStatus, MemoryPoint, OutOfMemory, StopReason};
+use kennel_sys::cgroup::bounds::Controller;
+use kennel_wire::{EnforcedBy, EventKind, LimitHit, LimitStatus, MemoryPoint, OutOfMemory, StopReason};
 
-use super::runs::Kind;
+use super::oneoff::Purpose;
+use super::runs::{Kind, Run};
 use super::sampling::Need;
-use super::{Driver, Work};
+use super::{Driver, Work, pools};
 use crate::clock;
 use crate::receipt::millis;
 
@@ -51,20 +56,6 @@ fn value(limits: &Limits, resource: Resource) -> Option<u64> {
     }
 }
 
-const fn name(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Memory => "memory",
-        Resource::MemoryHigh => "memory_high",
-        Resource::Swap => "swap",
-        Resource::Pids => "pids",
-        Resource::Cpus => "cpus",
-        Resource::CpuWeight => "cpu_weight",
-        Resource::IoWeight => "io_weight",
-        Resource::IoRead => "io_read",
-        Resource::IoWrite => "io_write",
-    }
-}
-
 impl Bounded {
     fn by(&self, resource: Resource) -> Option<&HeldBy> {
         self.applied.iter().find(|one| one.bound.resource == resource).map(|one| &one.by)
@@ -74,12 +65,25 @@ impl Bounded {
         matches!(self.by(resource), Some(HeldBy::Cgroup | HeldBy::CgroupV1))
     }
 
+    /// Takes in what the keeper has said.
+    pub(super) fn learn(&mut self, applied: Vec<Applied>) {
+        for one in applied {
+            self.applied.retain(|before| before.bound.resource != one.bound.resource);
+            self.applied.push(one);
+        }
+    }
+
+    /// What holds some of them in version 1.
+    pub(super) fn controllers_1(&self) -> impl Iterator<Item = Controller> {
+        let held = self.applied.iter().filter(|one| one.by == HeldBy::CgroupV1);
+        held.map(|one| one.bound.resource.controller())
+    }
+
     /// Limits that samples have to hold.
-    fn sampled(&self, limits: &Limits) -> Vec<Sampled> {
+    pub(super) fn sampled(&self, limits: &Limits) -> Vec<Sampled> {
         let is_held = |what: Sampled| match what {
             Sampled::Memory => self.is_held(Resource::Memory),
             Sampled::Pids => self.is_held(Resource::Pids),
-            Sampled::LogRate => false,
         };
         Sampled::ALL.into_iter().filter(|what| limits.sampled(*what).is_some() && !is_held(*what)).collect()
     }
@@ -94,14 +98,16 @@ impl Bounded {
         let nofile = limits.open_files.map(|value| LimitStatus {
             name: "open_files".to_owned(),
             value,
+            of: None,
             enforced_by: EnforcedBy::Rlimit,
             note: Some("each process by itself".to_owned()),
         });
         let log_rate = limits.log_rate.map(|value| LimitStatus {
             name: "log_rate".to_owned(),
             value,
-            enforced_by: EnforcedBy::Sampling,
-            note: Some(sampled_note(limits)),
+            of: None,
+            enforced_by: EnforcedBy::Kennel,
+            note: Some("as it reads it".to_owned()),
         });
         all.extend(nofile.into_iter().chain(log_rate));
         all
@@ -123,12 +129,8 @@ impl Bounded {
                 }
             }
         };
-        LimitStatus { name: name(resource).to_owned(), value: bound.value.unwrap_or(0), enforced_by, note }
+        LimitStatus { name: resource.name().to_owned(), value: bound.value.unwrap_or(0), of: None, enforced_by, note }
     }
-}
-
-fn sampled_note(limits: &Limits) -> String {
-    format!("looked at every few seconds; beyond it: {}", limits.action.as_str())
 }
 
 /// What version 1 does less.
@@ -144,15 +146,22 @@ impl Driver {
     /// The keeper says who sees to which limit.
     pub(super) fn bounded(&mut self, id: u64, applied: Vec<Applied>) {
         let Some(run) = self.runs.get_mut(&id) else { return };
-        for one in applied {
-            if run.bounded.throttled
-                && let HeldBy::Nobody { why } = &one.by
-            {
-                tracing::warn!(service = run.name, why, "it cannot be held back");
-            }
-            run.bounded.applied.retain(|before| before.bound.resource != one.bound.resource);
-            run.bounded.applied.push(one);
+        let is_held = |one: &Applied| !matches!(one.by, HeldBy::Nobody { .. });
+        let mut cpu = applied.iter().filter(|one| matches!(one.bound.resource, Resource::Cpus | Resource::CpuWeight));
+        let refused = cpu.clone().find_map(|one| match &one.by {
+            HeldBy::Nobody { why } if run.bounded.throttled => Some(why.clone()),
+            _ => None,
+        });
+        // One of the two is enough to hold it back.
+        let refused = refused.filter(|_| !cpu.any(is_held));
+        run.bounded.learn(applied);
+        if let Some(why) = refused {
+            run.bounded.throttled = false;
+            tracing::warn!(service = run.name, why, "it cannot be held back");
+            self.not_throttled(id, &why);
         }
+        // It may be in other groups now.
+        self.pace_samples(id);
     }
 
     /// For a run that was taken over: who sees to its limits, which the keeper is to do whatever its predecessor did.
@@ -163,79 +172,130 @@ impl Driver {
             self.link.send(Request::Bound { scope: ScopeId(id), bounds });
         }
         self.arm_bounds(id);
+        self.arm_pools(id);
+    }
+
+    /// Gives an instance that runs the limits that its service is declared with now. What is held back gets its CPU time when it
+    /// is no longer.
+    pub(super) fn adjust(&mut self, name: &str) {
+        let Some(slot) = self.slots.get(name) else { return };
+        let (limits, id) = (slot.service.limits.clone(), slot.run);
+        let Some((id, run)) = id.and_then(|id| Some((id, self.runs.get_mut(&id)?))) else { return };
+        let is_cpu = |bound: &Bound| matches!(bound.resource, Resource::Cpus | Resource::CpuWeight);
+        let mut bounds = pools::changes(&run.service.limits, &limits);
+        bounds.retain(|bound| !run.bounded.throttled || !is_cpu(bound));
+        run.service = Arc::new(Service { limits, ..(*run.service).clone() });
+        run.bounded.watch = Watch::default();
+        if !bounds.is_empty() {
+            self.link.send(Request::Bound { scope: ScopeId(id), bounds });
+        }
+        self.dirty.run(id);
+        self.drop_need(id, Need::Limits);
+        self.arm_bounds(id);
     }
 
     /// Has what it uses looked at, where a limit needs that: those that samples hold, and memory, so that a kill for want of it can
     /// be told with what came before.
     pub(super) fn arm_bounds(&mut self, id: u64) {
-        let Some(run) = self.runs.get(&id).filter(|run| matches!(run.kind, Kind::Slot)) else { return };
+        let Some(run) = self.runs.get(&id).filter(|run| run.is_bounded()) else { return };
         let limits = &run.service.limits;
         if limits.memory.is_some() || !run.bounded.sampled(limits).is_empty() {
-            let pace = limits.pace(None, None);
+            let pace = limits.pace(None);
             self.need_samples(id, pace, Need::Limits);
         }
     }
 
-    pub(super) fn limits_sampled(&mut self, id: u64, sample: &Sample, rates: Option<Rates>) {
-        let Some(run) = self.runs.get_mut(&id).filter(|run| matches!(run.kind, Kind::Slot)) else { return };
+    pub(super) fn limits_sampled(&mut self, id: u64, sample: &Sample) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.is_bounded()) else { return };
         if run.service.limits.is_empty() {
             return;
         }
-        let service = std::sync::Arc::clone(&run.service);
+        let service = Arc::clone(&run.service);
         let limits = &service.limits;
         let watched = run.bounded.sampled(limits);
-        let found = run.bounded.watch.step(limits, &watched, sample, rates);
+        let found = run.bounded.watch.step(limits, &watched, sample);
         if limits.memory.is_some() || !watched.is_empty() {
-            let pace = limits.pace(Some(sample), rates);
+            let pace = limits.pace(Some(sample));
             self.need_samples(id, pace, Need::Limits);
         }
         // One of them is enough.
         if let Some(Exceeded { what, value, limit }) = found.first().copied() {
-            self.limit_exceeded(id, what.as_str(), value, limit);
+            let hit = LimitHit { limit: what.as_str().to_owned(), of: None };
+            self.limit_exceeded(id, hit, value, limit, limits.action);
         }
     }
 
-    fn limit_exceeded(&mut self, id: u64, what: &str, value: u64, bound: u64) {
+    pub(super) fn limit_exceeded(&mut self, id: u64, hit: LimitHit, value: u64, bound: u64, action: LimitAction) {
         let Some(run) = self.runs.get(&id).filter(|run| matches!(run.state, State::Running { .. })) else { return };
-        let action = run.service.limits.action;
-        let kind =
-            EventKind::LimitExceeded { limit: what.to_owned(), value, bound, action: action.as_str().to_owned() };
-        self.events.publish(Some(&run.name), Some(id), kind);
-        self.act_on_limit(id, what);
+        if matches!(run.kind, Kind::Slot) {
+            let (limit, of) = (hit.limit.clone(), hit.of.clone());
+            let kind = EventKind::LimitExceeded { limit, value, bound, action: action.as_str().to_owned(), of };
+            self.events.publish(Some(&run.name), Some(id), kind);
+        }
+        self.act_on_limit(id, hit, action);
     }
 
-    fn act_on_limit(&mut self, id: u64, what: &str) {
-        let Some(run) = self.runs.get(&id) else { return };
-        let (action, name) = (run.service.limits.action, run.name.clone());
+    /// It writes more a second than `log_rate` allows; what follows is the action of its limits, unless it is held at that by waiting in its
+    /// write. Answers what is to be told: also of one that has ended meanwhile, for what it wrote is missing.
+    pub(super) fn log_too_fast(&mut self, name: &str, id: u64, (value, bound): (u64, u64), waits: bool) -> EventKind {
+        let hit = LimitHit { limit: "log_rate".to_owned(), of: None };
+        let run = self.runs.get(&id);
+        let declared = self.slots.get(name).map(|slot| &slot.service);
+        let action = run.map(|run| &run.service).or(declared).map(|service| service.limits.action).unwrap_or_default();
+        // It may write before the word that it runs has reached its machine.
+        if !waits && run.is_some_and(|run| matches!(run.state, State::Starting { .. } | State::Running { .. })) {
+            self.act_on_limit(id, hit.clone(), action);
+        }
+        let action = if waits { "block" } else { action.as_str() };
+        let LimitHit { limit, of } = hit;
+        EventKind::LimitExceeded { limit, value, bound, action: action.to_owned(), of }
+    }
+
+    fn act_on_limit(&mut self, id: u64, hit: LimitHit, action: LimitAction) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let (name, is_service) = (run.name.clone(), matches!(run.kind, Kind::Slot));
+        if matches!(action, LimitAction::Warn | LimitAction::Freeze) {
+            return if action == LimitAction::Freeze {
+                self.set_frozen(id, true, format!("limit {hit}"))
+            };
+        }
+        run.receipt.limit_hit(hit);
+        let stop = |limit| slot::Event::Stop { reason: Reason::Limit, limit };
         match action {
-            LimitAction::Warn => {}
-            LimitAction::Freeze => self.set_frozen(id, true, format!("limit {what}")),
-            LimitAction::Restart => self.queue.push_back(Work::Slot(name, slot::Event::Restart { limit: None })),
-            LimitAction::Stop => {
-                let stop = slot::Event::Stop { reason: Reason::Limit, limit: None };
-                self.queue.push_back(Work::Slot(name, stop));
+            LimitAction::Restart if is_service => {
+                self.queue.push_back(Work::Slot(name, slot::Event::Restart { limit: None }));
             }
-            LimitAction::Kill => {
-                let limit = Some(std::time::Duration::ZERO);
+            LimitAction::Stop if is_service => self.queue.push_back(Work::Slot(name, stop(None))),
+            _ => {
+                let limit = (action == LimitAction::Kill).then_some(std::time::Duration::ZERO);
                 let stop = RunEvent::StopRequested { reason: Reason::Limit, limit };
                 self.queue.push_back(Work::Run(id, stop));
             }
         }
     }
 
-    /// The kernel has killed somebody of it.
-    pub(super) fn out_of_memory(&mut self, id: u64, kills: u64, limit: Option<u64>, peak: Option<u64>) {
+    /// The kernel has killed somebody of it. `of`: whose limit that was, if it is not its own.
+    pub(super) fn out_of_memory(
+        &mut self,
+        id: u64,
+        kills: u64,
+        (limit, peak): (Option<u64>, Option<u64>),
+        of: Option<Vec<String>>,
+    ) {
         let curve = self.curve(id);
+        let shared = of.as_deref().map(|of| self.pool_action(of));
         let Some(run) = self.runs.get_mut(&id) else { return };
-        let what = OutOfMemory { kills, limit, peak };
+        let what = OutOfMemory { kills, limit, peak, of: of.as_deref().map(pools::of) };
         run.receipt.out_of_memory(what.clone());
-        let is_service = matches!(run.kind, Kind::Slot);
+        let hit = LimitHit { limit: Sampled::Memory.as_str().to_owned(), of: what.of.clone() };
+        let (is_service, is_bounded) = (matches!(run.kind, Kind::Slot), run.is_bounded());
+        let action = shared.unwrap_or(run.service.limits.action);
         if is_service {
             self.events.publish(Some(&run.name), Some(id), EventKind::OutOfMemory { what, curve });
         }
         // The end of the main process, if it was that, is told next, and what follows is the restart policy's.
-        if is_service && matches!(run.state, State::Running { .. }) {
-            self.act_on_limit(id, "memory");
+        if is_bounded && matches!(run.state, State::Running { .. }) {
+            self.act_on_limit(id, hit, action);
         }
     }
 
@@ -251,8 +311,9 @@ impl Driver {
         curve
     }
 
-    /// Holds a service back, so that the others have the CPU, or no longer. Where no controller can, nothing happens, which is
-    /// logged: a tree that is stopped and continued all the time would look like one that hangs.
+    /// Holds a service back, so that the others have the CPU, or no longer. Where no controller can, nothing happens, which the
+    /// alert tells: a tree that is stopped and continued all the time would look like one that hangs, and who has made itself
+    /// nicer may not go back without root.
     pub(super) fn throttle(&mut self, id: u64, throttled: bool) {
         let Some(run) = self.runs.get_mut(&id).filter(|run| run.pid.is_some()) else { return };
         if std::mem::replace(&mut run.bounded.throttled, throttled) == throttled {
@@ -271,18 +332,35 @@ impl Driver {
     }
 }
 
-/// Why it ended, in words, where that was for want of memory: `killed: out of memory (limit 64 MiB, peak 64 MiB)`.
+impl Run {
+    /// Whether it may have limits: what works for a service is not counted with it, and is short.
+    pub(super) fn is_bounded(&self) -> bool {
+        matches!(self.kind, Kind::Slot | Kind::Helper(Purpose::OneOff { .. }))
+    }
+}
+
+/// Why it ended, in words, where that was a limit: `killed: out of memory (limit 64 MiB, peak 64 MiB)`.
 pub(super) fn explained(receipt: &kennel_wire::Receipt) -> Option<String> {
-    let what = receipt.out_of_memory.as_ref()?;
+    let was_stopped = !matches!(receipt.reason, StopReason::MainExited | StopReason::Limit);
+    match (&receipt.out_of_memory, &receipt.limit) {
+        _ if was_stopped => None,
+        (Some(what), _) => Some(out_of_memory(what)),
+        (None, Some(LimitHit { limit, of: None })) => Some(format!("went beyond its limit of `{limit}`")),
+        (None, Some(LimitHit { limit, of: Some(of) })) => Some(format!("went beyond the limit of `{limit}` of {of}")),
+        (None, None) => None,
+    }
+}
+
+fn out_of_memory(what: &OutOfMemory) -> String {
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-    let limit = what.limit.map(|bytes| format!("limit {}", mib(bytes)));
+    let of = what.of.as_ref().map_or_else(String::new, |of| format!(" of {of}"));
+    let limit = what.limit.map(|bytes| format!("limit {}{of}", mib(bytes)));
     let peak = what.peak.map(|bytes| format!("peak {}", mib(bytes)));
     let parts: Vec<String> = [limit, peak].into_iter().flatten().collect();
-    let was_stopped = !matches!(receipt.reason, StopReason::MainExited | StopReason::Limit);
-    (!was_stopped).then(|| match parts.is_empty() {
+    match parts.is_empty() {
         true => "killed: out of memory".to_owned(),
         false => format!("killed: out of memory ({})", parts.join(", ")),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -309,10 +387,10 @@ mod tests {
         assert_eq!(bounded.sampled(&limits), Sampled::ALL);
         let bound = Bound { resource: Resource::Memory, value: Some(1) };
         bounded.applied.push(Applied { bound, by: HeldBy::CgroupV1 });
-        assert_eq!(bounded.sampled(&limits), [Sampled::Pids, Sampled::LogRate]);
+        assert_eq!(bounded.sampled(&limits), [Sampled::Pids]);
         let by: Vec<_> = bounded.status(&limits).iter().map(|one| (one.name.clone(), one.enforced_by)).collect();
         let wanted =
-            [("memory", EnforcedBy::CgroupV1), ("pids", EnforcedBy::Sampling), ("log_rate", EnforcedBy::Sampling)];
+            [("memory", EnforcedBy::CgroupV1), ("pids", EnforcedBy::Sampling), ("log_rate", EnforcedBy::Kennel)];
         assert_eq!(by, wanted.map(|(name, by)| (name.to_owned(), by)));
     }
 }

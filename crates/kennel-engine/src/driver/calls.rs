@@ -11,8 +11,11 @@ use super::{Driver, Reply, TimerKey, Work};
 const MOST_RESULTS: usize = 64;
 
 impl Driver {
-    /// The client is there, and its command ends with it as always.
-    pub(super) fn reheld(&mut self, token: &str) {
+    /// The client is there, and its command ends with it as always. Once this daemon has let go, nobody answers any more: it
+    /// goes on to the one that follows.
+    pub(super) fn reheld(&mut self, token: &str, reply: Reply<()>) {
+        // A client that is gone meanwhile closes its connection.
+        let _unheard = reply.send(());
         if let Some(id) = self.one_off(token) {
             self.timers.disarm(&TimerKey::Unheld(id));
         }
@@ -30,7 +33,7 @@ impl Driver {
         let run = self.one_off(&token).and_then(|id| self.runs.get_mut(&id));
         match run.map(|run| &mut run.kind) {
             Some(Kind::Helper(Purpose::OneOff { reply: waiting, .. })) => *waiting = Some(reply),
-            _ => drop(reply.send(Err(Problem::new(Code::BadRequest, "no such run")))),
+            _ => drop(reply.send(Err(Problem::new(Code::UnknownRun, "no such run")))),
         }
     }
 

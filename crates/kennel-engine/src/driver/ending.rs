@@ -78,6 +78,8 @@ impl Driver {
                 self.finished.send_replace(Some(End::Orphaned));
             }
             End::WithoutKeeper | End::Said => {
+                // Whoever is passed output on has the last of it.
+                self.recorder.stop().await;
                 self.forget_wanted();
                 self.commit();
             }

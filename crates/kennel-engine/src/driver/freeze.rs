@@ -66,6 +66,9 @@ impl Driver {
             let kind = if frozen { EventKind::Frozen { by } } else { EventKind::Thawed { by } };
             self.events.publish(Some(&run.name), Some(id), kind);
         }
+        if !frozen && !is_stopping {
+            self.let_go_on(id);
+        }
     }
 
     /// It takes too long; it goes on, and nobody waits for it.

@@ -102,7 +102,8 @@ impl Driver {
         match (&slot.state, run) {
             (State::Rest(Rest::Completed), _) => known(Health::Completed, None),
             (State::Rest(Rest::Failed(failure) | Rest::GivenUp(failure)), _) => {
-                known(Health::Failed, Some(failure.to_string()))
+                let limit = slot.last_receipt.as_ref().and_then(super::bounds::explained);
+                known(Health::Failed, limit.or_else(|| Some(failure.to_string())))
             }
             (State::Waiting, _) => match slot.last_exit {
                 Some(exit) if exit.is_success(&slot.service.success_exit_codes) => known(Health::Completed, None),

@@ -22,6 +22,7 @@ pub(super) fn keep_of(service: &Service) -> Keep {
         compress: logs.compress,
         on_full: logs.on_full,
         rate: service.limits.log_rate,
+        to: logs.to.clone(),
     }
 }
 
@@ -46,16 +47,25 @@ impl Driver {
                 tracing::info!(service = name, lost_bytes, "output can be written again");
                 EventKind::LogsRecovered { lost_bytes }
             }
-            Notice::Bound { policy, bytes, is_rate } => {
-                tracing::warn!(service = name, ?policy, bytes, is_rate, "a bound of its output is reached");
-                self.bound_reached(name, id, policy);
-                EventKind::LogsBound { policy: wire_policy(policy), bytes, rate: is_rate }
+            Notice::Full { policy, bytes } => {
+                tracing::warn!(service = name, ?policy, bytes, "as much of its output is kept as may be");
+                self.log_is_full(name, id, policy);
+                EventKind::LogsBound { policy: wire_policy(policy), bytes }
             }
+            Notice::SinkFailed { to, reason } => {
+                tracing::warn!(service = name, to, reason, "output is not taken where it is passed on to");
+                EventKind::LogsSinkFailed { to, reason }
+            }
+            Notice::SinkRecovered { to, lost_bytes } => {
+                tracing::info!(service = name, to, lost_bytes, "output is taken again where it is passed on to");
+                EventKind::LogsSinkRecovered { to, lost_bytes }
+            }
+            Notice::TooFast { rate, bound, waits } => self.log_too_fast(name, id, (rate, bound), waits),
         };
         self.events.publish(Some(name), Some(id), kind);
     }
 
-    fn bound_reached(&mut self, name: &str, id: u64, policy: OnFull) {
+    fn log_is_full(&mut self, name: &str, id: u64, policy: OnFull) {
         let run = self.runs.get(&id).filter(|run| matches!(run.kind, Kind::Slot));
         if policy == OnFull::Stop && run.is_some_and(|run| matches!(run.state, State::Running { .. })) {
             let stop = Event::Stop { reason: Reason::LogBound, limit: None };

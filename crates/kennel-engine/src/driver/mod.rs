@@ -4,6 +4,7 @@
 
 mod ad_hoc;
 mod adopt;
+mod adoption;
 mod alerts;
 mod bounds;
 mod calls;
@@ -24,6 +25,7 @@ mod logs;
 mod oneoff;
 mod orphans;
 mod owners;
+mod pools;
 mod ports;
 mod privileges;
 mod record;
@@ -42,6 +44,7 @@ mod storm;
 mod table;
 mod takeover;
 mod unsent;
+mod usage;
 mod view;
 mod waiters;
 mod zombies;
@@ -49,6 +52,7 @@ mod zombies;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
@@ -64,15 +68,16 @@ use kennel_orphans::Tracking;
 use kennel_store::Change;
 use kennel_sys::home::Home;
 use kennel_wire::{
-    ActionReport, ActionRequest, AlertReport, CleanReport, CleanRequest, Containment, DaemonInfo, DetachReport,
-    DetachRequest, DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, HealthReport, HistoryRequest,
-    Orphan, Outcome, OwnerRequest, OwnerStatus, Problem, ProcessUsage, ReloadReport, RunReport, RunRequest,
-    ServiceStatus, SignalReport, Survivor, UsageRequest,
+    ActionReport, ActionRequest, AdoptReport, AlertReport, CleanReport, CleanRequest, Containment, DaemonInfo,
+    DetachReport, DetachRequest, DownReport, DownRequest, EndedProcess, EventKind, FreezeReport, HealthReport,
+    HistoryRequest, Orphan, Outcome, OwnerRequest, OwnerStatus, Problem, ProcessUsage, ReloadReport, RunReport,
+    RunRequest, ServiceStatus, SignalReport, Survivor, UsageRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::alarm::Alarm;
 use crate::announce::Announcer;
+use crate::desktop::Desktop;
 use crate::events::Events;
 use crate::handle::{LoadedFrom, Reload, Up};
 use crate::logs::{Notice, Recorder};
@@ -81,6 +86,8 @@ use crate::probe::Told;
 use crate::receipt::SWEEP;
 use crate::timers::Timers;
 use crate::watch::News;
+use crate::webhooks::Webhooks;
+pub(crate) use adoption::{Adoption, AdoptionPlan, WantsAdoption};
 use changes::Watching;
 pub use closing::Ended;
 use handover::HandOver;
@@ -132,7 +139,7 @@ pub(crate) enum Input {
     Stdio(String, [OwnedFd; 3]),
     StdioClosed(String),
     /// The client of a run has come from another daemon.
-    Reheld(String),
+    Reheld(String, Reply<()>),
     AwaitRun(String, Reply<Result<RunReport, Problem>>),
     Run(Box<RunRequest>, Reply<Result<RunReport, Problem>>),
     RunDetached(Box<DetachRequest>, Reply<Result<DetachReport, Problem>>),
@@ -145,15 +152,20 @@ pub(crate) enum Input {
     SignalRun(String, i32, Reply<Result<(), Problem>>),
     SignalProcess {
         pid: u32,
+        /// When it began, if that was said; clock ticks since boot.
+        began: Option<u64>,
         signal: i32,
         reply: Reply<Result<SignalReport, Problem>>,
     },
     Services(Reply<Vec<ServiceStatus>>),
+    /// Runs whose main process a look has not found among the living.
+    MainsMissing(Vec<u64>),
     Ports(Reply<Vec<Ported>>),
     Health(Vec<String>, Reply<Result<HealthReport, Problem>>),
     /// The same without reading what they use.
     Facts(Reply<Vec<ServiceStatus>>),
     Service(String, Reply<Result<Vec<ServiceStatus>, Problem>>),
+    Declared(String, Reply<Result<Arc<model::Service>, Problem>>),
     Info(Reply<DaemonInfo>),
     IsIdle(Reply<bool>),
     /// The kernel says that something happens in a group that nobody looks at.
@@ -168,6 +180,10 @@ pub(crate) enum Input {
         found: Vec<Orphan>,
         ended: Vec<EndedProcess>,
     },
+    /// How an orphan would be held.
+    PlanAdoption(WantsAdoption, Reply<Result<AdoptionPlan, Problem>>),
+    /// Have the keeper hold it.
+    Adopt(Box<Adoption>, Reply<Result<AdoptReport, Problem>>),
     /// What services use.
     Usage(UsageRequest, Reply<Result<Looked, Problem>>),
     /// What services used.
@@ -189,12 +205,16 @@ pub(crate) enum Input {
     Swept,
     /// Record this for the next daemon.
     Remember(&'static str, Option<serde_json::Value>),
+    /// What is to be recorded of webhooks and told of them; answered when it is.
+    Webhooks(Vec<Change>, Vec<EventKind>, Reply<()>),
     /// Somebody asked for something, and how that went; an entry of the audit.
     Audit(Change),
     /// Requests are answered from now on.
     Serving,
     /// Have the keeper keep this descriptor under this name.
     Hold(String, OwnedFd),
+    /// It need not be kept any more.
+    Release(String),
     /// Start another daemon, of this program or of ours, and hand over to it.
     Succeed(Option<OwnedFd>, Reply<Result<(), Problem>>),
     /// Have the keeper run this program from now on, with all that it holds.
@@ -268,6 +288,8 @@ pub struct Driver {
     inbox_sender: mpsc::UnboundedSender<Input>,
     events: Events,
     announcer: Announcer,
+    webhooks: Webhooks,
+    desktop: Desktop,
     recorder: Recorder,
     finished: watch::Sender<Option<End>>,
     timers: Timers<TimerKey>,
@@ -282,6 +304,8 @@ pub struct Driver {
     answers: Vec<Answer>,
 
     loaded: Option<Loaded>,
+    /// What several instances may use together.
+    pools: pools::Pools,
     slots: IndexMap<String, Slot>,
     runs: Runs,
     owners: Owners,
@@ -317,6 +341,8 @@ pub struct Driver {
     inherited: HashSet<u64>,
     /// Runs of a lost keeper that the present one was asked to adopt.
     adopting: HashSet<u64>,
+    /// Those that somebody asked for.
+    asked_adoptions: HashMap<u64, adoption::Asked>,
     /// Processes of a lost keeper that were to be kept and that no record tells of.
     strays: BTreeMap<String, Vec<Orphan>>,
     /// Nothing is begun before it is known that nothing is left of a keeper that may have begun it.
@@ -477,7 +503,10 @@ impl Driver {
                 KillStage::Stuck => {}
             },
             proto::Event::Bounded { scope, applied } => self.bounded(scope.0, applied),
-            proto::Event::OutOfMemory { scope, kills, limit, peak } => self.out_of_memory(scope.0, kills, limit, peak),
+            proto::Event::PoolBounded { owners, applied } => self.pool_bounded(&owners, applied),
+            proto::Event::OutOfMemory { scope, kills, limit, peak, of } => {
+                self.out_of_memory(scope.0, kills, (limit, peak), of);
+            }
             proto::Event::Frozen { scope, frozen } => self.is_frozen_now(scope.0, frozen),
             proto::Event::Leftovers { survivors } => self.leftovers(survivors),
             proto::Event::Signalled { scope, process, refused } => self.signalled(scope.0, process, refused),

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kennel_core::instance::{End, Event, Reason};
+use kennel_core::limit::Limits;
 use kennel_core::model::{self, Exit, Service};
 use kennel_keeper::proto::{Request, ScopeId, SpawnErrorKind};
 use kennel_wire::{Code, Problem, Receipt, RunReport, RunRequest};
 use tokio::sync::oneshot;
 
+use super::owners::limits_of;
 use super::runs::Kind;
 use super::spawn::{Launch, problem_code};
 use super::view::wire_exit;
@@ -95,7 +97,7 @@ impl Driver {
 
     pub(super) fn run_one_off(&mut self, request: RunRequest, reply: Reply<Result<RunReport, Problem>>) {
         let Some(stdio) = self.stdio.remove(&request.token) else {
-            let problem = Problem::new(Code::BadRequest, "no descriptors were handed over under this token");
+            let problem = Problem::new(Code::UnknownRun, "no descriptors were handed over under this token");
             return drop(reply.send(Err(problem)));
         };
         let (service, environment) = match &request.service {
@@ -111,6 +113,14 @@ impl Driver {
                 environment.insert("KENNEL_SERVICE".into(), name.clone());
                 (service, environment)
             }
+        };
+        // What a service may use is not for what is done beside it, but for each process by itself.
+        let open_files = service.limits.open_files;
+        let limits = request.limits.as_ref().map(limits_of).unwrap_or_default();
+        let limits = Limits { open_files: limits.open_files.or(open_files), ..limits };
+        let service = match service.limits == limits {
+            true => service,
+            false => Arc::new(Service { limits, ..(*service).clone() }),
         };
         if let Some(problem) = self.too_weak_beside(service.isolation.pid) {
             return drop(reply.send(Err(problem)));
@@ -152,7 +162,7 @@ impl Driver {
     }
 
     pub(super) fn signal_one_off(&mut self, token: &str, signal: i32) -> Result<(), Problem> {
-        let id = self.one_off(token).ok_or_else(|| Problem::new(Code::BadRequest, "no such run"))?;
+        let id = self.one_off(token).ok_or_else(|| Problem::new(Code::UnknownRun, "no such run"))?;
         self.link.send(Request::Signal { scope: ScopeId(id), signal, everyone: true });
         Ok(())
     }

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use kennel_core::instance::{Event as RunEvent, Reason};
 use kennel_core::lease::{self, Action, Cause, Downtime, Kind, Loss, Refusal, State, Timer};
+use kennel_core::limit::{LimitAction, Limits};
 use kennel_core::slot::Event;
 use kennel_store::Change;
 use kennel_sys::proc;
@@ -55,8 +56,12 @@ impl Driver {
         let is_new = self.owners.all.get(&request.name).is_none();
         let grace = request.grace_ms.map(Duration::from_millis);
         let opened = self.owners.all.open(&request.name, request.parent.as_deref(), grace);
-        let actions = opened.map_err(refused)?;
+        let mut actions = opened.map_err(refused)?;
+        if let Some(limits) = &request.limits {
+            actions.extend(self.owners.all.set_limits(&request.name, limits_of(limits).together()));
+        }
         self.obey(actions);
+        self.sync_pools();
         let mut opened = Opened { owner: Some(request.name.clone()), is_new, later: Vec::new() };
         // A new one is held from the start: were the daemon lost now, it would live on for nobody.
         if is_new {
@@ -224,6 +229,7 @@ impl Driver {
             ends_in_ms,
             leases: leases.map(|(id, it)| LeaseStatus { id: id.clone(), kind: shown(&it.kind, now) }).collect(),
             runs: self.runs_of(name),
+            limits: self.pool_status(&self.owners.all.with_ancestors(name)),
             runs_with_descendants: self.owners.all.with_descendants(name).iter().map(|one| self.runs_of(one)).sum(),
         })
     }
@@ -302,6 +308,34 @@ impl Driver {
                 self.queue.push_back(Work::Slot(name, stop));
             }
         }
+    }
+}
+
+/// The engine's word for it.
+pub(super) fn limits_of(wire: &kennel_wire::Limits) -> Limits {
+    let action = match wire.action {
+        Some(kennel_wire::LimitAction::Warn) => LimitAction::Warn,
+        Some(kennel_wire::LimitAction::Freeze) => LimitAction::Freeze,
+        Some(kennel_wire::LimitAction::Restart) => LimitAction::Restart,
+        Some(kennel_wire::LimitAction::Stop) => LimitAction::Stop,
+        Some(kennel_wire::LimitAction::Kill) => LimitAction::Kill,
+        None => LimitAction::default(),
+    };
+    let kennel_wire::Limits { memory, memory_high, swap, pids, cpus, .. } = *wire;
+    let kennel_wire::Limits { cpu_weight, io_weight, io_read, io_write, open_files, log_rate, .. } = *wire;
+    Limits {
+        memory,
+        memory_high,
+        swap,
+        pids,
+        cpus,
+        cpu_weight,
+        io_weight,
+        io_read,
+        io_write,
+        open_files,
+        log_rate,
+        action,
     }
 }
 

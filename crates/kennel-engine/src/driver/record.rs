@@ -97,10 +97,23 @@ impl Driver {
         self.announcer.wish(self.loaded.as_ref().map_or_else(Default::default, |loaded| loaded.project.log_events));
     }
 
+    /// Has events sent to where the configuration says.
+    pub(super) fn wish_webhooks(&self) {
+        let loaded = self.loaded.as_ref().map(|loaded| (&loaded.project.webhooks, &loaded.environment));
+        self.webhooks.wish(loaded, self.events.newest());
+    }
+
+    /// Has people told of events as the configuration says.
+    pub(super) fn wish_notifications(&self) {
+        self.desktop.wish(self.loaded.as_ref().map(|loaded| (&loaded.project, &loaded.environment)));
+    }
+
     fn note_changes(&mut self) {
         let Dirty { slots, mut runs, ad_hoc, owners, leases, loaded } = std::mem::take(&mut self.dirty);
         if loaded {
             self.wish_announcements();
+            self.wish_webhooks();
+            self.wish_notifications();
             // What was declared the same may not be any more.
             runs.extend(self.runs.keys());
             self.events.change(Change::Project(self.loaded.as_ref().map(loaded_body)));

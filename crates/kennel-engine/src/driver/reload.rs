@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use kennel_core::graph;
 use kennel_core::instance::Reason;
 use kennel_core::model::Project;
-use kennel_core::reload::{self, Change, Place, Planned, Will};
+use kennel_core::reload::{self, Change, Place, Planned, Selection, Will};
 use kennel_core::slot::Event;
 use kennel_wire::{self as wire, Code, EventKind, PlacePlan, Problem, ReloadReport, ServicePlan};
 
@@ -23,7 +24,7 @@ impl Driver {
     }
 
     pub(super) fn reload(&mut self, reload: Reload, reply: Reply<Result<(ReloadReport, Started), Problem>>) {
-        let plans = match self.reload_plan(&reload.project) {
+        let plans = match self.reload_plan(&reload) {
             Ok(plans) => plans,
             Err(problem) => return drop(reply.send(Err(problem))),
         };
@@ -45,11 +46,17 @@ impl Driver {
         self.wait(slots, WaitsFor::Reload { report: Box::new(report), starts, reply });
     }
 
-    fn reload_plan(&self, new: &Project) -> Result<Vec<Planned>, Problem> {
+    fn reload_plan(&self, reload: &Reload) -> Result<Vec<Planned>, Problem> {
         if let Some(problem) = self.refuse_while_ending() {
             return Err(problem);
         }
-        let loaded = self.loaded.as_ref().ok_or_else(super::requests::missing_config)?;
+        let new = &reload.project;
+        let nothing = (Project { services: IndexMap::new(), ..new.clone() }, Selection::default());
+        let (old, selection) = match (&self.loaded, &reload.resting) {
+            (Some(loaded), _) => (&loaded.project, &loaded.selection),
+            (None, Some(_)) => (&nothing.0, &nothing.1),
+            (None, None) => return Err(super::requests::missing_config()),
+        };
         graph::order(new).map_err(|error| Problem::new(Code::ConfigInvalid, error.to_string()))?;
         if let Some(problem) = self.taken_by_ad_hoc(new) {
             return Err(problem);
@@ -66,7 +73,8 @@ impl Driver {
                 state: &slot.state,
             })
             .collect();
-        let plans = reload::plan(&loaded.project, new, &places, &loaded.selection);
+        let mut plans = reload::plan(old, new, &places, selection);
+        reload::rest(&mut plans, reload.resting.as_deref().unwrap_or_default());
         let begins = plans.iter().filter(|one| matches!(one.will(), Will::Start | Will::Restart));
         match self.too_weak(new, begins.map(|one| &one.service)) {
             Some(problem) => Err(problem),
@@ -102,6 +110,10 @@ impl Driver {
                 Will::Start => Event::Start,
                 Will::Restart => Event::Restart { limit: None },
                 Will::Stop => Event::Stop { reason: Reason::Requested, limit: None },
+                Will::Adjust => {
+                    self.adjust(name);
+                    continue;
+                }
                 Will::Nothing => continue,
             };
             let list = if *will == Will::Stop { &mut stops } else { &mut starts };
@@ -123,11 +135,12 @@ impl Driver {
         }
         self.dirty.loaded();
         self.announce(plans);
-        if let Some(loaded) = &mut self.loaded {
-            let environment = reload.environment.unwrap_or_else(|| std::mem::take(&mut loaded.environment));
-            let selection = std::mem::take(&mut loaded.selection);
-            *loaded = Loaded { project: reload.project, config: reload.config, environment, selection };
-        }
+        let (environment, selection) = match self.loaded.take() {
+            Some(loaded) => (reload.environment.unwrap_or(loaded.environment), loaded.selection),
+            None => (reload.environment.unwrap_or_default(), Selection::default()),
+        };
+        self.loaded = Some(Loaded { project: reload.project, config: reload.config, environment, selection });
+        self.sync_pools();
         self.pace_all();
         self.sort_slots();
         self.choose_all_ports();
@@ -163,6 +176,7 @@ fn wire_will(will: Will) -> wire::Will {
         Will::Start => wire::Will::Start,
         Will::Stop => wire::Will::Stop,
         Will::Restart => wire::Will::Restart,
+        Will::Adjust => wire::Will::Adjust,
         Will::Nothing => wire::Will::Nothing,
     }
 }

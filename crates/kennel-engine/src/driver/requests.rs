@@ -51,7 +51,7 @@ impl Driver {
             }
             Input::Stdio(token, stdio) => drop(self.stdio.insert(token, stdio)),
             Input::StdioClosed(token) => self.stdio_closed(&token),
-            Input::Reheld(token) => self.reheld(&token),
+            Input::Reheld(token, reply) => self.reheld(&token, reply),
             Input::AwaitRun(token, reply) => self.await_call(token, reply),
             Input::Run(request, reply) => match self.refuse_while_ending() {
                 Some(problem) => drop(reply.send(Err(problem))),
@@ -65,15 +65,20 @@ impl Driver {
             Input::LeaseLost(id, loss) => self.lease_lost(&id, loss),
             Input::Clean(request, reply) => self.clean(&request, reply),
             Input::SignalRun(token, signal, reply) => drop(reply.send(self.signal_one_off(&token, signal))),
-            Input::SignalProcess { pid, signal, reply } => self.signal_process(pid, signal, reply),
+            Input::SignalProcess { pid, began, signal, reply } => self.signal_process((pid, began), signal, reply),
             Input::Ports(reply) => drop(reply.send(self.ported())),
-            Input::Services(reply) => drop(reply.send(self.statuses())),
+            Input::Services(reply) => self.tell_services(reply),
+            Input::MainsMissing(runs) => runs.into_iter().for_each(|id| self.look_for_zombie(id)),
             Input::Health(names, reply) => drop(reply.send(self.health_report(&names))),
             Input::Facts(reply) => drop(reply.send(self.facts())),
             Input::Service(name, reply) => {
-                let found =
-                    self.named(&[name]).map(|names| names.iter().filter_map(|n| self.status(n, true)).collect());
+                let found = self.named(&[name]).map(|names| names.iter().filter_map(|n| self.status(n)).collect());
                 drop(reply.send(found));
+            }
+            Input::Declared(name, reply) => {
+                let found = self.slots.iter().find(|(place, slot)| **place == name || slot.service_name == name);
+                let service = found.map(|(_, slot)| slot.service.clone());
+                drop(reply.send(service.ok_or_else(|| self.unknown_service(&name))));
             }
             Input::Info(reply) => drop(reply.send(self.info())),
             Input::IsIdle(reply) => {
@@ -81,6 +86,8 @@ impl Driver {
             }
             Input::Tracking(reply) => drop(reply.send(self.tracking())),
             Input::Orphans { found, ended } => self.tell_orphans(found, ended),
+            Input::PlanAdoption(wants, reply) => drop(reply.send(self.plan_adoption(&wants))),
+            Input::Adopt(adoption, reply) => self.adopt_orphan(*adoption, reply),
             Input::Usage(request, reply) => self.usage(&request, reply),
             Input::UsageHistory(request, reply) => drop(reply.send(self.recollect(&request))),
             Input::Samples(samples) => self.samples(samples),
@@ -94,9 +101,18 @@ impl Driver {
                 self.facts.insert(key);
                 self.events.change(Change::Meta { key: key.to_owned(), body });
             }
+            Input::Webhooks(changes, told, reply) => {
+                changes.into_iter().for_each(|change| self.events.change(change));
+                for kind in told {
+                    self.events.publish(None, None, kind);
+                }
+                // Nobody hears of it before the end of the turn, which commits it.
+                let _office_gone = reply.send(());
+            }
             Input::Audit(entry) => self.events.change(entry),
             Input::Serving => self.link.send(Request::Settled),
             Input::Hold(name, fd) => self.link.send(Request::Hold { name, fd }),
+            Input::Release(name) => self.link.send(Request::Release { name }),
             Input::Succeed(program, reply) => self.succeed(program, reply),
             Input::ReplaceKeeper(program, reply) => self.replace_keeper(program, reply),
             Input::Swept => {
@@ -108,12 +124,19 @@ impl Driver {
 
     /// Whether nobody would miss the daemon.
     fn is_idle(&self) -> bool {
-        self.loaded.is_none()
-            && self.runs.is_empty()
-            && self.slots.is_empty()
+        self.runs.is_empty()
+            && (self.slots.is_empty() && self.loaded.is_none() || self.is_dormant())
             && !self.has_living_owner()
             && self.inherited.is_empty()
             && self.lost.is_empty()
+    }
+
+    /// Whether there is nothing but services that were registered once, and none of them was ever asked to be up: whoever asks
+    /// the next daemon finds them as they are.
+    fn is_dormant(&self) -> bool {
+        let rests = |slot: &Slot| slot.ad_hoc.is_none() && !slot.wanted && slot.last_run.is_none();
+        let is_registered_alone = |loaded: &Loaded| loaded.config == self.home.registered_file();
+        self.loaded.as_ref().is_some_and(is_registered_alone) && self.slots.values().all(rests)
     }
 
     fn up(&mut self, up: Up, reply: Reply<Result<Started, Problem>>) {
@@ -193,6 +216,7 @@ impl Driver {
             self.leaving.insert(name);
         }
         self.loaded = Some(Loaded { project, config, environment, selection });
+        self.sync_pools();
         self.pace_all();
         self.keep_logs();
         self.dirty.loaded();

@@ -67,6 +67,7 @@ impl Driver {
         self.sync_watches();
         self.choose_all_ports();
         self.restore_owners(owners, leases);
+        self.sync_pools();
         kennel_sys::crash_point!("daemon.inherited");
         match follows {
             Follows::Fresh if scopes == 0 => {}
@@ -91,6 +92,8 @@ impl Driver {
             selection,
         });
         self.wish_announcements();
+        self.wish_webhooks();
+        self.wish_notifications();
         let mut ad_hoc: HashMap<String, AdHocRecord> = HashMap::new();
         for (name, body) in std::mem::take(&mut restored.services) {
             ad_hoc.extend(read::<AdHocRecord>("run", &name, body).map(|record| (name, record)));

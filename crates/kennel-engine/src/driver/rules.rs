@@ -14,7 +14,7 @@ use kennel_keeper::proto::Backend;
 
 use super::Driver;
 use super::alerts::Alerts;
-use super::runs::Kind;
+use super::runs::{Kind, Run};
 use super::sampling::Need;
 use crate::clock;
 use crate::tripwire::Tripwire;
@@ -79,6 +79,36 @@ pub(super) enum Whose {
     Place(String),
 }
 
+impl Rules {
+    fn watched(&mut self, whose: &Whose) -> &mut [Watched] {
+        match whose {
+            Whose::Stack => &mut self.stack,
+            Whose::Place(name) => self.places.get_mut(name).map_or(&mut [], Vec::as_mut_slice),
+        }
+    }
+
+    /// How soon a rule's figure will be too much.
+    pub(super) fn foreseen(&self, whose: &Whose, rule: &str) -> Option<Duration> {
+        let all = match whose {
+            Whose::Stack => Some(&self.stack),
+            Whose::Place(name) => self.places.get(name),
+        };
+        all?.iter().find(|watched| watched.rule.name == rule)?.watch.foreseen()
+    }
+
+    /// Whom a rule has frozen goes on, for somebody wants that.
+    pub(super) fn let_go_on(&mut self, whose: &Whose, rule: &str) {
+        for watched in self.watched(whose).iter_mut().filter(|watched| watched.rule.name == rule) {
+            watched.watch.let_go_on(&watched.rule, clock::now());
+        }
+    }
+}
+
+/// Whether it is an instance of a service whose processes can be looked at.
+fn is_running(run: &Run) -> bool {
+    matches!(run.kind, Kind::Slot) && run.pid.is_some()
+}
+
 impl Driver {
     /// Takes the rules of a configuration that was loaded again, for what runs already.
     pub(super) fn renew_rules(&mut self) {
@@ -127,7 +157,7 @@ impl Driver {
 
     /// A run has begun, or the kernel has told of activity.
     pub(super) fn something_happens(&mut self) {
-        if self.has_rules() && self.runs.values().any(|run| matches!(run.kind, Kind::Slot) && run.pid.is_some()) {
+        if self.has_rules() && self.runs.values().any(is_running) {
             self.rules.tripwire = None;
             let begins = self.rules.vigil.wake();
             if begins || self.rules.pace.is_none() {
@@ -153,15 +183,25 @@ impl Driver {
     /// An instance is down: what it has no figure of any more is over.
     pub(super) fn unwatch_run(&mut self, id: u64, name: &str) {
         self.rules.last.remove(&id);
+        self.end_sampled(&Whose::Place(name.to_owned()));
+        if !self.runs.values().any(is_running) {
+            // No look comes any more that would find an alert over.
+            self.end_sampled(&Whose::Stack);
+        } else if self.rules.stack.iter().any(|watched| watched.watch.is_open()) {
+            // What is left may be little enough.
+            self.something_happens();
+        }
+    }
+
+    /// There is nothing left to read of these figures: what was too much is over.
+    fn end_sampled(&mut self, whose: &Whose) {
         let now = clock::now();
         let mut over = Vec::new();
-        for watched in self.rules.places.get_mut(name).into_iter().flatten() {
-            if watched.rule.measure.is_sampled() {
-                let outcome = watched.watch.end(now);
-                over.extend(outcome.map(|outcome| (watched.rule.clone(), outcome)));
-            }
+        for watched in self.rules.watched(whose).iter_mut().filter(|watched| watched.rule.measure.is_sampled()) {
+            let outcome = watched.watch.end(now);
+            over.extend(outcome.map(|outcome| (watched.rule.clone(), outcome)));
         }
-        over.into_iter().for_each(|(rule, outcome)| self.alert(&Whose::Place(name.to_owned()), &rule, outcome));
+        over.into_iter().for_each(|(rule, outcome)| self.alert(whose, &rule, outcome));
     }
 
     /// The restart of a service has begun.
@@ -225,7 +265,7 @@ impl Driver {
         let before = self.rules.before.replace(total);
         let figures = self.nearness(now, before.map(|before| before.at));
         let watched = || self.rules.stack.iter().chain(self.rules.places.values().flatten());
-        let is_open = watched().any(|watched| watched.watch.is_open());
+        let is_open = watched().any(|watched| watched.watch.awaits_time(&watched.rule));
         if !self.rules.vigil.looks() {
             if is_open {
                 self.something_happens();
@@ -242,12 +282,11 @@ impl Driver {
 
     /// Nobody looks any more; the kernel tells when something happens.
     fn listen(&mut self) {
-        let root = match &self.backend {
-            Backend::Cgroup { root } => Some(root.clone()),
-            Backend::Reaper { .. } => None,
+        let groups = match &self.backend {
+            Backend::Cgroup { root } => kennel_keeper::groups_of_scopes(root),
+            Backend::Reaper { .. } => Vec::new(),
         };
-        let groups = root.map(|root| [root.join("svc"), root.join("keep")]).unwrap_or_default();
-        let groups: Vec<&Path> = groups.iter().map(std::path::PathBuf::as_path).filter(|path| path.is_dir()).collect();
+        let groups: Vec<&Path> = groups.iter().map(std::path::PathBuf::as_path).collect();
         match Tripwire::set(&groups, &self.inbox_sender) {
             Ok(tripwire) => {
                 self.rules.tripwire = Some(tripwire);
@@ -266,7 +305,7 @@ impl Driver {
             return;
         }
         self.rules.pace = pace;
-        let running = self.runs.iter().filter(|(_, run)| matches!(run.kind, Kind::Slot) && run.pid.is_some());
+        let running = self.runs.iter().filter(|(_, run)| is_running(run));
         let ids: Vec<u64> = running.map(|(id, _)| *id).collect();
         for id in ids {
             match pace {
@@ -284,11 +323,12 @@ impl Driver {
     fn step_stack(&mut self, all: bool) {
         let restarts = self.restarts_of(None);
         let at = clock::now();
-        let frozen = self.rules.alerts.stack_target().and_then(|id| self.runs.get(&id));
-        let frozen = frozen.is_some_and(|run| run.frozen.is_some());
         let mut news = Vec::new();
         for watched in self.rules.stack.iter_mut().filter(|watched| all || !watched.rule.measure.is_sampled()) {
             let value = stack_value(watched.rule.measure, &self.rules.last, restarts);
+            let mut targets = self.rules.alerts.stack_targets(&watched.rule.name).peekable();
+            let stands = |id: u64| self.runs.get(&id).is_some_and(|run| run.frozen.is_some());
+            let frozen = targets.peek().is_some() && targets.all(stands);
             let outcomes = watched.watch.step(&watched.rule, Reading { at, value, frozen });
             news.extend(outcomes.into_iter().map(|outcome| (watched.rule.clone(), outcome)));
         }

@@ -20,7 +20,7 @@ use super::liveness::Live;
 use super::oneoff::Purpose;
 use super::owners::Opened;
 use super::view::wire_exit;
-use super::{Driver, Input, TimerKey, Work, freeze, logs, spawn, view};
+use super::{Driver, Input, TimerKey, Work, freeze, logs, spawn, usage, view};
 use crate::clock;
 use crate::logs::{Counter as LogCounter, Output};
 use crate::lost::{self, Reaper};
@@ -73,8 +73,8 @@ pub(super) struct Run {
     pub(super) frozen: Option<String>,
     /// What was asked for of that and is not so yet.
     pub(super) freezing: Option<freeze::Asked>,
-    /// CPU time at the last look, microseconds, for the share since then.
-    pub(super) cpu_seen: Option<(Instant, u64)>,
+    /// For the share of the CPU since the last look.
+    pub(super) cpu_seen: usage::CpuSeen,
     /// How the main process ended, once that was told.
     pub(super) exit: Option<Exit>,
     /// When a command on request has run for as long as it may.
@@ -156,6 +156,7 @@ impl Driver {
         opened.into_iter().for_each(|opened| self.settle(opened));
         self.arm_limits(id);
         self.arm_bounds(id);
+        self.arm_pools(id);
         self.pace_samples(id);
         self.watch_run(id);
         if let Some(pipes) = pipes {

@@ -1,13 +1,16 @@
 //! What runs use: who wants it read, how often, and what was read last.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kennel_core::history::Collector;
+use kennel_core::limit::Limits;
 use kennel_core::sample::{Rates, Sample};
-use kennel_keeper::proto::Place;
+use kennel_keeper::proto::{Backend, Place};
+use kennel_sys::cgroup::bounds::Controller;
 use kennel_wire::{Problem, ServiceUsage, Usage, UsageReport, UsageRequest};
 use tokio::sync::oneshot;
 
@@ -24,10 +27,11 @@ const RECENT: usize = 60;
 
 /// What figures of a run are wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(dead_code, reason = "rules, limits and the detection of hangs ask")]
 pub(super) enum Need {
     /// Limits that no controller holds.
     Limits,
+    /// The same, of several instances together.
+    Together,
     /// Rules over what it uses.
     Rules,
     /// Whether it hangs.
@@ -53,6 +57,8 @@ pub(super) struct Sampling {
 #[derive(Debug)]
 pub(crate) struct Looked {
     services: Vec<Seen>,
+    /// Of all together.
+    stack: Limits,
     found: Option<oneshot::Receiver<Found>>,
 }
 
@@ -89,9 +95,14 @@ impl Driver {
         self.sampling.rings.get(&id).map(Ring::all).unwrap_or_default()
     }
 
+    /// The youngest of those.
+    pub(super) fn last_sample(&self, id: u64) -> Option<Sample> {
+        self.sampling.rings.get(&id)?.last()
+    }
+
     /// Called for each sample of a run that is still there, after it was taken in.
     fn on_samples(&mut self, id: u64, sample: &Sample, rates: Option<Rates>) {
-        self.limits_sampled(id, sample, rates);
+        self.limits_sampled(id, sample);
         self.hang_sample(id, sample, rates);
         self.rules_sample(id, sample, rates);
     }
@@ -109,6 +120,7 @@ impl Driver {
             }
             self.on_samples(id, &sample, rates);
         }
+        self.pools_pass();
         self.rules_pass();
     }
 
@@ -119,6 +131,7 @@ impl Driver {
         sampler.ask(Asked {
             ids: vec![id],
             processes: true,
+            zombies: false,
             pss: false,
             at_once: false,
             keeper: self.keeper_pid,
@@ -142,11 +155,11 @@ impl Driver {
         let found = self.sampling.sampler.as_ref().map(|sampler| {
             let (reply, found) = oneshot::channel();
             let ids = services.iter().map(|seen| seen.id).collect();
-            let UsageRequest { processes, pss, at_once, .. } = *request;
-            sampler.ask(Asked { ids, processes, pss, at_once, keeper: self.keeper_pid, reply });
+            let UsageRequest { processes, zombies, pss, at_once, .. } = *request;
+            sampler.ask(Asked { ids, processes, zombies, pss, at_once, keeper: self.keeper_pid, reply });
             found
         });
-        let _asker_gone = reply.send(Ok(Looked { services, found }));
+        let _asker_gone = reply.send(Ok(Looked { services, stack: self.stack_limits(), found }));
     }
 
     fn unread(&self, name: &str) -> Option<Seen> {
@@ -159,9 +172,14 @@ impl Driver {
             state: view::shown(slot, Some(run)).0,
             health: self.health(slot, Some(run), true).word,
             frozen: run.frozen.is_some(),
-            usage: Usage::default(),
+            usage: Usage {
+                memory_limit_bytes: run.service.limits.memory,
+                processes_limit: run.service.limits.pids,
+                ..Usage::default()
+            },
             cpu_recent: self.sampling.rings.get(&id).map(|ring| ring.cpu(RECENT)).unwrap_or_default(),
             source: match run.place.as_ref()? {
+                Place::Cgroup(_) if !self.controllers_1(id).is_empty() => "cgroup+v1".to_owned(),
                 Place::Cgroup(_) => "cgroup".to_owned(),
                 Place::Reaper(_) => "processes".to_owned(),
             },
@@ -211,11 +229,27 @@ impl Driver {
         let (Some(every), Some(place)) = (pace, run.place.clone()) else {
             return self.leave(id);
         };
-        let subject = Subject { id, place, log: run.activity.clone(), every };
+        let groups_1 = self.groups_1(id, &place);
+        let subject = Subject { id, place, groups_1, log: run.activity.clone(), every };
         self.sampling.paces.insert(id, every);
         self.start_sampler();
         if let Some(sampler) = &self.sampling.sampler {
             sampler.watch(subject);
+        }
+    }
+
+    /// Groups of version 1 that count what a run uses.
+    pub(super) fn groups_1(&self, id: u64, place: &Place) -> Vec<(Controller, PathBuf)> {
+        match (&self.backend, place) {
+            (Backend::Cgroup { root }, Place::Cgroup(leaf)) => {
+                let controllers = self.controllers_1(id);
+                if controllers.is_empty() {
+                    return Vec::new();
+                }
+                let all = crate::sampling::groups_1(root, leaf).into_iter();
+                all.filter(|(controller, _)| controllers.contains(controller)).collect()
+            }
+            (Backend::Reaper { .. }, _) | (_, Place::Reaper(_)) => Vec::new(),
         }
     }
 
@@ -260,10 +294,13 @@ impl Looked {
             Some(found) => found.await.ok()?,
             None => Found::default(),
         };
-        let mut total = Usage::default();
+        let mut total =
+            Usage { memory_limit_bytes: self.stack.memory, processes_limit: self.stack.pids, ..Usage::default() };
         let services = self.services.into_iter().filter_map(|Seen { id, lost, mut usage }| {
             let (sample, rates) = found.samples.get(&id)?;
-            usage.usage = Usage { log_lost_bytes: lost, ..in_words(sample, *rates) };
+            let Usage { memory_limit_bytes, processes_limit, .. } = usage.usage;
+            let read = in_words(sample, *rates);
+            usage.usage = Usage { log_lost_bytes: lost, memory_limit_bytes, processes_limit, ..read };
             usage.processes_detail = found.processes.remove(&id).unwrap_or_default();
             add(&mut total, &usage.usage);
             Some(usage)

@@ -23,8 +23,13 @@ pub(super) struct Asked {
 }
 
 impl Driver {
-    pub(super) fn signal_process(&mut self, pid: u32, signal: i32, reply: Reply<Result<SignalReport, Problem>>) {
-        match self.aim(pid, signal) {
+    pub(super) fn signal_process(
+        &mut self,
+        (pid, began): (u32, Option<u64>),
+        signal: i32,
+        reply: Reply<Result<SignalReport, Problem>>,
+    ) {
+        match self.aim(pid, began, signal) {
             Ok((scope, process, report)) => {
                 self.signals.push(Asked { scope, process, report, reply });
                 self.link.send(Request::SignalProcess { scope: ScopeId(scope), process, signal });
@@ -33,14 +38,18 @@ impl Driver {
         }
     }
 
-    /// Which scope the process is in, and which process it is.
-    fn aim(&self, pid: u32, signal: i32) -> Result<(u64, proto::Identity, SignalReport), Problem> {
+    /// Which scope the process is in, and which process it is. If it is said when it began, clock ticks since boot, none
+    /// that has its number since.
+    fn aim(&self, pid: u32, began: Option<u64>, signal: i32) -> Result<(u64, proto::Identity, SignalReport), Problem> {
         if self.keeper_lost {
             return Err(Problem::new(Code::ShuttingDown, "the daemon is shutting down"));
         }
         let gone = || Problem::new(Code::ProcessGone, format!("there is no process {pid}"));
         let fd = pidfd::open(pid).map_err(|_| gone())?;
         let it = identity::Identity::read(pid, &fd).map_err(|_| gone())?;
+        if began.is_some_and(|began| began != it.start_ticks) {
+            return Err(another(pid));
+        }
         let stat = proc::stat(pid).ok_or_else(gone)?;
         if let Some(problem) = self.own(pid) {
             return Err(problem);
@@ -116,10 +125,7 @@ impl Driver {
             Some(SignalRefused::Gone) => {
                 Err(Problem::new(Code::ProcessGone, format!("process {pid} ended before the signal could be sent")))
             }
-            Some(SignalRefused::NotTheSame) => Err(Problem::new(
-                Code::ProcessGone,
-                format!("process {pid} has ended and its number is another process's now; nothing was sent"),
-            )),
+            Some(SignalRefused::NotTheSame) => Err(another(pid)),
             Some(SignalRefused::NotInScope) => Err(not_ours(pid, &self.home.name)),
             Some(SignalRefused::Os(errno)) => {
                 let error = std::io::Error::from_raw_os_error(errno);
@@ -131,6 +137,11 @@ impl Driver {
         // Whoever asked may have gone.
         drop(reply.send(answer));
     }
+}
+
+fn another(pid: u32) -> Problem {
+    let detail = format!("process {pid} has ended and its number is another process's now; nothing was sent");
+    Problem::new(Code::ProcessGone, detail)
 }
 
 /// Why a process is none of ours, who it is and what could be done.

@@ -18,7 +18,7 @@ use kennel_sys::{proc, user};
 
 use super::health::Zombie;
 use super::runs::{Kind, Run};
-use super::{Driver, Input, Work, privileges};
+use super::{Driver, Input, Work, privileges, usage};
 use crate::notify::{Notify, Said};
 use crate::receipt::{Builder, members};
 use crate::records::Note;
@@ -207,7 +207,7 @@ impl Driver {
             zombies: super::zombies::Seen::default(),
             frozen: None,
             freezing: None,
-            cpu_seen: None,
+            cpu_seen: usage::CpuSeen::default(),
             exit: None,
             ends_at: None,
             limit_at: None,
@@ -223,13 +223,14 @@ impl Driver {
         let mut request = request(id, &run.service, launch);
         if let Ok(request) = &mut request {
             run.scope.clone_from(&request.name);
-            if matches!(run.kind, Kind::Slot) {
-                // What works for a service is not counted with it, and is short.
+            if run.is_bounded() {
                 request.bounds = super::bounds::wanted(&run.service.limits);
+                request.owners = self.owner_path(&run);
             }
         }
         self.dirty.run(id);
         self.runs.insert(id, run);
+        self.sync_pools();
         let refused = match request {
             Ok(_) if self.keeper_lost => "the keeper was lost".to_owned(),
             Ok(request) => {
@@ -277,6 +278,7 @@ fn request(id: u64, service: &Service, launch: Launch) -> Result<Spawn, String> 
         keep: launch.keep,
         note: launch.note,
         bounds: Vec::new(),
+        owners: Vec::new(),
         kill_escaped: service.on_escape == OnEscape::Kill,
         stdio: launch.stdio.map_or(Stdio::Capture, Stdio::Passed),
     })

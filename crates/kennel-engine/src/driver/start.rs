@@ -26,10 +26,12 @@ use super::sampling::Sampling;
 use super::{Driver, HELPERS, Input, view};
 use crate::alarm::Alarm;
 use crate::announce::Announcer;
-use crate::events::Events;
+use crate::desktop::{Desktop, Words};
+use crate::events::{Events, RECORDS_MISSING};
 use crate::handle::Handle;
 use crate::logs::Recorder;
 use crate::timers::Timers;
+use crate::webhooks::{Left, Webhooks};
 
 /// What a daemon begins with.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Beginning {
     pub keeper: OwnedFd,
     /// Whether another daemon still serves and hands over to this one.
     pub successor: bool,
+    /// How events are told to people.
+    pub words: Words,
 }
 
 /// A welcome in parts.
@@ -66,7 +70,7 @@ const STAGE: [&str; 2] = ["logs.stage.read", "logs.stage.write"];
 /// # Errors
 /// The state directory cannot be used, the keeper does not answer or speaks another version.
 pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap<String, OwnedFd>)> {
-    let Beginning { home, keeper, successor } = beginning;
+    let Beginning { home, keeper, successor, words } = beginning;
     let boot_id = kennel_sys::identity::boot_id()?;
     let mut link = AsyncLink::new(Link::new(keeper)?)?;
     // The old daemon writes until it is told that we are ready, so for now there is only a look.
@@ -84,7 +88,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         tracing::warn!(keeper, daemon, "the keeper is of an older version, so nothing outlives this daemon");
     }
     kennel_sys::crash_point!("daemon.connected");
-    let (events, restored) = match opened {
+    let (events, mut restored) = match opened {
         Some(opened) => opened,
         None => Events::open(&home.state_dir, &boot_id)?,
     };
@@ -94,21 +98,28 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
     let (inbox_sender, inbox) = mpsc::unbounded_channel();
     let told = inbox_sender.clone();
     let hear = move |name: &str, run: u64, notice| drop(told.send(Input::Log(name.to_owned(), run, notice)));
-    let recorder = Recorder::start(home.logs_dir(), &home.state_dir.join("logs.stage"), stage, Box::new(hear))?;
+    let recorder = Recorder::start(&home, stage, Arc::new(hear))?;
     for (name, fd) in STAGE.iter().zip(recorder.stage().into_iter().flatten()).filter(|_| is_new) {
         link.send(Request::Hold { name: (*name).to_owned(), fd });
     }
     let (finished, finished_receiver) = watch::channel(None);
     let announcer = Announcer::new(events.clone(), &home.name);
+    let desktop = Desktop::new(events.clone(), words);
+    let damaged = restored.damaged.is_some() || restored.meta.contains_key(RECORDS_MISSING);
+    let left = Left::of(&mut restored);
+    let webhooks = Webhooks::open(events.clone(), inbox_sender.clone(), &home.state_dir, &home.name, left);
     let handle = Handle {
         inbox: inbox_sender.clone(),
         events: events.clone(),
         announcer: announcer.clone(),
+        webhooks: webhooks.clone(),
+        desktop: desktop.clone(),
         recorder: recorder.clone(),
         logs_dir: Arc::new(home.logs_dir()),
         home: Arc::new(home.clone()),
         facts: Arc::new(restored.meta.clone()),
         finished: finished_receiver,
+        adoptions: Arc::default(),
     };
     let mut driver = Driver {
         home,
@@ -119,6 +130,8 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         next_helper: HELPERS | u64::from(fastrand::u32(..)) << 28,
         events,
         announcer,
+        webhooks,
+        desktop,
         recorder,
         finished,
         timers: Timers::new(),
@@ -128,6 +141,7 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         dirty: Dirty::default(),
         answers: Vec::new(),
         loaded: None,
+        pools: super::pools::Pools::default(),
         slots: IndexMap::new(),
         runs: super::table::Runs::default(),
         owners: Owners::default(),
@@ -150,10 +164,11 @@ pub async fn start(beginning: Beginning) -> io::Result<(Handle, Driver, BTreeMap
         given_up: false,
         inherited: HashSet::new(),
         adopting: HashSet::new(),
+        asked_adoptions: HashMap::new(),
         strays: BTreeMap::new(),
-        facts: HashSet::new(),
+        facts: HashSet::from_iter(damaged.then_some(RECORDS_MISSING)),
         is_clearing: welcome.version >= 4 && welcome.follows == Follows::Fresh && !restored.runs.is_empty(),
-        damaged: restored.damaged.is_some(),
+        damaged,
         handover: HandOver::None,
         recorded_calls: HashSet::new(),
         call_results: VecDeque::new(),

@@ -6,6 +6,7 @@ use kennel_core::brake::{Policy, Verdict};
 use kennel_core::slot::{Event, State};
 use kennel_wire::EventKind;
 
+use super::slots::Slot;
 use super::{Driver, TimerKey, Work};
 use crate::clock;
 use crate::receipt::millis;
@@ -44,7 +45,31 @@ impl Driver {
         self.brake.note(&policy, service, clock::now());
     }
 
+    /// Why a start is not worth waiting for: the service is held back, or one that it waits for is. How long that takes is up to what all
+    /// services do, and may be for ever.
+    pub(super) fn held_by_the_brake(&self, slot: &Slot) -> Option<String> {
+        match slot.state {
+            State::Waiting => slot.held_back.map(held_back),
+            State::Pending => {
+                let declared = self.loaded.as_ref()?.project.services.get(&slot.service_name)?;
+                let is_held = |service: &&str| {
+                    let mut slots = self.slots.values().filter(|other| other.service_name == *service);
+                    slots.any(|other| self.held_by_the_brake(other).is_some())
+                };
+                // Dependencies make no ring: that is checked when they are loaded.
+                let service = declared.depends_on.iter().map(|edge| edge.service.as_str()).find(is_held)?;
+                Some(format!("waits for `{service}`, which is held back by the storm brake"))
+            }
+            State::Rest(_) | State::Active { .. } => None,
+        }
+    }
+
     fn storm_policy(&self) -> Policy {
         self.loaded.as_ref().map(|loaded| loaded.project.storm_brake.clone()).unwrap_or_default()
     }
+}
+
+/// The same in words.
+pub(super) fn held_back(restarts: u32) -> String {
+    format!("held back by the storm brake, after {restarts} restarts of all services")
 }

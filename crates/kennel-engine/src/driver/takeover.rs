@@ -9,6 +9,7 @@ use kennel_core::model::{OnEscape, ProbeKind, RestartMode, Service};
 use kennel_core::probe::Counter;
 use kennel_core::slot::{self, State, Then};
 use kennel_keeper::proto::{Adopt, Follows, Known, Request, ScopeId, Started};
+use kennel_logs::told::{Batch, Query};
 use kennel_wire::{EventKind, StopReason};
 
 use super::oneoff::Purpose;
@@ -18,7 +19,7 @@ use super::spawn::model_exit;
 use super::view::wire_exit;
 use super::{Driver, HELPERS, TimerKey, Work, view};
 use crate::clock;
-use crate::logs::{Batch, Keep, Output, Query, Reader};
+use crate::logs::{Keep, Output, Reader};
 use crate::records::{AdHoc, CallRecord, Note, RunRecord};
 
 /// So many lines of its log are looked through for the one that says that a service is ready.
@@ -218,7 +219,8 @@ impl Driver {
         slot.last_run = Some(id);
         slot.wanted = true;
         slot.state = State::Active { then: Then::Decide };
-        slot.ad_hoc = ad_hoc.map(|about| Box::new(AdHoc { about, environment: BTreeMap::new(), request: None }));
+        slot.ad_hoc =
+            ad_hoc.map(|about| Box::new(AdHoc { about, environment: BTreeMap::new(), request: None, adopted: false }));
         self.dirty.slot(&name);
         self.dirty.ad_hoc(&name);
         self.dirty.run(id);
@@ -354,7 +356,7 @@ impl Driver {
 }
 
 /// Goes on counting from the verdict that was given.
-fn counter(service: &Service, state: &RunState) -> Counter {
+pub(super) fn counter(service: &Service, state: &RunState) -> Counter {
     let Some(probe) = &service.readiness else { return Counter::new(1, 1) };
     let (passes, failures) = (probe.success_threshold, probe.failure_threshold);
     match state {

@@ -4,7 +4,7 @@
 use std::io;
 
 use kennel_core::instance;
-use kennel_keeper::proto::{AdoptError, Request, SignalRefused, Successor};
+use kennel_keeper::proto::{AdoptError, Applied, HeldBy, Request, SignalRefused, Successor};
 use rustix::io::Errno;
 
 use super::{Driver, Work};
@@ -33,7 +33,17 @@ impl Driver {
                 self.signalled(scope.0, process, Some(SignalRefused::Os(Errno::NOTSUP.raw_os_error())));
             }
             Request::Freeze { scope, .. } => self.not_frozen(scope.0, &in_words(error)),
-            Request::Bound { .. } => tracing::warn!(%error, "limits of a service cannot be changed"),
+            Request::Bound { scope, bounds } => {
+                tracing::warn!(%error, "limits of a service cannot be changed");
+                let by = HeldBy::Nobody { why: in_words(error) };
+                let applied = bounds.into_iter().map(|bound| Applied { bound, by: by.clone() });
+                self.bounded(scope.0, applied.collect());
+            }
+            Request::BoundPool { owners, bounds } => {
+                let why = in_words(error);
+                tracing::warn!(%error, "limits of several services together cannot be held by the kernel");
+                self.pool_not_bounded(&owners, &bounds, &why);
+            }
             Request::Adopt(adopt) => {
                 let refused = AdoptError::Os(error.raw_os_error().unwrap_or(Errno::NOTSUP.raw_os_error()));
                 self.not_adopted(adopt.scope.0, &refused);

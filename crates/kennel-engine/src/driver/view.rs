@@ -5,41 +5,33 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kennel_core::instance::{Health as RunHealth, State as RunState};
-use kennel_core::model::Exit;
+use kennel_core::model::{Condition, Dependency, Exit};
 use kennel_core::slot::{Failure, Rest, State};
-use kennel_keeper::proto::{self, Backend, Place};
+use kennel_keeper::proto::{self, Backend};
 use kennel_sys::proc;
-use kennel_wire::{
-    Advice, Containment, DaemonInfo, Health, Process, ServiceStatus, State as Shown, StopReason, Survivor,
-};
+use kennel_wire::{Advice, Containment, DaemonInfo, Health, ServiceStatus, State as Shown, StopReason, Survivor};
 
 use super::bounds;
 use super::health::Finding;
 use super::runs::Run;
 use super::slots::Slot;
-use super::{Driver, hang};
-use crate::receipt::{identity, millis};
-
-const COMMAND_CHARS: usize = 400;
+use super::usage::{COMMAND_CHARS, Machine, Usage};
+use super::{Driver, hang, storm};
+use crate::receipt::millis;
 
 impl Driver {
-    pub(super) fn statuses(&mut self) -> Vec<ServiceStatus> {
-        let names: Vec<String> = self.slots.keys().cloned().collect();
-        let mut statuses: Vec<ServiceStatus> = names.iter().filter_map(|name| self.status(name, false)).collect();
-        // Of those no record is left; a configuration that is loaded says what there is.
-        statuses.extend(self.lost.iter().filter(|_| self.loaded.is_none()).cloned());
-        statuses
-    }
-
-    /// One line of `ps`; with `detail` also the processes and the last receipt.
-    pub(super) fn status(&mut self, name: &str, detail: bool) -> Option<ServiceStatus> {
-        if let Some(id) = self.slots.get(name)?.run {
+    /// One line of `status`, with the processes and the last receipt.
+    pub(super) fn status(&mut self, name: &str) -> Option<ServiceStatus> {
+        let run = self.slots.get(name)?.run;
+        if let Some(id) = run {
             self.look_for_zombie(id);
         }
-        let zombies = if detail { self.zombies_of(name) } else { Vec::new() };
-        let run = self.slots.get(name)?.run.and_then(|id| self.runs.get_mut(&id));
-        let usage = run.map(|run| look(run, detail)).unwrap_or_default();
-        Some(ServiceStatus { zombies, ..self.status_with(name, detail, usage)? })
+        let zombies = self.zombies_of(name);
+        let usage = run
+            .and_then(|id| self.to_look_at(id))
+            .map(|look| look.now(&mut Machine::default(), true))
+            .unwrap_or_default();
+        Some(ServiceStatus { zombies, ..self.status_with(name, true, usage)? })
     }
 
     /// All lines of `ps`, without a look at their processes.
@@ -47,7 +39,7 @@ impl Driver {
         self.slots.keys().filter_map(|name| self.status_with(name, false, Usage::default())).collect()
     }
 
-    fn status_with(&self, name: &str, detail: bool, usage: Usage) -> Option<ServiceStatus> {
+    pub(super) fn status_with(&self, name: &str, detail: bool, usage: Usage) -> Option<ServiceStatus> {
         let slot = self.slots.get(name)?;
         let run = slot.run.and_then(|id| self.runs.get(&id));
         let (state, reason) = shown(slot, run);
@@ -76,6 +68,7 @@ impl Driver {
             log_bytes: running.map(|run| run.activity.bytes.load(Ordering::Relaxed)),
             log_lost_bytes: running.map(|run| run.activity.lost.load(Ordering::Relaxed)).filter(|lost| *lost > 0),
             alerts: self.alerts_of(name),
+            foreseen: self.foreseen_of(name),
             instance: slot.last_run,
             pid: running.and_then(|run| run.pid),
             identity: running.and_then(|run| Some(wire_identity(run.identity.as_ref()?, &self.boot_id, &run.scope))),
@@ -95,16 +88,25 @@ impl Driver {
             command: run.map_or(&slot.service, |run| &run.service).command.clone(),
             working_dir: Some(run.map_or(&slot.service, |run| &run.service).working_dir.clone()),
             color: slot.service.color.clone(),
+            depends_on: slot.service.depends_on.iter().map(wire_dependency).collect(),
             ad_hoc: slot.ad_hoc.as_ref().map(|ad_hoc| ad_hoc.about.clone()),
-            limits: run.map_or_else(
-                || slot.bounded.status(&slot.service.limits),
-                |run| run.bounded.status(&run.service.limits),
-            ),
+            limits: self.limits_of(slot, run),
             survivors: stuck.as_ref().map(|receipt| receipt.survivors.clone()).unwrap_or_default(),
             tree: usage.tree,
             zombies: Vec::new(),
             last_receipt: stuck.or_else(|| slot.last_receipt.clone()).filter(|_| detail),
         })
+    }
+
+    /// Its own, and those that it shares with others.
+    fn limits_of(&self, slot: &Slot, run: Option<&Run>) -> Vec<kennel_wire::LimitStatus> {
+        let mut limits = match run {
+            Some(run) => run.bounded.status(&run.service.limits),
+            None => slot.bounded.status(&slot.service.limits),
+        };
+        let owners = slot.owner().map(|owner| self.owners.all.with_ancestors(owner)).unwrap_or_default();
+        limits.extend(self.shared_limits(&owners));
+        limits
     }
 
     pub(super) fn info(&self) -> DaemonInfo {
@@ -141,6 +143,7 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         log_bytes: None,
         log_lost_bytes: None,
         alerts: Vec::new(),
+        foreseen: None,
         instance: Some(id),
         pid: None,
         identity: None,
@@ -160,6 +163,7 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         command: Vec::new(),
         working_dir: None,
         color: None,
+        depends_on: Vec::new(),
         ad_hoc: None,
         limits: Vec::new(),
         survivors: Vec::new(),
@@ -167,6 +171,17 @@ pub(super) fn lost(name: &str, id: u64, exit: Option<kennel_wire::Exit>, backend
         zombies: Vec::new(),
         last_receipt: None,
     }
+}
+
+/// The same edge in the wire's words.
+fn wire_dependency(edge: &Dependency) -> kennel_wire::Dependency {
+    let condition = match edge.condition {
+        Condition::Started => kennel_wire::Condition::Started,
+        Condition::Healthy => kennel_wire::Condition::Healthy,
+        Condition::Completed => kennel_wire::Condition::Completed,
+        Condition::CompletedSuccessfully => kennel_wire::Condition::CompletedSuccessfully,
+    };
+    kennel_wire::Dependency { service: edge.service.clone(), condition }
 }
 
 /// What holds a service's processes together, in one word.
@@ -231,10 +246,7 @@ pub(super) fn shown(slot: &Slot, run: Option<&Run>) -> (Shown, Option<String>) {
         State::Rest(Rest::Failed(failure)) => (Shown::Failed, Some(failure.to_string())),
         State::Rest(Rest::GivenUp(failure)) => (Shown::GivenUp, Some(failure.to_string())),
         State::Pending => (Shown::Pending, Some(format!("waits for {}", slot.waiting_for.join(", ")))),
-        State::Waiting if slot.held_back.is_some() => {
-            let restarts = slot.held_back.unwrap_or_default();
-            (Shown::Waiting, Some(format!("held back by the storm brake, after {restarts} restarts of all services")))
-        }
+        State::Waiting if let Some(restarts) = slot.held_back => (Shown::Waiting, Some(storm::held_back(restarts))),
         State::Waiting if let Some(why) = slot.last_receipt.as_ref().and_then(bounds::explained) => {
             (Shown::Waiting, Some(why))
         }
@@ -266,12 +278,14 @@ fn last_time(rest: &Rest) -> Option<String> {
 
 /// Why it was stopped if nobody did it by hand.
 fn why_stopped(slot: &Slot) -> Option<String> {
-    match slot.last_receipt.as_ref()?.reason {
+    let receipt = slot.last_receipt.as_ref()?;
+    match receipt.reason {
         StopReason::OwnerEnded => Some(format!("owner `{}` ended", slot.owner().unwrap_or("none"))),
         StopReason::NotAlive => Some("its `liveness` failed".into()),
         StopReason::Hung => Some("it hung".into()),
         StopReason::LogBound => Some("its log is full".into()),
         StopReason::Idle => Some("wrote nothing for its `idle_timeout`".into()),
+        StopReason::Limit => bounds::explained(receipt),
         StopReason::Rule => Some("a rule ended it, see `kennel alerts`".into()),
         StopReason::Requested
         | StopReason::Restart
@@ -282,7 +296,6 @@ fn why_stopped(slot: &Slot) -> Option<String> {
         | StopReason::KeeperLost
         | StopReason::ClientGone
         | StopReason::MaxRuntime => None,
-        StopReason::Limit => Some("went beyond one of its `limits`".into()),
     }
 }
 
@@ -290,52 +303,6 @@ fn why_stopped(slot: &Slot) -> Option<String> {
 fn failing(run: &Run) -> Option<String> {
     let dead = run.live.as_ref().and_then(|live| live.failing.clone());
     dead.or_else(|| run.hang.as_ref()?.why.clone())
-}
-
-#[derive(Default)]
-struct Usage {
-    processes: u32,
-    memory_bytes: u64,
-    cpu_percent: Option<f64>,
-    tree: Vec<Process>,
-}
-
-/// Reads what a scope uses now. The share of the CPU is that since the last look, or since the start.
-fn look(run: &mut Run, detail: bool) -> Usage {
-    let Some(place) = &run.place else { return Usage::default() };
-    let mut stats = match place {
-        Place::Cgroup(leaf) => proc::cgroup_members(leaf).into_iter().filter_map(proc::stat).collect(),
-        Place::Reaper(reaper) => proc::descendants(*reaper),
-    };
-    stats.retain(|stat: &proc::Stat| !proc::has_ended(stat));
-    stats.sort_by_key(|stat| (stat.start_ticks, stat.pid));
-    let ticks_us = 1_000_000 / proc::ticks_per_second().max(1);
-    let of_living = || stats.iter().map(|stat| stat.cpu_ticks * ticks_us).sum();
-    let cpu_us = match place {
-        Place::Cgroup(leaf) => proc::cgroup_cpu_us(leaf).unwrap_or_else(of_living),
-        Place::Reaper(_) => of_living(),
-    };
-    let now = Instant::now();
-    let (since, before) = run.cpu_seen.unwrap_or((run.begun, 0));
-    let elapsed_us = (now - since).as_micros().max(1);
-    run.cpu_seen = Some((now, cpu_us));
-    #[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
-    let cpu_percent = cpu_us.saturating_sub(before) as f64 * 100.0 / elapsed_us as f64;
-    let tree = stats.iter().filter(|_| detail).map(|stat| Process {
-        pid: stat.pid,
-        ppid: stat.ppid,
-        start_ticks: stat.start_ticks,
-        inode: identity(stat.pid).and_then(|(_, inode)| inode),
-        state: stat.state,
-        memory_bytes: stat.rss_bytes,
-        command: proc::command(stat.pid, COMMAND_CHARS).unwrap_or_else(|| format!("[{}]", stat.comm)),
-    });
-    Usage {
-        processes: u32::try_from(stats.len()).unwrap_or(u32::MAX),
-        memory_bytes: stats.iter().map(|stat| stat.rss_bytes).sum(),
-        cpu_percent: Some((cpu_percent * 10.0).round() / 10.0),
-        tree: tree.collect(),
-    }
 }
 
 /// The same fact in the wire's words.

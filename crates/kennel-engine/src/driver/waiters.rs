@@ -225,7 +225,8 @@ impl Driver {
                 }
             }
             State::Active { .. } if self.is_stuck(slot) => Some(failed("its last run cannot be ended".into())),
-            State::Active { .. } | State::Pending | State::Waiting => None,
+            State::Pending | State::Waiting => self.held_by_the_brake(slot).map(failed),
+            State::Active { .. } => None,
         }
     }
 }

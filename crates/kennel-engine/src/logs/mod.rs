@@ -10,10 +10,11 @@ mod pattern;
 mod reader;
 mod recorder;
 mod shelf;
+mod sink;
 mod stage;
 mod thread;
 
 pub(crate) use counter::Counter;
-pub use reader::{Batch, Query, Reader};
+pub use reader::Reader;
 pub(crate) use recorder::{Found, Output, Recorder};
 pub(crate) use shelf::{Keep, Notice};

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kennel_sys::home::Home;
 use regex::bytes::Regex;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use tokio::sync::{oneshot, watch};
@@ -14,6 +14,7 @@ use super::counter::Counter;
 use super::old;
 use super::packer::Packer;
 use super::shelf::{Keep, Notice};
+use super::sink::Sinks;
 use super::stage::Stage;
 use super::thread::{self, Thread, WAKE};
 
@@ -53,7 +54,7 @@ pub(crate) struct Output {
 }
 
 /// Hears what becomes of the output of a service: its name in `ps`, the run, and what there is to say.
-pub(crate) type Hear = Box<dyn Fn(&str, u64, Notice) + Send>;
+pub(crate) type Hear = Arc<dyn Fn(&str, u64, Notice) + Send + Sync>;
 
 pub(super) enum Command {
     Attach(Output),
@@ -74,14 +75,15 @@ impl Recorder {
     ///
     /// # Errors
     /// What the system says when a thread or a descriptor is refused.
-    /// `mark` is the file of the stage; `stage` is what [`Recorder::stage`] gave to an earlier daemon: what that one had not finished is finished first.
-    pub(crate) fn start(dir: PathBuf, mark: &Path, stage: Option<[OwnedFd; 2]>, hear: Hear) -> io::Result<Self> {
+    /// `stage` is what [`Recorder::stage`] gave to an earlier daemon: what that one had not finished is finished first.
+    pub(crate) fn start(home: &Home, stage: Option<[OwnedFd; 2]>, hear: Hear) -> io::Result<Self> {
+        let (dir, mark) = (home.logs_dir(), home.state_dir.join("logs.stage"));
         let (commands, inbox) = channel();
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, wake.as_fd(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let (appended, seen) = watch::channel(0);
-        let stage = Stage::open(mark, stage)?;
+        let stage = Stage::open(&mark, stage)?;
         old::set_aside(&dir);
         thread::finish(&dir, &stage)?;
         let ends = stage.ends()?;
@@ -96,7 +98,8 @@ impl Recorder {
                 }
             })
         };
-        let mut thread = Thread::new(dir, stage, poll, Arc::clone(&wake), inbox, appended, packer, hear);
+        let sinks = Sinks::new(dir.clone(), home.state_dir.join("sinks"), &home.name, Arc::clone(&hear));
+        let mut thread = Thread::new(dir, stage, poll, Arc::clone(&wake), inbox, appended, packer, sinks, hear);
         std::thread::Builder::new().name("logs".into()).stack_size(256 << 10).spawn(move || {
             // The last that a dying process does before its parent hears of it is to close its pipes, which wakes us; and
             // one that writes much gets on with it. Refused, it is as good as any other thread.
@@ -123,7 +126,8 @@ impl Recorder {
         let _ended_meanwhile = answer.await;
     }
 
-    /// Records what was read and ends the thread; what is still in a pipe stays there. Nothing is recorded after that.
+    /// Records what was read, has sinks pass on what there is within a moment, and ends the thread; what is still in a pipe stays
+    /// there. Nothing is recorded after that.
     pub(crate) async fn stop(&self) {
         let (done, answer) = oneshot::channel();
         self.send(Command::Stop(done));

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use kennel_core::model::OnFull;
+use kennel_core::model::{LogSink, OnFull};
 use kennel_logs::{Appended, Bounds, HEADER, Header, Kind, Log, Loss, Lost, Room, Stream};
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Flow};
 
 /// How the output of a service is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Keep {
     /// How much.
     pub(crate) bounds: Bounds,
@@ -18,11 +18,13 @@ pub(crate) struct Keep {
     pub(crate) on_full: OnFull,
     /// Bytes a second that it may write.
     pub(crate) rate: Option<u64>,
+    /// Where it goes as well.
+    pub(crate) to: Vec<LogSink>,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { bounds: Bounds::default(), compress: true, on_full: OnFull::DropOldest, rate: None }
+        Self { bounds: Bounds::default(), compress: true, on_full: OnFull::DropOldest, rate: None, to: Vec::new() }
     }
 }
 
@@ -41,14 +43,35 @@ pub(crate) enum Notice {
         /// How much was lost.
         lost_bytes: u64,
     },
-    /// A bound was reached, and its policy holds now.
-    Bound {
+    /// As much is kept as may be, and the policy of that holds now.
+    Full {
         /// What follows.
         policy: OnFull,
-        /// How much is kept, or was written in the last second where it is the rate.
+        /// How much is kept, bytes.
         bytes: u64,
-        /// It is the rate that was exceeded, not the room.
-        is_rate: bool,
+    },
+    /// It writes faster than it may; told once until it has been silent for long enough.
+    TooFast {
+        /// How fast it writes, bytes a second.
+        rate: u64,
+        /// How fast it may.
+        bound: u64,
+        /// It waits in its write; otherwise what is too much is thrown away.
+        waits: bool,
+    },
+    /// Somebody whom it is passed on to does not take it; told once until they do.
+    SinkFailed {
+        /// Who.
+        to: String,
+        /// Why.
+        reason: String,
+    },
+    /// They take it again.
+    SinkRecovered {
+        /// Who.
+        to: String,
+        /// How much they have missed for good; 0: nothing, or nobody knows.
+        lost_bytes: u64,
     },
 }
 
@@ -74,7 +97,7 @@ pub(super) struct Shelf {
     /// Bytes that were thrown away since the last that was not.
     dropped: u64,
     is_full: bool,
-    /// It was said that a bound is reached, and nothing changed since.
+    /// It was said that it is full, and nothing changed since.
     is_told: bool,
     bucket: Option<Bucket>,
 }
@@ -101,36 +124,32 @@ impl Shelf {
 
     /// What may be taken of a pipe now, and what is to be said of it.
     pub(super) fn may_take(&mut self, now: Instant) -> (Take, Option<Notice>) {
-        if self.is_full && self.keep.on_full == OnFull::Block {
+        if self.is_full && self.waits() {
             return (Take::Wait(self.keep.bounds.max_age.map(|age| age / 8)), None);
         }
+        let waits = self.waits();
         let Some(bucket) = &mut self.bucket else { return (Take::Record(usize::MAX), None) };
-        let room = bucket.room(now);
-        if room > 0 {
-            // With a policy of waiting no more than what is allowed; else the bucket may go into debt by one read.
-            let most = if self.keep.on_full == OnFull::Block { room } else { usize::MAX };
-            if self.keep.on_full == OnFull::DropOldest {
-                self.is_told &= !bucket.is_full(now);
-            }
-            return (Take::Record(most), None);
+        match bucket.flow(waits, now) {
+            Flow::Take(room) => (Take::Record(room), None),
+            Flow::Enough(wait) if waits => (Take::Wait(Some(wait)), self.exceed(1, now)),
+            Flow::Enough(_) => (Take::Drop, None),
         }
-        let notice = (!std::mem::replace(&mut self.is_told, true)).then_some(Notice::Bound {
-            policy: self.keep.on_full,
-            bytes: self.keep.rate.unwrap_or(0),
-            is_rate: true,
-        });
-        let take = match self.keep.on_full {
-            OnFull::DropOldest => Take::Drop,
-            OnFull::Block => Take::Wait(Some(bucket.until_room(now))),
-            // It is being stopped; until then its last words are kept.
-            OnFull::Stop => Take::Record(usize::MAX),
-        };
-        (take, notice)
     }
 
-    /// So much was thrown away.
-    pub(super) fn drop_bytes(&mut self, count: usize) {
+    /// So much was thrown away, since it came too fast.
+    pub(super) fn drop_bytes(&mut self, count: usize, now: Instant) -> Option<Notice> {
         self.dropped += count as u64;
+        self.exceed(count, now)
+    }
+
+    fn exceed(&mut self, count: usize, now: Instant) -> Option<Notice> {
+        let rate = self.bucket.as_mut()?.exceed(count, now)?;
+        Some(Notice::TooFast { rate, bound: self.keep.rate?, waits: self.waits() })
+    }
+
+    /// Whether its service waits where nothing more may be taken.
+    fn waits(&self) -> bool {
+        self.keep.on_full == OnFull::Block
     }
 
     /// Before something is written: says in the log what is missing there. A notice if the disk takes it again.
@@ -174,18 +193,16 @@ impl Shelf {
             }
         }
         if !self.is_full {
-            self.is_told &= self.bucket.is_some();
+            self.is_told = false;
             return None;
         }
-        (!std::mem::replace(&mut self.is_told, true)).then_some(Notice::Bound {
-            policy: self.keep.on_full,
-            bytes: self.keep.bounds.max_size,
-            is_rate: false,
-        })
+        let full = Notice::Full { policy: self.keep.on_full, bytes: self.keep.bounds.max_size };
+        (!std::mem::replace(&mut self.is_told, true)).then_some(full)
     }
 }
 
-fn reason(error: &std::io::Error) -> String {
+/// In the words of the system.
+pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
@@ -198,7 +215,7 @@ mod tests {
     fn shelf(dir: &std::path::Path, on_full: OnFull, rate: Option<u64>) -> Shelf {
         let mut shelf = Shelf::new(Log::new(dir, "web", Bounds::default()));
         let bounds = Bounds { max_size: 3000, max_age: None, segment_size: 1000 };
-        shelf.set(Keep { bounds, compress: true, on_full, rate });
+        shelf.set(Keep { bounds, compress: true, on_full, rate, to: Vec::new() });
         shelf
     }
 
@@ -225,34 +242,37 @@ mod tests {
         assert_eq!(fill(&mut shelf(&dir.path().join("a"), OnFull::DropOldest, None)), None);
         for (policy, take) in [(OnFull::Block, Take::Wait(None)), (OnFull::Stop, Take::Record(usize::MAX))] {
             let mut shelf = shelf(&dir.path().join(format!("{policy:?}")), policy, None);
-            assert_eq!(fill(&mut shelf), Some(Notice::Bound { policy, bytes: 3000, is_rate: false }));
+            assert_eq!(fill(&mut shelf), Some(Notice::Full { policy, bytes: 3000 }));
             assert_eq!(shelf.may_take(Instant::now()), (take, None));
             // Said once, and over when there is room.
             assert_eq!(shelf.look_for_room(), None);
-            shelf.set(Keep { bounds: Bounds { max_size: 1 << 20, ..shelf.keep.bounds }, ..shelf.keep });
+            shelf.set(Keep { bounds: Bounds { max_size: 1 << 20, ..shelf.keep.bounds }, ..shelf.keep.clone() });
             assert_eq!(shelf.look_for_room(), None);
             assert_eq!(shelf.may_take(Instant::now()).0, Take::Record(usize::MAX));
         }
     }
 
     #[test]
-    fn what_is_too_fast_is_dropped_waits_or_stops() {
+    fn what_is_too_fast_waits_or_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let now = Instant::now();
-        let policies = [OnFull::DropOldest, OnFull::Block, OnFull::Stop];
-        for policy in policies {
+        for policy in [OnFull::DropOldest, OnFull::Block, OnFull::Stop] {
             let mut shelf = shelf(dir.path(), policy, Some(1000));
-            assert!(matches!(shelf.may_take(now), (Take::Record(_), None)));
-            shelf.took(5000, &Appended::default(), now);
+            assert_eq!(shelf.may_take(now), (Take::Record(2000), None));
+            shelf.took(2000, &Appended::default(), now);
+            let too_fast = |rate, waits| Some(Notice::TooFast { rate, bound: 1000, waits });
             let (take, notice) = shelf.may_take(now);
-            match policy {
-                OnFull::DropOldest => assert_eq!(take, Take::Drop),
-                OnFull::Block => assert!(matches!(take, Take::Wait(Some(_))), "{take:?}"),
-                OnFull::Stop => assert_eq!(take, Take::Record(usize::MAX)),
+            if policy == OnFull::Block {
+                assert!(matches!(take, Take::Wait(Some(_))), "{take:?}");
+                assert_eq!(notice, too_fast(2001, true));
+            } else {
+                // Told when there was something to be thrown away, not before.
+                assert_eq!((take, notice), (Take::Drop, None));
+                assert_eq!(shelf.drop_bytes(3000, now), too_fast(5000, false));
+                assert_eq!(shelf.drop_bytes(3000, now), None, "said once");
             }
-            assert_eq!(notice, Some(Notice::Bound { policy, bytes: 1000, is_rate: true }));
             assert_eq!(shelf.may_take(now).1, None, "said once");
-            assert!(matches!(shelf.may_take(now + Duration::from_secs(60)).0, Take::Record(_)));
+            assert_eq!(shelf.may_take(now + Duration::from_secs(60)), (Take::Record(2000), None));
         }
     }
 

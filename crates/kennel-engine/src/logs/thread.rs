@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use kennel_logs::{Appended, Bounds, HEADER, Header, Kind, Log, Stream, keep_within};
+use kennel_logs::{Appended, Bounds, HEADER, Header, Kind, Log, Stream, Trimmed, keep_within};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ use super::packer::Packer;
 use super::pattern::Looker;
 use super::recorder::{Command, Hear, Output};
 use super::shelf::{Shelf, Take};
+use super::sink::Sinks;
 use super::stage::{Moved, Stage, header};
 
 pub(super) const WAKE: u64 = 0;
@@ -32,6 +33,11 @@ const SHARE: usize = 16;
 const FLOOD: Duration = Duration::from_micros(300);
 /// Less than this in one read, so soon after the one before, is a flood of small writes.
 const SMALL: usize = 16 << 10;
+/// Size of the pipe of a flood: its writer goes on while a part is recorded, which saves both a wake-up for each.
+const WIDE: usize = 256 << 10;
+/// So many are made that wide: a user has [64 MiB for all pipes together](https://man7.org/linux/man-pages/man7/pipe.7.html),
+/// and beyond that new ones are tiny.
+const WIDENED: usize = 32;
 
 pub(super) struct Thread {
     dir: PathBuf,
@@ -52,9 +58,12 @@ pub(super) struct Thread {
     longest: usize,
     /// Pipes that are left alone, and until when at most.
     waiting: HashMap<u64, Option<Instant>>,
+    sinks: Sinks,
     hear: Hear,
     /// What all logs together may take, bytes.
     within: u64,
+    /// What may be recorded before they can take more than that, bytes; 0: their directories have to be looked at.
+    free: u64,
 }
 
 struct Pipe {
@@ -65,6 +74,10 @@ struct Pipe {
     looker: Option<Looker>,
     /// Goes by way of the stage.
     kept: bool,
+    /// The newest read was as long as one can be.
+    is_flood: bool,
+    /// Has been given [`WIDE`], or as much as it may have.
+    is_wide: bool,
     /// Nobody writes to it any more, and it was left alone: what is in it is taken whatever the bounds say.
     is_over: bool,
     activity: Arc<Counter>,
@@ -92,12 +105,15 @@ impl Thread {
         inbox: Receiver<Command>,
         appended: watch::Sender<u64>,
         packer: Packer,
+        sinks: Sinks,
         hear: Hear,
     ) -> Self {
         Self {
             packer,
+            sinks,
             hear,
             within: u64::MAX,
+            free: 0,
             waiting: HashMap::new(),
             dir,
             poll,
@@ -193,17 +209,19 @@ impl Thread {
                     self.logs.retain(|_, shelf| shelf.users > 0);
                 }
                 Command::Keep(name, keep) => {
+                    self.sinks.set(&name, &keep.to);
                     if let Some(shelf) = self.logs.get_mut(&name) {
                         shelf.set(keep);
                         self.look_for_room(&name);
                     }
                 }
-                Command::Within(max) => self.within = max,
+                Command::Within(max) => (self.within, self.free) = (max, 0),
                 Command::Smaller(name) => self.look_for_room(&name),
                 Command::Stop(done) => {
                     let ids: Vec<u64> = self.pipes.keys().copied().collect();
                     // What was read is in its file, and whether a line ends somebody else will see.
                     ids.into_iter().for_each(|id| self.close(id));
+                    self.sinks.finish();
                     let _gone_meanwhile = done.send(());
                     return false;
                 }
@@ -220,6 +238,8 @@ impl Thread {
 
     fn attach(&mut self, output: Output) {
         let Output { name, run, pipes, pattern, kept, activity, keep } = output;
+        self.sinks.set(&name, &keep.to);
+        self.sinks.writes(&name, run);
         let shelf = self.shelf(&name);
         shelf.users += 2;
         shelf.set(keep);
@@ -232,7 +252,18 @@ impl Thread {
                 tracing::error!(%error, service = name, "cannot wait for output");
             }
             let (looker, activity) = (pattern.clone(), activity.clone());
-            let pipe = Pipe { fd, name: name.clone(), stream, run, looker, kept, is_over: false, activity };
+            let pipe = Pipe {
+                fd,
+                name: name.clone(),
+                stream,
+                run,
+                looker,
+                kept,
+                is_flood: false,
+                is_wide: false,
+                is_over: false,
+                activity,
+            };
             self.pipes.insert(id, pipe);
         }
     }
@@ -252,12 +283,17 @@ impl Thread {
             let read = match take {
                 Take::Wait(after) => return self.wait(id, after),
                 Take::Drop => self.throw_away(id),
-                Take::Record(most) if pipe.kept => self.read_kept(id, most),
-                Take::Record(most) => self.read_plain(id, most),
+                Take::Record(most) => self.record(id, most),
             };
             match read {
                 Ok(Moved::Some(count, appended)) => {
                     self.longest = self.longest.max(count);
+                    if let Some(pipe) = self.pipes.get_mut(&id) {
+                        pipe.is_flood = count >= BUFFER;
+                    }
+                    if count >= BUFFER {
+                        self.widen(id);
+                    }
                     self.account(id, count, &appended);
                     if count < BUFFER {
                         return;
@@ -272,6 +308,35 @@ impl Thread {
             }
         }
         self.again.push(id);
+    }
+
+    /// Gives a pipe that was full more room, once.
+    fn widen(&mut self, id: u64) {
+        if self.pipes.get(&id).is_none_or(|pipe| pipe.is_wide)
+            || self.pipes.values().filter(|pipe| pipe.is_wide).count() >= WIDENED
+        {
+            return;
+        }
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.is_wide = true;
+            if rustix::pipe::fcntl_getpipe_size(&pipe.fd).is_ok_and(|size| size < WIDE) {
+                let _as_it_is = rustix::pipe::fcntl_setpipe_size(&pipe.fd, WIDE);
+            }
+        }
+    }
+
+    /// Takes at most so much of a pipe into its log.
+    fn record(&mut self, id: u64, most: usize) -> io::Result<Moved> {
+        let Some(pipe) = self.pipes.get(&id) else { return Ok(Moved::Nothing) };
+        self.sinks.before(&pipe.name);
+        // Many small moves cost more than reading and writing, few large ones less.
+        let by_stage = pipe.kept || pipe.is_flood;
+        let moved = if by_stage { self.read_kept(id, most) } else { self.read_plain(id, most) };
+        let kept = if let Ok(Moved::Some(_, appended)) = &moved { appended.kept } else { 0 };
+        if let Some(pipe) = self.pipes.get(&id) {
+            self.sinks.after(&pipe.name, kept);
+        }
+        moved
     }
 
     fn read_plain(&mut self, id: u64, most: usize) -> io::Result<Moved> {
@@ -290,7 +355,9 @@ impl Thread {
         let (Some(pipe), buffer) = (self.pipes.get_mut(&id), &mut self.buffer) else { return Ok(Moved::Nothing) };
         let Some(count) = pipe.read(buffer, usize::MAX)? else { return Ok(Moved::Nothing) };
         let Some(shelf) = self.logs.get_mut(&pipe.name).filter(|_| count > 0) else { return Ok(Moved::End) };
-        shelf.drop_bytes(count);
+        if let Some(notice) = shelf.drop_bytes(count, Instant::now()) {
+            (self.hear)(&pipe.name, pipe.run, notice);
+        }
         pipe.activity.wrote(count);
         pipe.activity.lose(count);
         Ok(Moved::Nothing)
@@ -326,6 +393,7 @@ impl Thread {
         let Some(pipe) = self.pipes.get(&id).filter(|_| count > 0) else { return };
         let Some(shelf) = self.logs.get_mut(&pipe.name) else { return };
         pipe.activity.wrote(count);
+        self.free = self.free.saturating_sub((HEADER + appended.kept) as u64);
         let (lost, notice) = shelf.took(count, appended, Instant::now());
         if lost > 0 {
             pipe.activity.lose(lost);
@@ -345,12 +413,16 @@ impl Thread {
         if let Some(shelf) = self.logs.get(name).filter(|shelf| shelf.compresses()) {
             self.packer.pack(&shelf.log);
         }
-        if self.within == u64::MAX {
+        if self.within == u64::MAX || self.free > 0 {
             return;
         }
         match keep_within(&self.dir, self.within) {
-            Ok(gone) if gone.is_empty() => {}
-            Ok(gone) => tracing::info!(?gone, "removed the oldest logs of those who have most"),
+            Ok(Trimmed { gone, left }) => {
+                self.free = self.within.saturating_sub(left);
+                if !gone.is_empty() {
+                    tracing::info!(?gone, "removed the oldest logs of those who have most");
+                }
+            }
             Err(error) => tracing::warn!(%error, "cannot remove the oldest logs"),
         }
     }
@@ -416,11 +488,21 @@ impl Thread {
         let buffer = &mut [0; HEADER][..];
         if let Some(pipe) = self.pipes.get(&id)
             && let Some(shelf) = self.logs.get_mut(&pipe.name)
+            && let Some(notice) = shelf.settle(pipe.short_run(), pipe.stream)
+        {
+            // What was lost last has nothing behind it that would say so.
+            (self.hear)(&pipe.name, pipe.run, notice);
+        }
+        if let Some(pipe) = self.pipes.get(&id)
+            && let Some(shelf) = self.logs.get_mut(&pipe.name)
             && shelf.log.is_line_open(pipe.stream)
         {
             let header = Header { run: pipe.short_run(), kind: Kind::End, ..header(pipe.stream, 0) };
             let _shown_without_it = shelf.log.append(buffer, header);
             self.longest = self.longest.max(1);
+        }
+        if let Some(pipe) = self.pipes.get(&id) {
+            self.sinks.wake(&pipe.name);
         }
         self.close(id);
     }

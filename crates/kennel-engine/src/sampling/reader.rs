@@ -1,11 +1,13 @@
 //! One scope and what was read of it last.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kennel_core::sample::{Pressure, Rates, Sample};
 use kennel_keeper::proto::Place;
+use kennel_sys::cgroup::bounds::Controller;
 use kennel_sys::sample::{Figures, Group, Table, Tree};
 
 use crate::logs::Counter;
@@ -14,6 +16,7 @@ use crate::logs::Counter;
 #[derive(Debug)]
 pub(super) struct Reader {
     place: Place,
+    groups_1: Vec<(Controller, PathBuf)>,
     from: From,
     log: Arc<Counter>,
     pub(super) last: Option<Sample>,
@@ -28,17 +31,17 @@ enum From {
 
 impl Reader {
     /// None if the scope is gone already.
-    pub(super) fn new(place: &Place, log: Arc<Counter>) -> Option<Self> {
+    pub(super) fn new(place: &Place, groups_1: Vec<(Controller, PathBuf)>, log: Arc<Counter>) -> Option<Self> {
         let from = match place {
-            Place::Cgroup(leaf) => From::Group(Box::new(Group::open(leaf).ok()?)),
+            Place::Cgroup(leaf) => From::Group(Box::new(Group::with_version_1(leaf, &groups_1).ok()?)),
             Place::Reaper(pid) => From::Tree(Box::new(Tree::new(*pid))),
         };
-        Some(Self { place: place.clone(), from, log, last: None, rates: None })
+        Some(Self { place: place.clone(), groups_1, from, log, last: None, rates: None })
     }
 
     /// Whether it reads what is there.
-    pub(super) fn is_at(&self, place: &Place) -> bool {
-        self.place == *place
+    pub(super) fn is_at(&self, place: &Place, groups_1: &[(Controller, PathBuf)]) -> bool {
+        self.place == *place && self.groups_1 == groups_1
     }
 
     /// Whose descendants are to be in the table.
@@ -49,11 +52,11 @@ impl Reader {
         }
     }
 
-    /// Members at the last look, sorted.
-    pub(super) fn members(&self) -> &[u32] {
-        match &self.from {
-            From::Group(group) => group.members(),
-            From::Tree(tree) => tree.members(),
+    /// Members now, where the kernel lists them; else those of the last look.
+    pub(super) fn members_now(&mut self) -> Vec<u32> {
+        match &mut self.from {
+            From::Group(group) => group.members_now(),
+            From::Tree(tree) => tree.members().to_vec(),
         }
     }
 
@@ -78,6 +81,7 @@ fn sample(figures: &Figures, at: Duration, log_bytes: u64) -> Sample {
         cpu_usec: figures.cpu_us,
         throttled_usec: figures.throttled_us,
         memory: figures.memory,
+        reclaimable: figures.reclaimable,
         memory_peak: figures.memory_peak,
         swap: figures.swap,
         processes: figures.processes,

@@ -34,6 +34,11 @@ impl Ring {
         rates
     }
 
+    /// The youngest.
+    pub(crate) fn last(&self) -> Option<Sample> {
+        self.samples.back().copied()
+    }
+
     /// All of them, the oldest first.
     pub(crate) fn all(&self) -> Vec<Sample> {
         self.samples.iter().copied().collect()

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use kennel_core::sample::{Rates, Sample};
 use kennel_keeper::proto::Place;
+use kennel_sys::cgroup::bounds::Controller;
+use kennel_sys::proc;
 use kennel_sys::sample::Table;
 use kennel_wire::{MachineUsage, OwnUsage, ProcessUsage};
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +48,8 @@ pub(crate) struct Subject {
     /// Number of its run.
     pub(crate) id: u64,
     pub(crate) place: Place,
+    /// Groups of version 1 that it is in, where it is bounded there.
+    pub(crate) groups_1: Vec<(Controller, PathBuf)>,
     pub(crate) log: Arc<Counter>,
     /// Pause between two looks.
     pub(crate) every: Duration,
@@ -56,6 +61,8 @@ pub(crate) struct Asked {
     pub(crate) ids: Vec<u64>,
     /// Each process by itself.
     pub(crate) processes: bool,
+    /// With the zombies among them.
+    pub(crate) zombies: bool,
     /// With its proportional share of memory.
     pub(crate) pss: bool,
     /// Without a second look where there is nothing to compare with.
@@ -137,7 +144,7 @@ impl Thread {
             self.look(&due, now);
             let (ripe, waiting): (Vec<_>, Vec<_>) = self.asked.drain(..).partition(|(at, _)| *at <= now);
             self.asked = waiting;
-            ripe.into_iter().for_each(|(_, asked)| self.answer(asked));
+            ripe.into_iter().for_each(|(_, asked)| self.answer(asked, None));
             let next = self.watched.values().map(|one| one.due).chain(self.asked.iter().map(|(at, _)| *at)).min();
             let command = match next {
                 Some(at) => self.commands.recv_timeout(at.saturating_sub(clock::now())),
@@ -157,11 +164,11 @@ impl Thread {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Watch(Subject { id, place, log, every }) => {
+            Command::Watch(Subject { id, place, groups_1, log, every }) => {
                 let now = clock::now();
                 let reader = match self.watched.remove(&id) {
-                    Some(watched) if watched.reader.is_at(&place) => Some(watched.reader),
-                    _ => Reader::new(&place, log),
+                    Some(watched) if watched.reader.is_at(&place, &groups_1) => Some(watched.reader),
+                    _ => Reader::new(&place, groups_1, log),
                 };
                 if let Some(reader) = reader {
                     let due = if reader.last.is_some() { next(now, every) } else { now };
@@ -199,13 +206,17 @@ impl Thread {
         self.look(&old, now);
         let has_rates = |id: &u64| self.watched.get(id).is_none_or(|one| one.reader.rates.is_some());
         let mut is_ready = asked.at_once || asked.ids.iter().all(has_rates);
+        let mut processes = None;
         if asked.processes && !asked.at_once {
-            is_ready &= self.processes(&asked).1;
+            let (found, is_known) = self.processes(&asked);
+            is_ready &= is_known;
+            processes = Some(found);
         }
-        if is_ready { self.answer(asked) } else { self.asked.push((now + BETWEEN, asked)) }
+        if is_ready { self.answer(asked, processes) } else { self.asked.push((now + BETWEEN, asked)) }
     }
 
-    fn answer(&mut self, asked: Asked) {
+    /// Answers, with these processes if they were looked at just now.
+    fn answer(&mut self, asked: Asked, processes: Option<HashMap<u64, Vec<ProcessUsage>>>) {
         let now = clock::now();
         // Not those that were looked at just now.
         let first =
@@ -216,12 +227,12 @@ impl Thread {
             let reader = &self.watched.get(id)?.reader;
             Some((*id, (reader.last?, reader.rates)))
         });
-        let found = Found {
-            samples: samples.collect(),
-            processes: if asked.processes { self.processes(&asked).0 } else { HashMap::new() },
-            own: machine::own(asked.keeper),
-            machine: machine::machine(),
+        let samples = samples.collect();
+        let processes = match processes {
+            None if asked.processes => self.processes(&asked).0,
+            processes => processes.unwrap_or_default(),
         };
+        let found = Found { samples, processes, own: machine::own(asked.keeper), machine: machine::machine() };
         let _asker_gone = asked.reply.send(found);
     }
 
@@ -230,8 +241,15 @@ impl Thread {
         let now = clock::now();
         let mut found = HashMap::new();
         for id in &asked.ids {
-            if let Some(one) = self.watched.get(id) {
-                found.insert(*id, self.detail.read(one.reader.members(), now, asked.pss));
+            if let Some(one) = self.watched.get_mut(id) {
+                let mut pids = one.reader.members_now();
+                if asked.zombies {
+                    // No cgroup lists them: they are the children of those that it lists.
+                    let zombies: Vec<u32> =
+                        pids.iter().flat_map(|pid| proc::zombie_children(*pid)).map(|stat| stat.pid).collect();
+                    pids.extend(zombies);
+                }
+                found.insert(*id, self.detail.read(&pids, now, asked.pss));
             }
         }
         self.detail.forget(now);

@@ -1,8 +1,7 @@
 //! Small files that must be whole or not there, whatever happens while they are written.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use kennel_wire::ShutdownState;
@@ -37,27 +36,10 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 /// Puts a document in the place of the one before, readable by its owner alone. A reader sees one or the other, and so
 /// does whoever comes after a power cut.
 pub(super) fn replace<T: Serialize>(path: &Path, document: &T) -> io::Result<()> {
-    let say = |error: io::Error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()));
-    put(path, document).map_err(say)
-}
-
-fn put<T: Serialize>(path: &Path, document: &T) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = directory.join(name);
-    // What an earlier writer left there may be a link to anywhere.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     let mut bytes = serde_json::to_vec_pretty(document)?;
     bytes.push(b'\n');
-    file.write_all(&bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    sync(directory)
+    kennel_sys::file::replace(path, |file| file.write_all(&bytes))
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot write {error}")))
 }
 
 /// Removes a file, also from the disk.
@@ -91,7 +73,7 @@ mod tests {
         // A link in the way of the new file is not followed.
         let victim = dir.path().join("victim");
         fs::write(&victim, "mine").unwrap();
-        std::os::unix::fs::symlink(&victim, dir.path().join("x.json.new")).unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join("x.json.next")).unwrap();
         replace(&path, &vec![2, 3]).unwrap();
         assert_eq!(read::<Vec<u32>>(&path).unwrap(), Some(vec![2, 3]));
         assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");

@@ -35,6 +35,8 @@ const EXECUTED: u8 = 18;
 const FROZEN: u8 = 19;
 const BOUNDED: u8 = 20;
 const OUT_OF_MEMORY: u8 = 21;
+// Since version 6.
+const POOL_BOUNDED: u8 = 22;
 
 const CODE: u8 = 1;
 const SIGNAL: u8 = 2;
@@ -136,13 +138,19 @@ pub fn encode_event(event: &Event) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
             writer.scope(*scope);
             writer.list(applied, write_applied);
         }
-        Event::OutOfMemory { scope, kills, limit, peak } => {
+        Event::OutOfMemory { scope, kills, limit, peak, of } => {
             writer.u8(OUT_OF_MEMORY);
             writer.scope(*scope);
             writer.u64(*kills);
             for bytes in [limit, peak] {
                 writer.option(bytes.as_ref(), |writer, bytes| writer.u64(*bytes));
             }
+            writer.option(of.as_deref(), write_owners);
+        }
+        Event::PoolBounded { owners, applied } => {
+            writer.u8(POOL_BOUNDED);
+            write_owners(&mut writer, owners);
+            writer.list(applied, write_applied);
         }
         Event::Leftovers { survivors } => {
             writer.u8(LEFTOVERS);
@@ -242,7 +250,9 @@ pub fn decode_event(bytes: &[u8], fds: Vec<OwnedFd>, version: u16) -> Result<Eve
             kills: reader.u64()?,
             limit: reader.option(Reader::u64)?,
             peak: reader.option(Reader::u64)?,
+            of: if reader.version < 6 { None } else { reader.option(|reader| reader.list(Reader::text))? },
         },
+        POOL_BOUNDED => Event::PoolBounded { owners: reader.list(Reader::text)?, applied: reader.list(read_applied)? },
         LEFTOVERS => Event::Leftovers { survivors: reader.list(read_survivor)? },
         SIGNALLED => Event::Signalled {
             scope: reader.scope()?,
@@ -280,6 +290,10 @@ fn read_welcome(reader: &mut Reader<'_>) -> Result<Event, Malformed> {
     let follows = told.unwrap_or_else(|| follows_of(&known));
     let held = if version < 4 { 0 } else { reader.u32()? };
     Ok(Event::Welcome { version, pid, backend, follows, known, held })
+}
+
+fn write_owners<'a>(writer: &mut Writer<'a>, owners: &'a [String]) {
+    writer.list(owners, |writer, owner| writer.bytes(owner.as_bytes()));
 }
 
 fn write_adopt_error(writer: &mut Writer<'_>, error: &AdoptError) {

@@ -26,6 +26,8 @@ const EXEC: u8 = 15;
 // Since version 5.
 const FREEZE: u8 = 16;
 const BOUND: u8 = 17;
+// Since version 6.
+const BOUND_POOL: u8 = 18;
 
 /// The bytes of a request to a keeper of this version, and the descriptors that go with them.
 ///
@@ -70,6 +72,11 @@ pub fn encode_request(request: &Request, version: u16) -> Result<(Vec<u8>, Vec<B
         Request::Bound { scope, bounds } => {
             writer.u8(BOUND);
             writer.scope(*scope);
+            writer.list(bounds, write_bound);
+        }
+        Request::BoundPool { owners, bounds } => {
+            writer.u8(BOUND_POOL);
+            writer.list(owners, |writer, owner| writer.bytes(owner.as_bytes()));
             writer.list(bounds, write_bound);
         }
         Request::Forget { scope } => {
@@ -125,6 +132,7 @@ fn since(request: &Request) -> (u16, &'static str) {
         Request::Exec { .. } => (4, "upgrade of the keeper"),
         Request::Freeze { .. } => (5, "freezing"),
         Request::Bound { .. } => (5, "limits"),
+        Request::BoundPool { .. } => (6, "limits of several services together"),
     }
 }
 
@@ -141,6 +149,7 @@ pub fn decode_request(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Request, Malfor
         KILL => Request::Kill { scope: reader.scope()? },
         FREEZE => Request::Freeze { scope: reader.scope()?, frozen: reader.bool()? },
         BOUND => Request::Bound { scope: reader.scope()?, bounds: reader.list(read_bound)? },
+        BOUND_POOL => Request::BoundPool { owners: reader.list(Reader::text)?, bounds: reader.list(read_bound)? },
         FORGET => Request::Forget { scope: reader.scope()? },
         BYE => Request::Bye,
         SIGNAL_PROCESS => Request::SignalProcess {

@@ -40,6 +40,9 @@ pub(super) fn write_spawn<'a>(writer: &mut Writer<'a>, spawn: &'a Spawn) {
     if writer.version >= 5 {
         writer.list(&spawn.bounds, write_bound);
     }
+    if writer.version >= 6 {
+        writer.list(&spawn.owners, |writer, owner| writer.bytes(owner.as_bytes()));
+    }
 }
 
 pub(super) fn read_spawn(reader: &mut Reader<'_>) -> Result<Spawn, Malformed> {
@@ -68,6 +71,7 @@ pub(super) fn read_spawn(reader: &mut Reader<'_>) -> Result<Spawn, Malformed> {
         keep: reader.bool()?,
         note: reader.bytes()?.to_vec(),
         bounds: if reader.version >= 5 { reader.list(read_bound)? } else { Vec::new() },
+        owners: if reader.version >= 6 { reader.list(Reader::text)? } else { Vec::new() },
     })
 }
 

@@ -26,9 +26,9 @@ fn spawn() -> impl Strategy<Value = Request> {
     let head = (scope(), "[a-z.]{1,9}", vec(c_string(), 0..5), vec(c_string(), 0..5), c_string());
     let tail = (proptest::option::of(ids), proptest::option::of(any::<u32>()), any::<bool>());
     let rights = (isolation(), privileges(), any::<bool>());
-    let life = (any::<bool>(), vec(any::<u8>(), 0..20), vec(bound(), 0..4));
+    let life = (any::<bool>(), vec(any::<u8>(), 0..20), vec(bound(), 0..4), owners());
     (head, tail, rights, life).prop_map(
-        |(head, (user, umask, capture), (isolation, privileges, kill_escaped), (keep, note, bounds))| {
+        |(head, (user, umask, capture), (isolation, privileges, kill_escaped), (keep, note, bounds, owners))| {
             let (scope, name, argv, env, cwd) = head;
             let stdio = if capture { Stdio::Capture } else { Stdio::Passed([null(), null(), null()]) };
             Request::Spawn(Box::new(Spawn {
@@ -46,6 +46,7 @@ fn spawn() -> impl Strategy<Value = Request> {
                 keep,
                 note,
                 bounds,
+                owners,
             }))
         },
     )
@@ -77,6 +78,10 @@ fn privileges() -> impl Strategy<Value = Privileges> {
             dedicated_user,
         },
     )
+}
+
+fn owners() -> impl Strategy<Value = Vec<String>> {
+    vec("[a-z.]{1,9}", 0..4)
 }
 
 fn bound() -> impl Strategy<Value = Bound> {
@@ -112,6 +117,7 @@ fn request() -> impl Strategy<Value = Request> {
         scope().prop_map(|scope| Request::Kill { scope }),
         (scope(), any::<bool>()).prop_map(|(scope, frozen)| Request::Freeze { scope, frozen }),
         (scope(), vec(bound(), 0..4)).prop_map(|(scope, bounds)| Request::Bound { scope, bounds }),
+        (owners(), vec(bound(), 0..4)).prop_map(|(owners, bounds)| Request::BoundPool { owners, bounds }),
         scope().prop_map(|scope| Request::Forget { scope }),
         (scope(), identity(), any::<i32>()).prop_map(|(scope, process, signal)| Request::SignalProcess {
             scope,
@@ -240,8 +246,9 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         (scope(), any::<bool>()).prop_map(|(scope, frozen)| Event::Frozen { scope, frozen }),
         (scope(), vec(applied(), 0..4)).prop_map(|(scope, applied)| Event::Bounded { scope, applied }),
-        (scope(), any::<u64>(), any::<[Option<u64>; 2]>())
-            .prop_map(|(scope, kills, [limit, peak])| Event::OutOfMemory { scope, kills, limit, peak }),
+        (scope(), any::<u64>(), any::<[Option<u64>; 2]>(), proptest::option::of(owners()))
+            .prop_map(|(scope, kills, [limit, peak], of)| Event::OutOfMemory { scope, kills, limit, peak, of }),
+        (owners(), vec(applied(), 0..4)).prop_map(|(owners, applied)| Event::PoolBounded { owners, applied }),
         (scope(), survivor(), ".{0,9}").prop_map(|(scope, process, path)| Event::Escaped { scope, process, path }),
         vec(survivor(), 0..4).prop_map(|survivors| Event::Leftovers { survivors }),
         (scope(), identity(), proptest::option::of(refused())).prop_map(|(scope, process, refused)| Event::Signalled {
@@ -366,7 +373,7 @@ fn a_keeper_of_version_3_is_understood() {
 #[test]
 fn a_keeper_of_version_3_is_asked_for_nothing_else() {
     let (bytes, _) = encode_request(&Request::Hello { version: VERSION }, 3).unwrap();
-    assert_eq!(bytes, [1, 5, 0]);
+    assert_eq!(bytes, [1, 7, 0]);
     let refused = encode_request(&Request::Settled, 3).unwrap_err();
     assert_eq!(refused.to_string(), "the keeper that runs speaks version 3 of the protocol, which has no adoption");
 }
@@ -382,7 +389,8 @@ proptest! {
             Ok((then, _)) => {
                 prop_assert!(!spawn.keep);
                 let bounds: usize = spawn.bounds.iter().map(|it| if it.value.is_some() { 10 } else { 2 }).sum();
-                let appended = 1 + 4 + spawn.note.len() + 4 + bounds;
+                let owners: usize = spawn.owners.iter().map(|it| 4 + it.len()).sum();
+                let appended = 1 + 4 + spawn.note.len() + 4 + bounds + 4 + owners;
                 prop_assert_eq!(&then[..], &now[..now.len() - appended]);
             }
         }

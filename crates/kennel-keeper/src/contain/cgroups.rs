@@ -3,6 +3,7 @@
 mod adopt;
 mod escapes;
 mod look;
+mod pools;
 mod saved;
 mod strays;
 
@@ -25,6 +26,7 @@ use rustix::process::Signal;
 
 use self::escapes::Escapes;
 use self::look::Pace;
+pub(crate) use self::pools::Pools;
 use self::strays::Stray;
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
 use crate::bounds::Bounds;
@@ -57,6 +59,8 @@ pub(crate) struct Cgroups {
     /// Scopes that something has happened to since they were last looked at.
     touched: Vec<ScopeId>,
     pace: Pace,
+    /// What scopes may use together.
+    pools: Pools,
     /// Groups of an earlier keeper that would not empty.
     stale: Vec<(Group, Killer)>,
     /// Groups of version 1 of scopes that are over, which could not be removed yet.
@@ -139,6 +143,7 @@ impl Cgroups {
         let (stale, strays) = sweep(&mut place);
         // Of what has ended with an earlier keeper.
         place.remove_1();
+        place.remove_lost_1();
         Ok(Self {
             tools,
             place,
@@ -152,6 +157,7 @@ impl Cgroups {
             daemons: Vec::new(),
             touched: Vec::new(),
             pace: Pace::default(),
+            pools: Pools::default(),
             stale,
             used: Vec::new(),
             strays,
@@ -163,35 +169,46 @@ impl Cgroups {
     }
 
     /// A fresh group for a scope that something else holds together.
-    pub(crate) fn leaf(&self, spawn: &Spawn, out: &mut Vec<Event>) -> Result<(Group, Option<Box<Bounds>>), SpawnError> {
+    pub(crate) fn leaf(
+        &mut self,
+        spawn: &Spawn,
+        out: &mut Vec<Event>,
+    ) -> Result<(Group, Option<Box<Bounds>>), SpawnError> {
         let fail = |error: io::Error| no_scope(&error, spawn.name.clone());
-        if !is_plain(spawn.name.as_ref()) || self.live.contains_key(&spawn.scope) {
+        if !has_plain_names(spawn) || self.live.contains_key(&spawn.scope) {
             return Err(fail(rustix::io::Errno::INVAL.into()));
         }
         // Whoever ends with the process that holds it together cannot outlive the keeper.
-        let group = self.place.leaf(&spawn.name, false, |leaf| self.leaves.contains_key(leaf)).map_err(fail)?;
+        let taken = |leaf: &std::path::Path| self.leaves.contains_key(leaf);
+        let group = self.place.leaf(&spawn.name, &spawn.owners, false, taken).map_err(fail)?;
         let bounds = self.bounds(&group, spawn, out);
         Ok((group, bounds))
     }
 
     /// Bounds what a new scope may use.
-    fn bounds(&self, group: &Group, spawn: &Spawn, out: &mut Vec<Event>) -> Option<Box<Bounds>> {
-        if spawn.bounds.is_empty() {
-            return None;
+    fn bounds(&mut self, group: &Group, spawn: &Spawn, out: &mut Vec<Event>) -> Option<Box<Bounds>> {
+        let mut bounds = None;
+        self.pools.join(&self.place, &spawn.owners, group, &mut bounds);
+        if !spawn.bounds.is_empty() {
+            let applied = bounds.get_or_insert_default().set(&self.place, group.directory(), &spawn.bounds);
+            out.push(Event::Bounded { scope: spawn.scope, applied });
         }
-        let mut bounds = Box::<Bounds>::default();
-        let applied = bounds.set(&self.place, group, &spawn.bounds);
-        // Whoever comes enters by itself.
-        bounds.entered();
-        out.push(Event::Bounded { scope: spawn.scope, applied });
-        Some(bounds)
+        if let Some(bounds) = &mut bounds {
+            // Whoever comes enters by itself.
+            bounds.entered();
+        }
+        bounds
+    }
+
+    pub(crate) fn place_and_pools(&mut self) -> (&Place, &Pools) {
+        (&self.place, &self.pools)
     }
 
     /// Changes what a scope may use.
     pub(crate) fn bound(&mut self, scope: ScopeId, wanted: &[Bound]) -> Option<Vec<Applied>> {
         let live = self.live.get_mut(&scope).filter(|live| live.removed.is_none())?;
         let bounds = live.bounds.get_or_insert_default();
-        let applied = bounds.set(&self.place, &live.group, wanted);
+        let applied = bounds.set(&self.place, live.group.directory(), wanted);
         bounds.move_in(&live.group);
         self.watch_bounds(scope);
         Some(applied)
@@ -209,10 +226,6 @@ impl Cgroups {
         }
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// Which children are daemons, for they are in no scope.
     pub(crate) fn set_daemons(&mut self, daemons: Vec<u32>) {
         self.daemons = daemons;
@@ -228,7 +241,7 @@ impl Cgroups {
 
     fn try_spawn(&mut self, spawn: &Spawn, out: &mut Vec<Event>) -> Result<Event, SpawnError> {
         let scope = spawn.scope;
-        if !is_plain(spawn.name.as_ref()) || scope.0 > LAST_SCOPE || self.live.contains_key(&scope) {
+        if !has_plain_names(spawn) || scope.0 > LAST_SCOPE || self.live.contains_key(&scope) {
             let error = io::Error::from(rustix::io::Errno::INVAL);
             return Err(no_scope(&error, spawn.name.clone()));
         }
@@ -237,7 +250,7 @@ impl Cgroups {
         let pipes = pipes.map_err(|error| no_scope(&error, spawn.name.clone()))?;
         let group = self
             .place
-            .leaf(&spawn.name, spawn.keep, |leaf| self.leaves.contains_key(leaf))
+            .leaf(&spawn.name, &spawn.owners, spawn.keep, |leaf| self.leaves.contains_key(leaf))
             .map_err(|error| no_scope(&error, spawn.name.clone()))?;
         kennel_sys::crash_point!("spawn.group-made");
         let directory = group.directory().to_owned();
@@ -251,6 +264,7 @@ impl Cgroups {
                 // Nothing is in it: the failed child has been reaped.
                 let _gone = group.remove();
                 let _gone = bounds.as_mut().map(|bounds| bounds.remove(&self.tools));
+                self.leave_pool(&group);
                 return Err(error);
             }
         };
@@ -524,6 +538,11 @@ impl Live {
         let main = if let Main::Foreign(main) = &self.main { main.due() } else { None };
         leaf.into_iter().chain(main).chain(self.escapes.hunt.as_ref().map(Hunt::due)).min()
     }
+}
+
+/// Whether its leaf and the groups of its owners can be named so.
+fn has_plain_names(spawn: &Spawn) -> bool {
+    std::iter::once(&spawn.name).chain(&spawn.owners).all(|name| is_plain(name.as_ref()))
 }
 
 fn stuck(scope: ScopeId, pids: &[u32]) -> Event {

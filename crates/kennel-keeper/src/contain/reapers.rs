@@ -19,6 +19,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::process::Signal;
 
 use self::live::{Live, SILENCE};
+use super::cgroups::Pools;
 use super::{LAST_SCOPE, Tools, scope_of, token_of, usage};
 use crate::bounds::Bounds;
 use crate::channel::{Channel, Incoming};
@@ -189,8 +190,12 @@ impl Reapers {
         // Not taken: it is ending, or stopped and about to be continued. A signal promises nothing.
         let _lost = live.ask(&Request::Signal { scope, signal: number, everyone });
         let then_continue = number != Signal::KILL.as_raw() && !signal::stops(number);
-        if then_continue && live.group.as_ref().is_some_and(|group| group.condition().is_ok_and(|now| now.frozen)) {
+        let Some(group) = live.group.as_ref().filter(|_| then_continue) else { return };
+        if group.is_told_to_freeze() {
             live.freeze(scope, false, Instant::now(), out);
+        } else {
+            // The signal waits where somebody has frozen a group below.
+            group.thaw();
         }
     }
 
@@ -199,9 +204,20 @@ impl Reapers {
         let live = self.live.get_mut(&scope)?;
         let group = live.group.as_ref()?;
         let bounds = live.bounds.get_or_insert_default();
-        let applied = bounds.set(place, group, wanted);
+        let applied = bounds.set(place, group.directory(), wanted);
         bounds.move_in(group);
         Some(applied)
+    }
+
+    /// Has every scope that has a group take part in what is bounded above it now.
+    pub(crate) fn take_part(&mut self, place: &Place, pools: &Pools) {
+        for live in self.live.values_mut() {
+            let Some(group) = &live.group else { continue };
+            pools.join_again(place, group, &mut live.bounds);
+            if let Some(bounds) = &mut live.bounds {
+                bounds.move_in(group);
+            }
+        }
     }
 
     pub(crate) fn freeze(&mut self, scope: ScopeId, frozen: bool, out: &mut Vec<Event>) {

@@ -19,13 +19,15 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Still {
     /// Members of the last pass, if none moved.
     at_rest: Option<HashSet<(u32, u64)>>,
+    /// Number and start time of those that moved when they were seen first, and got the stop.
+    stopped: HashSet<(u32, u64)>,
     next: Instant,
     pause: Duration,
 }
 
 impl Still {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { at_rest: None, next: now, pause: FIRST_PAUSE }
+        Self { at_rest: None, stopped: HashSet::new(), next: now, pause: FIRST_PAUSE }
     }
 
     /// When the next pass is due.
@@ -33,16 +35,29 @@ impl Still {
         self.next
     }
 
+    /// Whether a process, by its number and start time, stands still because of this.
+    pub(crate) fn has_stopped(&self, pid: u32, start_ticks: u64) -> bool {
+        self.stopped.contains(&(pid, start_ticks))
+    }
+
     /// Stops those descendants of this process that move; answers whether none did on two passes.
+    pub(crate) fn pass(&mut self) -> bool {
+        self.pass_on(&Quarry::Below(&|_| false))
+    }
+
+    /// The same for a quarry.
     ///
     /// Who is in an uninterruptible sleep does not move, for the stop that it gets here comes first at the end of that: a
     /// parent in `vfork(2)` stays there for as long as its child is stopped.
-    pub(crate) fn pass(&mut self) -> bool {
-        let members = Members::now(&Quarry::Below(&|_| false));
+    pub(crate) fn pass_on(&mut self, quarry: &Quarry<'_>) -> bool {
+        let members = Members::now(quarry);
         let rests: Vec<Rest> = members.living.iter().map(|member| member.rest()).collect();
         let none_moves = rests.iter().all(|rest| *rest != Rest::Moves);
         let seen: HashSet<(u32, u64)> = members.living.iter().map(|member| member.key()).collect();
-        members.signal(Signal::STOP.as_raw(), |at| rests.get(at) != Some(&Rest::Stopped));
+        let moves = |at: usize| rests.get(at) != Some(&Rest::Stopped);
+        let all = members.living.iter().enumerate();
+        self.stopped.extend(all.filter(|(at, _)| moves(*at)).map(|(_, member)| member.key()));
+        members.signal(Signal::STOP.as_raw(), moves);
         if none_moves && self.at_rest.as_ref() == Some(&seen) {
             return true;
         }

@@ -53,10 +53,10 @@ impl Records {
     }
 
     /// A scope is to be taken over. A number that is in use keeps its record: that is refused.
-    pub(super) fn begin_adoption(&mut self, adopt: &Adopt) {
+    pub(super) fn begin_adoption(&mut self, adopt: &Adopt, keep: bool) {
         let Adopt { leaf, note, .. } = adopt;
         let stage = || Stage::Adopting(adopt.process);
-        let record = || Record { name: leaf.clone(), keep: true, note: note.clone(), stage: stage(), ending: false };
+        let record = || Record { name: leaf.clone(), keep, note: note.clone(), stage: stage(), ending: false };
         self.0.entry(adopt.scope).or_insert_with(record);
     }
 
@@ -137,6 +137,7 @@ impl Records {
                 }
             }
             Event::Bounded { .. }
+            | Event::PoolBounded { .. }
             | Event::OutOfMemory { .. }
             | Event::Welcome { .. }
             | Event::Held { .. }

@@ -21,7 +21,7 @@ pub(super) type Hunted = Vec<(String, Leftovers)>;
 
 impl Keeper {
     pub(super) fn adopt(&mut self, adopt: &Adopt, out: &mut Vec<Event>) {
-        self.records.begin_adoption(adopt);
+        self.records.begin_adoption(adopt, self.contain.keeps(&adopt.leaf));
         if let Err(error) = self.contain.adopt(adopt, out) {
             out.push(Event::AdoptRefused { scope: adopt.scope, error });
         }

@@ -105,6 +105,7 @@ impl Keeper {
             }
             Request::Freeze { scope, frozen } => self.contain.freeze(scope, frozen, out),
             Request::Bound { scope, bounds } => self.contain.bound(scope, &bounds, out),
+            Request::BoundPool { owners, bounds } => self.contain.bound_pool(owners, &bounds, out),
             Request::Kill { scope } => {
                 self.records.ending(scope);
                 self.contain.kill(scope, out);

@@ -57,6 +57,8 @@ pub struct Outcome {
     pub left: Vec<Orphan>,
     /// Those that there is no right to signal, and that live for that reason.
     pub refused: Vec<Orphan>,
+    /// Scopes of which somebody was seen last who was gone before a closer look: a successor may live, and nobody can be named.
+    pub unseen: usize,
 }
 
 /// What a look has found.
@@ -96,8 +98,9 @@ pub fn end(mut found: Found, mut find: impl FnMut() -> io::Result<Found>, ending
         kill(&wanted, &living, Chosen { spared, tags, ..Chosen::default() }, ending.whole_scopes, until);
         found = find()?;
     }
+    let unseen = found.fleeting.len();
     let (left, refused) = split(found.orphans);
-    Ok(Outcome { ended: held.ended(), left, refused })
+    Ok(Outcome { ended: held.ended(), left, refused, unseen })
 }
 
 /// Who can be ended, and who there is no right to. A group's kill asks for none over its members.
@@ -219,5 +222,26 @@ fn empty(groups: Vec<Group>, until: Instant) {
         if !groups.is_empty() {
             process::pause(PAUSE);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kennel_sys::tag::Instance;
+
+    use super::*;
+
+    /// Where the machine has so much to do that nobody of a lineage lives long enough to be looked at.
+    #[test]
+    fn who_is_gone_before_every_look_is_not_taken_for_ended() {
+        let tag = Instance::of(&tempfile::tempfile().unwrap()).unwrap().tag(7);
+        let found = || Found { orphans: Vec::new(), fleeting: [tag].into() };
+        let ending = Ending { grace: Duration::ZERO, limit: Duration::ZERO, whole_scopes: true };
+        let outcome = end(found(), || Ok(found()), ending).unwrap();
+        assert_eq!((outcome.left.len(), outcome.unseen), (0, 1));
+        // And once nobody is seen any more, nobody is there.
+        let ending = Ending { limit: Duration::from_secs(30), ..ending };
+        let outcome = end(found(), || Ok(Found::default()), ending).unwrap();
+        assert_eq!((outcome.left.len(), outcome.unseen), (0, 0));
     }
 }

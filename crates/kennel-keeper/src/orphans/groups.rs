@@ -9,12 +9,10 @@ use std::path::{Path, PathBuf};
 use kennel_sys::cgroup::{self, Hierarchy};
 
 use super::Leaf;
+use crate::place::layout;
 
 /// Most groups that are looked at: a machine has hundreds.
 const MOST: usize = 20_000;
-/// Where the scopes of a kennel are: those that end with it, and those that outlive it.
-const SCOPES: [(&str, bool); 2] = [("svc", false), ("keep", true)];
-
 /// The group of one keeper, there or gone: `…/kennel/<instance>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
@@ -39,6 +37,12 @@ pub fn roots() -> Vec<Root> {
     found.into_iter().filter_map(Root::at).collect()
 }
 
+/// Whether a group is a leaf of nobody in particular directly in this root, and if so, whether it outlives the keeper.
+#[must_use]
+pub fn keeps_leaf(root: &Path, group: &Path) -> Option<bool> {
+    [true, false].into_iter().find(|kept| group.parent() == Some(&root.join(layout::parent(&[], *kept))))
+}
+
 impl Root {
     fn at(directory: PathBuf) -> Option<Self> {
         let name = directory.file_name()?.to_str()?;
@@ -53,13 +57,13 @@ impl Root {
 
     /// The groups of its scopes.
     pub fn leaves(&self) -> impl Iterator<Item = Leaf> {
-        SCOPES.iter().flat_map(move |(kind, kept)| {
-            below(&self.directory.join(kind)).map(move |(name, directory)| Leaf {
+        layout::parents(&self.directory).into_iter().flat_map(move |(parent, kept)| {
+            below(&parent).map(move |(name, directory)| Leaf {
                 instance: self.instance.clone(),
                 root: self.directory.clone(),
                 name,
                 directory,
-                kept: *kept,
+                kept,
                 is_held: self.is_held,
                 is_ours: self.is_ours,
             })
@@ -84,8 +88,8 @@ fn clear_one(root: &Root, _held: &File) -> Vec<PathBuf> {
     let gone = |directory: &Path| cgroup::remove_tree(directory).is_ok() && !directory.exists();
     let mut removed: Vec<PathBuf> =
         root.leaves().map(|leaf| leaf.directory).filter(|directory| gone(directory)).collect();
-    let scopes = SCOPES.iter().map(|(kind, _)| root.directory.join(kind));
-    for directory in own(&root.directory).chain(scopes) {
+    let scopes = layout::parents(&root.directory).into_iter().map(|(parent, _)| parent);
+    for directory in own(&root.directory).chain(scopes).chain([root.directory.join(layout::STACK)]) {
         let _in_use = cgroup::remove_tree(&directory);
     }
     // Not with everything below it: somebody else may have made something there that is not ours to remove.
@@ -106,7 +110,7 @@ fn collect(group: &Path, budget: &mut usize, found: &mut BTreeSet<PathBuf>) {
             return;
         }
         *budget -= 1;
-        if is_parent && SCOPES.iter().any(|(kind, _)| path.join(kind).is_dir()) {
+        if is_parent && layout::has_scopes(&path) {
             found.insert(path.clone());
         }
         collect(&path, budget, found);

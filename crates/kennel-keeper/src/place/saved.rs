@@ -3,17 +3,15 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use super::{Parent, Place};
+use super::{Node, Place};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::saved::{read_path, write_path};
 
 impl Place {
     pub(crate) fn save<'a>(&'a self, writer: &mut Writer<'a>) {
-        write_path(writer, &self.root);
-        write_parent(writer, &self.scopes);
-        write_parent(writer, &self.kept);
-        writer.list(&self.others, |writer, (parent, lock)| {
-            write_parent(writer, parent);
+        write_node(writer, &self.root);
+        writer.list(&self.others, |writer, (root, lock)| {
+            write_node(writer, root);
             writer.fds.push(lock.as_fd());
         });
         write_path(writer, &self.own);
@@ -22,23 +20,40 @@ impl Place {
     }
 
     pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let is_flat = reader.version < 6;
+        let root = if is_flat {
+            // Without its own path; then `svc` and `keep`, which were in it.
+            let directory = read_path(reader)?;
+            let [scopes, _kept] = [read_node(reader)?, read_node(reader)?];
+            Node { directory, ..above(&scopes).ok_or(Malformed::Text)? }
+        } else {
+            read_node(reader)?
+        };
         Ok(Self {
-            root: read_path(reader)?,
-            scopes: read_parent(reader)?,
-            kept: read_parent(reader)?,
-            others: reader.list(|reader| Ok((read_parent(reader)?, File::from(reader.fd()?))))?,
+            root,
+            others: reader.list(|reader| {
+                let node = read_node(reader)?;
+                let other = if is_flat { above(&node).ok_or(Malformed::Text)? } else { node };
+                Ok((other, File::from(reader.fd()?)))
+            })?,
             own: read_path(reader)?,
             home: read_path(reader)?,
+            // It was looked for when that keeper began.
+            follows_a_loss: false,
             lock: File::from(reader.fd()?),
         })
     }
 }
 
-fn write_parent(writer: &mut Writer<'_>, parent: &Parent) {
-    write_path(writer, &parent.directory);
-    write_path(writer, &parent.path);
+fn above(node: &Node) -> Option<Node> {
+    Some(Node { directory: node.directory.parent()?.to_owned(), path: node.path.parent()?.to_owned() })
 }
 
-fn read_parent(reader: &mut Reader<'_>) -> Result<Parent, Malformed> {
-    Ok(Parent { directory: read_path(reader)?, path: read_path(reader)? })
+fn write_node(writer: &mut Writer<'_>, node: &Node) {
+    write_path(writer, &node.directory);
+    write_path(writer, &node.path);
+}
+
+fn read_node(reader: &mut Reader<'_>) -> Result<Node, Malformed> {
+    Ok(Node { directory: read_path(reader)?, path: read_path(reader)? })
 }

@@ -111,10 +111,19 @@ pub enum Event {
         scope: ScopeId,
         /// How many since this was told last.
         kills: u64,
-        /// The bound, bytes; none: it was not the scope's own.
+        /// The bound, bytes; none: the whole machine was short of it.
         limit: Option<u64>,
-        /// The most that it has used, bytes.
+        /// The most that the scope has used, bytes.
         peak: Option<u64>,
+        /// Whose bound it was, as in [`Request::BoundPool`](super::Request::BoundPool); none: the scope's own.
+        of: Option<Vec<String>>,
+    },
+    /// Answer to [`Request::BoundPool`](super::Request::BoundPool).
+    PoolBounded {
+        /// As it was asked for.
+        owners: Vec<String>,
+        /// One for each that was asked for.
+        applied: Vec<Applied>,
     },
     /// What an earlier keeper left and what has not ended yet, although it was killed. Follows the welcome if there is
     /// any, and is told anew whenever it has changed; in the end nobody.

@@ -37,6 +37,9 @@ pub struct Spawn {
     /// What it may use; that it cannot be had here fails no start. Told by [`Event::Bounded`](super::Event::Bounded), before the
     /// answer, if there is any.
     pub bounds: Vec<Bound>,
+    /// For whom it runs, the outermost first, each named as a leaf is: what those may use together is bounded by
+    /// [`Request::BoundPool`](super::Request::BoundPool).
+    pub owners: Vec<String>,
 }
 
 /// Which namespaces a scope gets; all false: none.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kennel_keeper::proto::{Backend, Place, Request};
-use kennel_sys::cgroup::{Group, Hierarchy, remove_tree};
+use kennel_sys::cgroup::{Group, Hierarchy, bounds, remove_tree};
 use kennel_sys::{pidfd, wait};
 
 use super::talk::wait_until;
@@ -72,6 +72,7 @@ impl Rig {
             |name: &str| name.strip_prefix(&self.name).is_some_and(|rest| !rest.starts_with(char::is_numeric));
         let mut found = Vec::new();
         let mut left: Vec<PathBuf> = Hierarchy::mounted().unwrap().into_iter().map(|it| it.mount).collect();
+        left.extend(bounds::mounts_1().unwrap());
         while let Some(group) = left.pop() {
             let entries = std::fs::read_dir(&group).into_iter().flatten().flatten();
             left.extend(entries.filter(|it| it.file_type().is_ok_and(|kind| kind.is_dir())).map(|it| it.path()));
@@ -107,6 +108,9 @@ impl Drop for Rig {
         }
         if let Some(root) = root {
             let _gone = remove_tree(&root);
+            if let Some(inside) = root.ancestors().nth(2).and_then(|base| root.strip_prefix(base).ok()) {
+                bounds::remove_1(inside);
+            }
         }
     }
 }

@@ -33,6 +33,10 @@ pub struct Seen {
     pub bounded: HashMap<ScopeId, Vec<Applied>>,
     /// Kills, limit and peak.
     pub out_of_memory: HashMap<ScopeId, (u64, Option<u64>, Option<u64>)>,
+    /// Whose bound it was, the last time.
+    pub memory_of: HashMap<ScopeId, Option<Vec<String>>>,
+    /// What became of bounds of several scopes, by their owners.
+    pub pools: HashMap<Vec<String>, Vec<Applied>>,
     /// What was told last of each.
     pub frozen: HashMap<ScopeId, bool>,
     pub stages: Vec<(ScopeId, KillStage)>,
@@ -81,10 +85,14 @@ impl Rig {
                 Event::Bounded { scope, applied } => {
                     self.seen.bounded.insert(scope, applied);
                 }
-                Event::OutOfMemory { scope, kills, limit, peak } => {
+                Event::OutOfMemory { scope, kills, limit, peak, of } => {
                     assert!(!self.seen.exited.contains_key(&scope), "the reason comes after the end");
                     let before = self.seen.out_of_memory.get(&scope).map_or(0, |(kills, ..)| *kills);
                     self.seen.out_of_memory.insert(scope, (before + kills, limit, peak));
+                    self.seen.memory_of.insert(scope, of);
+                }
+                Event::PoolBounded { owners, applied } => {
+                    self.seen.pools.insert(owners, applied);
                 }
                 Event::Frozen { scope, frozen } => {
                     self.seen.frozen.insert(scope, frozen);
@@ -130,6 +138,7 @@ impl Rig {
             keep: false,
             note: Vec::new(),
             bounds: Vec::new(),
+            owners: Vec::new(),
         }
     }
 

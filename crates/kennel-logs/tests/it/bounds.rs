@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kennel_logs::{Bounds, Log, Loss, Query, Reader, Room, keep_within, usage};
+use kennel_logs::{Beside, Bounds, Log, Loss, Query, Reader, Room, Trimmed, keep_within, usage};
 
 use crate::rig::{NAME, Rig, rest, write};
 
@@ -61,7 +61,8 @@ fn who_falls_behind_is_told_and_goes_on() {
     let mut rig = Rig::new(1000);
     rig.log.set_bounds(Bounds { max_size: 3000, segment_size: 1000, max_age: None });
     rig.say("first\n");
-    let mut reader = Reader::new(rig.dir.path(), Query { names: vec![NAME.into()], follow: true, ..Query::default() });
+    let mut reader =
+        Reader::new(rig.dir.path(), Query { names: vec![NAME.into()], beside: Beside::Followed, ..Query::default() });
     assert_eq!(rest(&mut reader).len(), 1);
     fill(&mut rig, 1000);
     let lines = rest(&mut reader);
@@ -79,10 +80,11 @@ fn all_logs_together_are_bounded() {
     }
     let mut small = Log::new(rig.dir.path(), "small", rig.bounds);
     write(&mut small, kennel_logs::Stream::Err, 1, b"here\n");
-    let gone = keep_within(rig.dir.path(), 3000).unwrap();
+    let Trimmed { gone, left } = keep_within(rig.dir.path(), 3000).unwrap();
     assert!(gone.iter().all(|(name, bytes)| name == NAME && *bytes > 0) && !gone.is_empty());
     let used = usage(rig.dir.path());
-    assert!(used.iter().map(|log| log.bytes).sum::<u64>() <= 3000, "{used:?}");
+    assert!(left <= 3000, "{used:?}");
+    assert_eq!(used.iter().map(|log| log.bytes).sum::<u64>(), left);
     assert_eq!(used[0].name, "small");
     assert!(used[0].bytes > 0);
 }
@@ -91,7 +93,8 @@ fn all_logs_together_are_bounded() {
 fn what_was_removed_begins_anew_and_is_followed() {
     let mut rig = Rig::new(100);
     fill(&mut rig, 50);
-    let mut reader = Reader::new(rig.dir.path(), Query { names: vec![NAME.into()], follow: true, ..Query::default() });
+    let mut reader =
+        Reader::new(rig.dir.path(), Query { names: vec![NAME.into()], beside: Beside::Followed, ..Query::default() });
     rest(&mut reader);
     rig.log.remove().unwrap();
     assert!(rig.files().is_empty());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use kennel_logs::{Loss, Query, Stream};
+use kennel_logs::{Beside, Loss, Query, Stream};
 use proptest::prelude::*;
 
 use crate::rig::{Rig, bytes_of};
@@ -29,12 +29,18 @@ proptest! {
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         let length = file.metadata().unwrap().len() as usize;
         file.set_len((length - cut.min(length)) as u64).unwrap();
+        // Who reads before there is another daemon sees what that will keep, from both ends.
+        let nobody = || Query { beside: Beside::Nobody, ..Query::default() };
+        let alone = rig.read(nobody());
+        prop_assert_eq!(damage_of(&alone), 0);
+        prop_assert_eq!(rig.read(Query { tail: Some(3), ..nobody() }), &alone[alone.len().saturating_sub(3)..]);
         rig.reopen();
         rig.say("\nafter\n");
         let lines = rig.read(Query::default());
         let seen = bytes_of(&lines, Stream::Out);
         let kept = seen.strip_suffix(b"\nafter\n").unwrap();
         prop_assert!(text.starts_with(kept));
+        prop_assert_eq!(bytes_of(&alone, Stream::Out), kept);
         prop_assert!(text.len() - kept.len() <= cut);
         prop_assert_eq!(damage_of(&lines), 0);
     }

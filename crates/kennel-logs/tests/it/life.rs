@@ -1,6 +1,6 @@
 //! Whatever happens to a log, each stream comes back byte for byte, once and in order.
 
-use kennel_logs::{Log, Query, Reader, Stream};
+use kennel_logs::{Beside, Log, Query, Reader, Stream};
 use proptest::prelude::*;
 
 use crate::rig::{NAME, Rig, bytes_of, rest, write};
@@ -32,7 +32,7 @@ proptest! {
     fn every_byte_comes_back_once_and_in_order(steps in steps(), segment_size in 60..700_u64) {
         let mut rig = Rig::new(segment_size);
         let mut written = [Vec::new(), Vec::new()];
-        let mut follower = Reader::new(rig.dir.path(), Query { names: vec![NAME.into()], follow: true, ..Query::default() });
+        let mut follower = Reader::new(rig.dir.path(), Query { names: vec![NAME.into()], beside: Beside::Followed, ..Query::default() });
         let mut followed = Vec::new();
         for step in steps {
             match step {
@@ -89,7 +89,7 @@ proptest! {
 fn several_logs_are_merged_in_the_order_of_time() {
     let rig = Rig::new(1 << 20);
     let mut logs: Vec<Log> = ["a", "b", "c"].iter().map(|name| Log::new(rig.dir.path(), name, rig.bounds)).collect();
-    let mut reader = Reader::new(rig.dir.path(), Query { follow: true, ..Query::default() });
+    let mut reader = Reader::new(rig.dir.path(), Query { beside: Beside::Followed, ..Query::default() });
     for number in 0..30 {
         write(&mut logs[number * 7 % 3], Stream::Out, 1, format!("{number}\n").as_bytes());
     }

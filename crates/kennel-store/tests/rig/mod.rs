@@ -90,6 +90,7 @@ pub(crate) fn receipt(service: &str, instance: u64, processes: u32) -> Change {
         duration_ms: 12,
         exit: Exit::Code { code: 3 },
         out_of_memory: None,
+        limit: None,
         stages: Vec::new(),
         processes: (0..processes).map(ended).collect(),
         left: 0,

@@ -62,6 +62,22 @@ impl Resource {
         Self::IoWrite,
     ];
 
+    /// As it is written in a configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::MemoryHigh => "memory_high",
+            Self::Swap => "swap",
+            Self::Pids => "pids",
+            Self::Cpus => "cpus",
+            Self::CpuWeight => "cpu_weight",
+            Self::IoWeight => "io_weight",
+            Self::IoRead => "io_read",
+            Self::IoWrite => "io_write",
+        }
+    }
+
     /// What it is served by.
     #[must_use]
     pub const fn controller(self) -> Controller {
@@ -132,7 +148,14 @@ pub fn set(group: &Path, resource: Resource, value: Option<u64>) -> io::Result<(
 pub fn set_1(group: &Path, resource: Resource, value: Option<u64>, memory: Option<u64>) -> io::Result<()> {
     let number = |value: Option<u64>| value.map_or_else(|| "-1".to_owned(), |value| value.to_string());
     match resource {
-        Resource::Memory => put(group, "memory.limit_in_bytes", &number(value)),
+        Resource::Memory => put(group, "memory.limit_in_bytes", &number(value)).or_else(|error| {
+            // Not above what memory and swap may be together, which is set after it.
+            if error.kind() != io::ErrorKind::InvalidInput {
+                return Err(error);
+            }
+            put(group, "memory.memsw.limit_in_bytes", "-1")?;
+            put(group, "memory.limit_in_bytes", &number(value))
+        }),
         Resource::MemoryHigh => put(group, "memory.soft_limit_in_bytes", &number(value)),
         Resource::Swap => {
             let both = value.zip(memory).map(|(swap, memory)| memory.saturating_add(swap));
@@ -204,6 +227,14 @@ pub fn pass_on(group: &Path, controllers: impl IntoIterator<Item = Controller>) 
     }
 }
 
+/// Which of them every group below `group` has.
+#[must_use]
+pub fn passed_on(group: &Path) -> Vec<Controller> {
+    let text = fs::read_to_string(group.join("cgroup.subtree_control")).unwrap_or_default();
+    let has = |controller: &Controller| text.split_whitespace().any(|word| word == controller.name());
+    Controller::ALL.into_iter().filter(has).collect()
+}
+
 /// Directories of the groups of version 1 that this process is in, where a controller has such a hierarchy and it is visible
 /// here.
 ///
@@ -242,6 +273,22 @@ fn group_1(mounts: &str, groups: &str, controller: Controller) -> Option<PathBuf
     })
 }
 
+/// Where hierarchies of version 1 with one of these controllers are mounted.
+///
+/// # Errors
+/// What reading `/proc/self/mountinfo` says.
+pub fn mounts_1() -> io::Result<Vec<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let is_known = |option: &str| Controller::ALL.iter().any(|controller| controller.name_1() == option);
+    let found = mounts.lines().filter_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let mut kind = kind.split(' ');
+        let is_it = kind.next() == Some("cgroup") && kind.nth(1)?.split(',').any(is_known);
+        is_it.then(|| super::unescape(mount.split(' ').nth(4)?).into()).flatten()
+    });
+    Ok(found.collect())
+}
+
 /// Removes what stands for a version 2 group and everything below it in the hierarchies of version 1, as far as nobody is in it.
 /// `inside`: where it stands below the groups that this process is in.
 pub fn remove_1(inside: &Path) {
@@ -278,6 +325,22 @@ pub fn out_of_memory(group: &Path) -> OutOfMemory {
 pub fn out_of_memory_1(group: &Path) -> OutOfMemory {
     let peak = number(group, "memory.max_usage_in_bytes");
     OutOfMemory { kills: field(group, "memory.oom_control", "oom_kill"), peak }
+}
+
+/// How often a version 2 group was out of its own memory, those below it not counted.
+///
+/// Source: kernel documentation, cgroup v2, `memory.events.local`, since Linux 5.2.
+#[must_use]
+pub fn hits(group: &Path) -> u64 {
+    field(group, "memory.events.local", "oom")
+}
+
+/// How often a version 1 group of the memory controller was at its own limit, also where memory could be taken back then.
+///
+/// Source: kernel documentation, cgroup v1, "memory", `memory.failcnt`.
+#[must_use]
+pub fn hits_1(group: &Path) -> u64 {
+    number(group, "memory.failcnt").unwrap_or(0)
 }
 
 /// How often a process or thread could not be made, in a group of either version.

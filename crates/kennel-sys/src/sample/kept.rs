@@ -4,6 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::cgroup;
+
 /// Longest file that is read as a whole. `io.stat` has a line for each disk; others are far shorter.
 pub(super) const LONGEST: usize = 4096;
 
@@ -44,9 +46,6 @@ impl Kept {
         let (mut at, mut number) = (0, None);
         loop {
             let length = rustix::io::pread(file, &mut buffer[..], at).ok()?;
-            if length == 0 {
-                break;
-            }
             at += length as u64;
             for byte in buffer.get(..length)? {
                 match byte {
@@ -56,9 +55,22 @@ impl Kept {
                     _ => number.take().into_iter().for_each(&mut each),
                 }
             }
+            // The kernel leaves out of a read what does not fit any more, which is no longer than a number.
+            if length < LONGEST / 2 {
+                break;
+            }
         }
         number.into_iter().for_each(each);
         Some(())
+    }
+
+    /// Living members of a group and of every group below it, if this is its list of processes.
+    pub(super) fn members(&mut self, group: &OwnedFd, buffer: &mut [u8; LONGEST]) -> Option<Vec<u32>> {
+        cgroup::list(group, |group| {
+            let mut pids = Vec::new();
+            self.numbers(group, buffer, |pid| pids.push(pid))?;
+            Some(pids)
+        })
     }
 
     /// Whether it could be opened.
@@ -116,6 +128,19 @@ pub(super) fn some_avg10(text: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_numbers_are_read_however_many_there_are() {
+        let dir = tempfile::tempdir().unwrap();
+        for count in [0, 1, 500, 20_000] {
+            let all: Vec<u32> = (100_000..100_000 + count).collect();
+            std::fs::write(dir.path().join("x"), all.iter().map(|pid| format!("{pid}\n")).collect::<String>()).unwrap();
+            let (mut found, mut buffer) = (Vec::new(), [0; LONGEST]);
+            let directory = OwnedFd::from(std::fs::File::open(dir.path()).unwrap());
+            Kept::new("x").numbers(&directory, &mut buffer, |pid| found.push(pid)).unwrap();
+            assert_eq!(found, all);
+        }
+    }
 
     #[test]
     fn values_are_found() {

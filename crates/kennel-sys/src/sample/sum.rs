@@ -11,8 +11,59 @@ use super::kept::{number, value};
 pub(super) struct Slow {
     pub(super) threads: Option<u32>,
     pub(super) open_files: Option<u32>,
-    pub(super) read_bytes: Option<u64>,
-    pub(super) written_bytes: Option<u64>,
+    /// Bytes read from disks and written to them.
+    pub(super) disk: Option<(u64, u64)>,
+}
+
+/// The members of a scope, look by look.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    /// Sorted.
+    pids: Vec<u32>,
+}
+
+impl Members {
+    /// Those of the last look, sorted.
+    pub(super) fn pids(&self) -> &[u32] {
+        &self.pids
+    }
+
+    /// Takes those of this look; tells how many were not there at the last one.
+    pub(super) fn update(&mut self, mut pids: Vec<u32>) -> u32 {
+        pids.sort_unstable();
+        let newcomers = pids.iter().filter(|pid| self.pids.binary_search(pid).is_err()).count();
+        self.pids = pids;
+        u32::try_from(newcomers).unwrap_or(u32::MAX)
+    }
+}
+
+/// Disk traffic of a scope that nobody counts as a whole: what was last seen of processes that have ended stays in it, at least.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    read: Total,
+    written: Total,
+}
+
+impl Traffic {
+    /// Adds what the living have read and written up to now; tells both totals, bytes.
+    pub(super) fn update(&mut self, (read, written): (u64, u64)) -> (u64, u64) {
+        (self.read.update(read), self.written.update(written))
+    }
+}
+
+/// A sum over the living that does not fall when some of them end.
+#[derive(Debug, Default)]
+struct Total {
+    living: u64,
+    gone: u64,
+}
+
+impl Total {
+    fn update(&mut self, living: u64) -> u64 {
+        self.gone += self.living.saturating_sub(living);
+        self.living = living;
+        living + self.gone
+    }
 }
 
 /// Resident memory of these processes together, bytes; none if none can be read. Pages that several share count for each.
@@ -40,8 +91,8 @@ pub(super) fn slow(pids: &[u32]) -> Slow {
         }
         slow.open_files = slow.open_files.max(open_files(*pid));
         if let Some((read, written)) = disk(*pid) {
-            slow.read_bytes = Some(slow.read_bytes.unwrap_or(0) + read);
-            slow.written_bytes = Some(slow.written_bytes.unwrap_or(0) + written);
+            let (before_read, before_written) = slow.disk.unwrap_or_default();
+            slow.disk = Some((before_read + read, before_written + written));
         }
     }
     slow
@@ -114,6 +165,24 @@ fn path_of<'a>(pid: u32, name: &str, path: &'a mut [u8; 40]) -> Option<&'a [u8]>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_ended_have_read_is_kept() {
+        let mut traffic = Traffic::default();
+        assert_eq!(traffic.update((10, 100)), (10, 100));
+        assert_eq!(traffic.update((4, 120)), (10, 120));
+        assert_eq!(traffic.update((5, 120)), (11, 120));
+    }
+
+    #[test]
+    fn newcomers_are_those_that_were_not_there() {
+        let mut members = Members::default();
+        assert_eq!(members.update(vec![3, 1]), 2);
+        assert_eq!(members.update(vec![1, 2, 3]), 1);
+        assert_eq!(members.update(vec![2]), 0);
+        assert_eq!(members.update(vec![1, 2]), 1);
+        assert_eq!(members.pids(), [1, 2]);
+    }
 
     #[test]
     fn this_process_is_counted() {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::sum::{Members, Traffic};
 use super::{Figures, SLOW, SLOW_EACH, is_due, sum};
 use crate::proc::{self, Stat};
 
@@ -46,19 +47,17 @@ impl Table {
 #[derive(Debug)]
 pub struct Tree {
     root: u32,
-    /// Sorted.
-    pids: Vec<u32>,
+    pids: Members,
     last: Figures,
     slow_at: Option<Duration>,
-    gone: (u64, u64),
-    living: (u64, u64),
+    traffic: Traffic,
 }
 
 impl Tree {
     /// For the descendants of `root`, which adopts them when their own parents end.
     #[must_use]
     pub fn new(root: u32) -> Self {
-        Self { root, pids: Vec::new(), last: Figures::default(), slow_at: None, gone: (0, 0), living: (0, 0) }
+        Self { root, pids: Members::default(), last: Figures::default(), slow_at: None, traffic: Traffic::default() }
     }
 
     /// The process that they are below.
@@ -70,7 +69,7 @@ impl Tree {
     /// Members at the last look, sorted.
     #[must_use]
     pub fn members(&self) -> &[u32] {
-        &self.pids
+        self.pids.pids()
     }
 
     /// Looks at it in a table that was read for its root; none once that is gone.
@@ -83,21 +82,18 @@ impl Tree {
         let ticks = root.waited_ticks + all.iter().map(|stat| stat.cpu_ticks + stat.waited_ticks).sum::<u64>();
         let cpu_us = ticks * (1_000_000 / proc::ticks_per_second().max(1));
         let living: Vec<&Stat> = all.into_iter().filter(|stat| !proc::has_ended(stat)).collect();
-        let mut pids: Vec<u32> = living.iter().map(|stat| stat.pid).collect();
-        pids.sort_unstable();
-        let newcomers = pids.iter().filter(|pid| self.pids.binary_search(pid).is_err()).count();
-        self.pids = pids;
+        let newcomers = self.pids.update(living.iter().map(|stat| stat.pid).collect());
         let memory = living.iter().map(|stat| stat.rss_bytes).sum();
         let mut figures = Figures {
             cpu_us: Some(cpu_us.max(self.last.cpu_us.unwrap_or(0))),
             memory: Some(memory),
             memory_peak: self.last.memory_peak.max(Some(memory)),
             processes: u32::try_from(living.len()).unwrap_or(u32::MAX),
-            newcomers: u32::try_from(newcomers).unwrap_or(u32::MAX),
+            newcomers,
             threads: Some(living.iter().map(|stat| stat.threads).sum()),
             ..self.last
         };
-        if is_due(self.slow_at, now, SLOW, SLOW_EACH, self.pids.len()) {
+        if is_due(self.slow_at, now, SLOW, SLOW_EACH, self.members().len()) {
             self.slow_at = Some(now);
             self.read_slow(&mut figures);
         }
@@ -106,15 +102,11 @@ impl Tree {
     }
 
     fn read_slow(&mut self, figures: &mut Figures) {
-        let slow = sum::slow(&self.pids);
+        let slow = sum::slow(self.members());
         figures.open_files = slow.open_files;
-        let Some(living) = slow.read_bytes.zip(slow.written_bytes) else { return };
-        let total = |living: u64, before: u64, gone: &mut u64| {
-            *gone += before.saturating_sub(living);
-            living + *gone
-        };
-        figures.read_bytes = Some(total(living.0, self.living.0, &mut self.gone.0));
-        figures.written_bytes = Some(total(living.1, self.living.1, &mut self.gone.1));
-        self.living = living;
+        let Some(disk) = slow.disk else { return };
+        let (read, written) = self.traffic.update(disk);
+        figures.read_bytes = Some(read);
+        figures.written_bytes = Some(written);
     }
 }

@@ -82,10 +82,18 @@ impl Scratch {
     /// # Panics
     /// If it cannot be started.
     pub fn terminal(&self, arguments: &[&str]) -> Terminal {
-        let (master, program) = terminal::open();
+        self.terminal_of(&self.path("bin/kennel"), arguments)
+    }
+
+    /// Starts any program on a terminal of its own, with this user, mark and environment.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn terminal_of(&self, program: &Path, arguments: &[&str]) -> Terminal {
+        let (master, end) = terminal::open();
         let copy = |fd: &std::os::fd::OwnedFd| Stdio::from(File::from(fd.try_clone().expect("dup")));
-        let mut command = self.command(&self.path("bin/kennel"), arguments, true);
-        command.stdin(copy(&program)).stdout(copy(&program)).stderr(copy(&program));
+        let mut command = self.command(program, arguments, true);
+        command.stdin(copy(&end)).stdout(copy(&end)).stderr(copy(&end));
         Terminal::new(self.start(&mut command), master)
     }
 

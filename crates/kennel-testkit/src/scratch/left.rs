@@ -51,6 +51,17 @@ impl Scratch {
         self.survivors().into_iter().find(|seen| seen.living && seen.verb() == "__daemon")
     }
 
+    /// How many threads of this name the running daemon has.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn daemon_threads(&self, name: &str) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.daemon().pid)).into_iter().flatten().flatten();
+        let names = tasks.map(|task| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default());
+        names.filter(|comm| comm.trim() == name).count()
+    }
+
     /// The keeper, if one runs: not the reapers of scopes, which are its children and carry its arguments.
     #[must_use]
     pub fn running_keeper(&self) -> Option<Seen> {
@@ -110,14 +121,33 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// The same in the hierarchies of version 1, where those with limits have some.
+    fn cgroups_1(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let trees = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|tree| tree.path());
+        // Beside version 2 there; a group of version 2 alone has no such file.
+        for tree in trees.filter(|tree| tree.join("release_agent").exists()) {
+            collect(&tree, &self.name, &mut found);
+        }
+        found.reverse();
+        found
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let own = self.own.lock().map(|own| own.clone()).unwrap_or_default();
         let killed = survivors::kill_marked(self.mark, &own);
-        let cgroups = self.cgroups();
-        for dir in &cgroups {
+        let (mut cgroups, cgroups_1) = (self.cgroups(), self.cgroups_1());
+        for dir in cgroups.iter().chain(&cgroups_1) {
             let _ = std::fs::remove_dir(dir);
         }
+        // Shared with other kennels of the same groups: the last one succeeds.
+        for parent in cgroups_1.iter().filter_map(|dir| dir.parent()) {
+            let _used = std::fs::remove_dir(parent);
+        }
+        cgroups.extend(cgroups_1);
         self.given = None;
         let logs = daemon_logs(&self.path("state"));
         if std::env::var_os("KENNEL_TEST_KEEP").is_some()

@@ -33,8 +33,7 @@ struct Shared {
 
 impl Cycles {
     pub(super) fn begin(scratch: &Scratch) -> Self {
-        let name = scratch.instance_dir();
-        let socket = scratch.path("run/kennel").join(name.file_name().unwrap_or_default()).join("api.sock");
+        let socket = scratch.api_socket();
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
         let thread = std::thread::spawn(move || its.run(&socket));

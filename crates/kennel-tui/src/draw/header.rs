@@ -27,10 +27,27 @@ pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
         cpu(look, theme, area, gauge, buffer);
         memory(look, theme, area, gauge, buffer);
         counts(look, theme, area, 3, buffer);
-        return 4;
+        return 4 + alerts(state, look, theme, area, 4, buffer);
     }
     counts(look, theme, area, 1, buffer);
-    2
+    2 + alerts(state, look, theme, area, 2, buffer)
+}
+
+/// `▲ test  rule pool: 112 processes, threshold 80, frozen  and 2 more`, while something is too much; answers with its height.
+fn alerts(state: &State, look: &Look, theme: Theme, area: Rect, line: u16, buffer: &mut Buffer) -> u16 {
+    // The youngest is the news.
+    let Some(alert) = look.alerts.last() else { return 0 };
+    let more = match look.alerts.len() {
+        1 => String::new(),
+        all => format!("  and {} more", all - 1),
+    };
+    let room = Rect { width: area.width.saturating_sub(u16::try_from(width_of(&more)).unwrap_or(0)), ..area };
+    let who = alert.service.as_deref().unwrap_or("all services");
+    let words = (state.words.alert)(alert);
+    let parts = [("▲ ", theme.bad()), (who, theme.bold()), ("  ", theme.dim()), (&words, theme.bad())];
+    let column = put_all(buffer, room, 0, line, &parts);
+    put_at(buffer, area, column, line, &more, theme.dim());
+    1
 }
 
 /// What we use of all CPUs.

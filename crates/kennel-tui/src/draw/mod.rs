@@ -1,15 +1,23 @@
 //! The picture: from what is known and chosen to cells.
 
-mod details;
-mod footer;
 mod header;
-mod help;
 mod table;
+
+mod pane;
+
+mod events;
+mod logs;
+mod overview;
+mod receipt;
+
+mod footer;
+mod help;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::pane::Pane;
 use crate::state::{Mode, State};
 use crate::theme::Theme;
 
@@ -18,8 +26,9 @@ const WIDE: u16 = 150;
 /// From this height on there is a blank line above the table.
 const HIGH: u16 = 20;
 
-/// Draws everything. What the picture has room for is noted in the state.
+/// Draws everything. What the picture has room for, and what of it can be clicked, is noted in the state.
 pub(crate) fn draw(state: &mut State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    state.zones.clear();
     if area.width < 20 || area.height < 5 {
         put(buffer, area, 0, "too small", theme.dim());
         return;
@@ -31,30 +40,42 @@ pub(crate) fn draw(state: &mut State, theme: Theme, area: Rect, buffer: &mut Buf
     let height = area.height.saturating_sub(head + foot + blank);
     let body = Rect { y: area.y + head + blank, height, ..inner };
     state.details_fit = body.width >= WIDE - 2;
-    let details = state.details.unwrap_or(state.details_fit) && state.look.is_some();
-    let (left, aside) = match (details, state.details_fit) {
-        (false, _) => (body, None),
-        (true, true) => {
-            let width = (body.width * 2 / 5).min(90);
-            let left = Rect { width: body.width - width - 3, ..body };
-            (left, Some(Rect { x: left.right() + 3, width, ..body }))
-        }
-        // Below each other: the lines keep what a list needs to be one.
-        (true, false) => {
-            let height = (body.height / 2).min(14);
-            let left = Rect { height: body.height - height, ..body };
-            (left, Some(Rect { y: left.bottom(), height, ..body }))
-        }
-    };
+    let (left, aside) = divide(state, body);
     state.room = usize::from(left.height.saturating_sub(1));
     state.scroll();
-    table::draw(state, theme, left, buffer);
-    if let Some(aside) = aside {
-        details::draw(state, theme, aside, buffer);
+    if left.height > 0 {
+        table::draw(state, theme, left, buffer);
+    }
+    if let Some(aside) = aside.filter(|aside| aside.height > 0) {
+        pane::draw(state, theme, aside, buffer);
     }
     if state.mode == Mode::Help {
-        help::draw(theme, area, buffer);
+        help::draw(theme, state.holds, area, buffer);
+    } else if let Some(lines) = state.slip.as_ref().filter(|_| state.mode == Mode::Browse) {
+        receipt::window(lines, theme, area, buffer);
     }
+}
+
+/// The room of the lines, and of the pane if it is shown.
+fn divide(state: &State, body: Rect) -> (Rect, Option<Rect>) {
+    if !state.pane_shown() {
+        return (body, None);
+    }
+    if state.view.zoomed {
+        return (Rect { height: 0, ..body }, Some(body));
+    }
+    if state.details_fit {
+        let width = (body.width * 2 / 5).min(90);
+        let left = Rect { width: body.width - width - 3, ..body };
+        return (left, Some(Rect { x: left.right() + 3, width, ..body }));
+    }
+    // Below each other: the lines keep what a list needs to be one. What is read line by line gets more than figures do.
+    let height = match state.view.pane {
+        Pane::Overview => (body.height / 2).min(14),
+        Pane::Logs | Pane::Events | Pane::Receipt => body.height * 3 / 5,
+    };
+    let left = Rect { height: body.height - height, ..body };
+    (left, Some(Rect { y: left.bottom(), height, ..body }))
 }
 
 /// Draws it without what only makes sense to somebody with a keyboard.

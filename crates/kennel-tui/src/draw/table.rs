@@ -9,6 +9,8 @@ use super::{cut, put, put_at, put_right, width_of};
 use crate::chart::{bars, scale};
 use crate::columns::{Column, Figure, columns};
 use crate::look::memory_limit;
+use crate::mouse::Zone;
+use crate::order::Order;
 use crate::rows::Row;
 use crate::state::State;
 use crate::theme::Theme;
@@ -18,13 +20,15 @@ use crate::units::{bytes, duration, percent, rate};
 const STATE: u16 = 9;
 
 /// Draws titles and as many lines as there is room for.
-pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(state: &mut State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let (names, columns) = columns(area.width);
-    let title = format!("SERVICE{}", if state.order == crate::Order::Name { arrow(state) } else { "" });
-    put(buffer, area, 0, &title, if state.order == crate::Order::Name { theme.sorted() } else { theme.heading() });
+    zones(state, area, names, &columns);
+    let title = format!("SERVICE{}", if state.order == Order::Name { arrow(state) } else { "" });
+    put(buffer, area, 0, &title, if state.order == Order::Name { theme.sorted() } else { theme.heading() });
     for column in &columns {
         let sorted = column.figure.orders(state.order);
-        let title = format!("{}{}", column.figure.title(), if sorted { arrow(state) } else { "" });
+        let over = state.span.word().filter(|_| column.figure == Figure::History);
+        let title = format!("{}{}", over.unwrap_or(column.figure.title()), if sorted { arrow(state) } else { "" });
         let style = if sorted { theme.sorted() } else { theme.heading() };
         put_right(buffer, area, (column.from.saturating_sub(1), column.width + 1), 0, &title, style);
     }
@@ -55,6 +59,29 @@ pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
     }
     if rows.len() > room {
         scrollbar(state, theme, area, rows.len(), room, buffer);
+    }
+}
+
+/// What of it can be clicked.
+fn zones(state: &mut State, area: Rect, names: u16, columns: &[Column]) {
+    state.zones.add(area, Zone::Lines);
+    let title = |from: u16, width: u16| Rect { x: area.x + from, width, height: 1, ..area };
+    state.zones.add(title(0, names), Zone::Order(Order::Name));
+    for column in columns {
+        if let Some(order) = column.figure.order() {
+            state.zones.add(title(column.from, column.width), Zone::Order(order));
+        }
+    }
+    let room = usize::from(area.height.saturating_sub(1));
+    let shown: Vec<bool> =
+        state.rows().iter().skip(state.top).take(room).map(|row| matches!(row, Row::Service { .. })).collect();
+    for (line, is_service) in (1..).zip(shown) {
+        let at = state.top + usize::from(line) - 1;
+        let whole = Rect { y: area.y + line, height: 1, ..area };
+        state.zones.add(whole, Zone::Line(at));
+        if is_service {
+            state.zones.add(Rect { width: 3.min(area.width), ..whole }, Zone::Fold(at));
+        }
     }
 }
 
@@ -141,7 +168,8 @@ fn of_service(
     let plain = Style::new();
     let (text, style) = match column.figure {
         Figure::History => {
-            let values: Vec<f64> = state.points(&usage.name).map(|point| point.cpu).collect();
+            let values = state.trend(&usage.name, column.width.into());
+            let values: Vec<f64> = values.into_iter().map(|point| point.cpu).collect();
             return history(theme, area, line, column, &values, buffer);
         }
         Figure::Cpu => (figures.cpu_percent.map(percent), theme.load(figures.cpu_percent.unwrap_or(0.0))),

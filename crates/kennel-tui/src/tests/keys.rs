@@ -6,9 +6,10 @@ use crate::keys::{Wish, press};
 use crate::rows::Key;
 use crate::state::{Mode, State};
 
-fn typed(state: &mut State, keys: &str) -> Option<Wish> {
+pub(crate) fn typed(state: &mut State, keys: &str) -> Option<Wish> {
     let code = |letter| match letter {
         '\n' => KeyCode::Enter,
+        '\t' => KeyCode::Tab,
         '\u{1b}' => KeyCode::Esc,
         '\u{8}' => KeyCode::Backspace,
         letter => KeyCode::Char(letter),
@@ -29,7 +30,6 @@ fn nothing_is_done_without_a_yes() {
         ("js", Deed::Signal { pid: 4242, start_ticks: 42_420, signal: 15 }),
         ("jx", Deed::Signal { pid: 4242, start_ticks: 42_420, signal: 9 }),
         ("f", Deed::Freeze("web".into())),
-        ("ejjjf", Deed::Thaw("worker.2".into())),
         ("jr", Deed::Restart("web".into())),
     ] {
         for no in ["n", "\u{1b}", "q", "\n", " ", "x"] {
@@ -51,7 +51,16 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
     assert_eq!(state.news().map(|news| &*news.text), Some("web runs already"));
     typed(&mut state, "Gs");
     assert_eq!(state.news().map(|news| &*news.text), Some("migrate does not run"));
-    assert_eq!(typed(&mut state, "uy"), Some(Wish::Do(Deed::Start("migrate".into()))));
+    assert_eq!(typed(&mut state, "x"), None);
+    assert_eq!(state.news().map(|news| &*news.text), Some("migrate does not run"));
+}
+
+/// Nothing is lost by it.
+#[test]
+fn a_start_and_a_thaw_need_no_yes() {
+    let mut state = shown();
+    assert_eq!(typed(&mut state, "Gu"), Some(Wish::Do(Deed::Start("migrate".into()))));
+    assert_eq!(typed(&mut state, "gejjjf"), Some(Wish::Do(Deed::Thaw("worker.2".into()))));
 }
 
 /// The line that was chosen may move, or be gone: what is done to it is never done to another one.
@@ -71,6 +80,23 @@ fn a_choice_follows_its_line() {
     let deed = Deed::Signal { pid: 4251, start_ticks: 42_510, signal: 9 };
     assert_eq!(typed(&mut state, "y"), Some(Wish::Do(deed)));
     assert!(chosen(&state).is_some());
+}
+
+/// It may only be that nobody has looked at processes yet.
+#[test]
+fn a_process_that_is_gone_leaves_its_service_chosen() {
+    let mut state = shown();
+    state.select(10);
+    assert_eq!(chosen(&state), Some(Key::Process { pid: 6001, start_ticks: 60_010 }));
+    let mut next = look();
+    next.usage.services.clear();
+    state.looked(next);
+    assert_eq!(chosen(&state), Some(Key::Service("worker.1".into())));
+    let mut nobody = look();
+    nobody.services.clear();
+    state.looked(nobody);
+    state.looked(look());
+    assert_eq!(chosen(&state), Some(Key::Service("worker.1".into())));
 }
 
 #[test]

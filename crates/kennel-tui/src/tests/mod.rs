@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod keys;
+mod mouse;
+mod pane;
 mod picture;
 pub(crate) mod samples;
+mod terminal;
 mod tree;
+mod written;

@@ -1,4 +1,6 @@
-use super::samples::{WORDS, look, picture, shown};
+use super::keys::typed;
+use super::samples::{WORDS, alert, history, look, picture, shown};
+use crate::span::Span;
 use crate::{Options, Order};
 
 #[test]
@@ -27,7 +29,7 @@ fn on_a_small_terminal() {
       ✗ db        failed     cannot execute `./dbd`: no such file
       ✓ migrate   completed
     03:04:05  web  ready in 210 ms
-    ? help  q quit  Space open  / find  s stop  x kill  r restart  f freeze
+    ? help  q quit  Enter logs  / find  s stop  x kill  r restart  f freeze
     ");
 }
 
@@ -39,7 +41,7 @@ fn on_a_large_terminal() {
     MEM ━━━━━━━━━━━━━━━━━━────────────────────── 717 MiB of 16.0 GiB, 9.0 GiB free
     7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed · 9 processes · 17 threads · kennel itself 7.0 MiB
 
-    SERVICE                                              PID   CPU%     TREND    MEM  PROC   THR  READ/s  WRIT/s    TIME   ● web  ready ──────────────────────────────────────────────────────────────────
+    SERVICE                                              PID   CPU%     TREND    MEM  PROC   THR  READ/s  WRIT/s    TIME   ● web  ready ───────────────────────── 1 overview  2 logs  3 events  4 receipt
     ▾ ● web       ready                                 4242   12.3   ▁▁▂▅▄▂▁   201M     6     9       0    1.2M   3h12m   run 7 · pid 4242 · for 3h12m · ports http:8080
       ├─ npm run dev                                    4242    0.0            50.0M           1                     12s   npm run dev
       │  ├─ sh -c vite --port 8080                      4250    0.1             1.0M           3                     12s
@@ -73,7 +75,7 @@ fn on_a_large_terminal() {
 
 
     03:04:05  web  ready in 210 ms
-    ? help  q quit  Space open  / find  s stop  x kill  r restart  f freeze  d details  o order as declared  u start  e all
+    ? help  q quit  Enter logs  / find  s stop  x kill  r restart  f freeze  u start  d pane  o order as declared  Space open  e all
     ");
 }
 
@@ -83,23 +85,23 @@ fn the_keys() {
     state.mode = crate::state::Mode::Help;
     insta::assert_snapshot!(picture(&mut state, 80, 24), @r"
     ╭ Keys ────────────────────────────────────────────────────────────────────────╮
-    │ ↑ ↓ j k        choose a line                                                 │
-    │ PgUp PgDn      a page up, down                                               │
-    │ Home End g G   the first, the last line                                      │
-    │ Space Enter    open or close the processes of a service                      │
-    │ ← →            close, open them                                              │
-    │ e              open or close all                                             │
-    │ /              show only what has this in its name or command                │
-    │ o O            next order, turn it round                                     │
-    │ P M            order by CPU, by memory                                       │
-    │ d              details of the service, or none                               │
-    │ s              stop the service; SIGTERM to a process                        │
-    │ x              kill the service at once; SIGKILL to a process                │
-    │ r              restart the service                                           │
-    │ u              start the service                                             │
-    │ f              freeze the service, or thaw it                                │
-    │ Ctrl-L         look again, and draw everything anew                          │
-    │ q Ctrl-C       leave; what runs is not touched                               │
+    │ ↑ ↓ j k PgUp PgDn  choose a line; scroll what Tab has chosen                 │
+    │ Home End g G       the first, the last; End of a log follows it              │
+    │ Space ← → e        open or close the processes of a service, of all          │
+    │ Enter              the logs of the service; Esc comes back                   │
+    │ 1 2 3 4            overview, logs, events, receipt of the last stop          │
+    │ Tab                move among the lines, or in the pane                      │
+    │ d z                show or hide the pane; give it all the room               │
+    │ a w                logs and events of all; wrap long lines                   │
+    │ / n N              find a name or command; in a log: text, next, back        │
+    │ o O P M            next order, turn it round; order by CPU, by memory        │
+    │ t                  charts of the looks, 15 minutes, 1 hour, 6, a day         │
+    │ s x                stop, kill the service; SIGTERM, SIGKILL to a process     │
+    │ r u f              restart, start, freeze or thaw the service                │
+    │ m                  the mouse is for clicks here, or for marking text         │
+    │ Ctrl-L             look again, and draw everything anew                      │
+    │ Ctrl-Z             leave for a while: `fg` comes back                        │
+    │ q Ctrl-C           leave; what runs is not touched                           │
     │                                                                              │
     │ CPU% is of one CPU. K M G are KiB MiB GiB. READ WRIT LOG are bytes a second. │
     │ TREND is CPU over time: the full height is one CPU, or 2, 4, 8 of them.      │
@@ -132,7 +134,7 @@ fn details_below() {
       └─ 5000 ./hog                                 203             500M     3                     12s│
     ▾ ● worker.1  ready                             0.0   ▁▁▂▅▄▂    8.0M     2       0    1.2M   3h12m│
       └─ 6001 worker                                0.0             8.0M     2                     12s│
-    ▲ hog  spinning ──────────────────────────────────────────────────────────────────────────────────
+    ▲ hog  spinning ───────────────────────────────────────── 1 overview  2 logs  3 events  4 receipt
     memory limit in 40 s at this rate
     run 7 · pid 4242 · for 3h12m
     doing     spinning
@@ -144,7 +146,7 @@ fn details_below() {
                                                                                                      █
                                                                                                      █
     03:04:05  web  ready in 210 ms
-    ? help  q quit  Space open  / find  s stop  x kill  r restart  f freeze  d details
+    ? help  q quit  Enter logs  / find  s stop  x kill  r restart  f freeze  u start  d pane
     ");
 }
 
@@ -156,6 +158,7 @@ fn as_text() {
         every: std::time::Duration::from_secs(1),
         order: Order::Cpu,
         color: false,
+        holds: false,
     };
     let text = crate::text(look(), &options, WORDS, Some(100));
     insta::assert_snapshot!(text, @r"
@@ -182,6 +185,85 @@ fn as_text() {
       ✗ db        failed     cannot execute `./dbd`: no such file
       ✓ migrate   completed
     ");
+}
+
+/// The youngest alert has a line of its own, whatever else there is.
+#[test]
+fn what_is_too_much_has_a_line() {
+    let lines = |alerts: Vec<kennel_wire::Alert>, width, height| {
+        let mut state = shown();
+        if let Some(look) = &mut state.look {
+            look.alerts = alerts;
+        }
+        picture(&mut state, width, height).lines().skip(3).take(4).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(lines(vec![alert("hog", None)], 80, 24), @r"
+    7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed
+    ▲ hog  rule stack-memory: 9 memory, freeze
+
+    SERVICE                            CPU%     TREND    MEM   THR  READ/s  WRIT/s
+    ");
+    insta::assert_snapshot!(lines(vec![alert("hog", None), alert("web", Some(4)), alert("hog", Some(40))], 80, 24), @r"
+    7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed
+    ▲ hog  rule stack-memory: 9 memory, freeze  and 2 more
+
+    SERVICE                            CPU%     TREND    MEM   THR  READ/s  WRIT/s
+    ");
+    insta::assert_snapshot!(lines(vec![alert("a-service-with-a-very-long-name", None), alert("hog", None)], 40, 24), @r"
+    7 services: 1 failed, 1 spinning, 1 f…
+    ▲ hog  rule stack-memory:…  and 1 more
+
+    SERVICE                           CPU%
+    ");
+}
+
+/// What was recorded in place of the looks, once the key is pressed and the answer is there.
+#[test]
+fn charts_of_an_hour() {
+    let mut state = shown();
+    state.details = Some(true);
+    assert_eq!(typed(&mut state, "t"), Some(crate::keys::Wish::Look));
+    typed(&mut state, "t");
+    assert_eq!(state.span, Span::Hour);
+    let before = picture(&mut state, 100, 30);
+    assert!(before.contains("1 hour") && !before.contains('▂'), "nothing of another time: {before}");
+    state.recalled(Span::Quarter, history(900));
+    assert!(!picture(&mut state, 100, 30).contains('▂'), "the answer to another question");
+    state.recalled(Span::Hour, history(3_600));
+    insta::assert_snapshot!(picture(&mut state, 100, 30), @r"
+    kennel  shop                                                                              03:04:05
+    CPU ━━━━━━━━━━━━━━━━━─────────────── 215% of 4 CPUs, load 2.31
+    MEM ━━━━━━━━━━━━━━────────────────── 717 MiB of 16.0 GiB, 9.0 GiB free
+    7 services: 1 failed, 1 spinning, 1 frozen, 1 waiting, 2 ready, 1 completed · 9 processes
+
+    SERVICE                                        CPU%    1 hour    MEM   THR  READ/s  WRIT/s    TIME
+    ▾ ● web       ready                            12.3      ▁▃▄▆   201M     9       0    1.2M   3h12m┃
+      ├─ 4242 npm run dev                           0.0            50.0M     1                     12s┃
+      │  ├─ 4250 sh -c vite --port 8080             0.1             1.0M     3                     12s┃
+      │  │  └─ 4251 node /srv/shop/node_modules…   12.2             120M     1                     12s┃
+      │  │     └─ 4260 esbuild --service=0.21.5…    0.0            30.0M     1                     12s┃
+      │  └─ 4255 node watch.js                      0.0             9.0M     2                     12s┃
+      └─ Z 4299 [escaped]                           0.0                0     1                     12s┃
+    ▾ ▲ hog       spinning   memory limit in 40…    203             500M     3       0    1.2M   3h12m│
+      └─ 5000 ./hog                                 203             500M     3                     12s│
+    ▾ ● worker.1  ready                             0.0             8.0M     2       0    1.2M   3h12m│
+      └─ 6001 worker                                0.0             8.0M     2                     12s│
+    ● web  ready ──────────────────────────────────────────── 1 overview  2 logs  3 events  4 receipt
+    run 7 · pid 4242 · for 3h12m · ports http:8080
+    npm run dev
+    CPU  12.3%                                                                         1 hour, of 100%
+                                                                                   ▁▁▁▂▂▂▃▃▃▃▄▄▄▄▅▅▅▆▆
+                                                      ▁▁▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▆▆▆▆▇▇▇▇██████████████████████
+    Memory  201 MiB                                                                 1 hour, of 512 MiB
+                                                                                                    ▁▁
+                                                      ▁▁▁▁▁▁▁▁▂▂▂▂▂▃▃▃▃▃▄▄▄▄▄▄▄▅▅▅▅▅▆▆▆▆▇▇▇▇▇▇▇███████
+    processes 6 · 9 threads
+    CPU time  1m01
+    03:04:05  web  ready in 210 ms
+    ? help  q quit  Enter logs  / find  s stop  x kill  r restart  f freeze  u start  d pane
+    ");
+    typed(&mut state, "ttt");
+    assert!(picture(&mut state, 100, 30).contains("TREND"), "the looks again");
 }
 
 /// Whatever the size, and whatever is chosen.

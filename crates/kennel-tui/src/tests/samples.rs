@@ -1,8 +1,8 @@
 //! A stack: a web server with a tree, a hog beside its limit, replicas, one that is frozen, and those that do not run.
 
 use kennel_wire::{
-    Activity, EnforcedBy, Event, EventKind, Exit, Health, LimitStatus, MachineUsage, OwnUsage, ProcessUsage,
-    ServiceStatus, ServiceUsage, State, Usage, UsageReport,
+    Activity, Alert, EnforcedBy, Event, EventKind, Exit, Health, LimitStatus, MachineUsage, OwnUsage, ProcessUsage,
+    ServiceStatus, ServiceUsage, State, Usage, UsageHistory, UsageReport,
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -22,10 +22,13 @@ pub(crate) const WORDS: Words = Words {
     },
     color: |_, _| Color::Cyan,
     limit: |limit| format!("{} {} ({})", limit.name, limit.value, limit.enforced_by.as_str()),
-    started: |report| format!("started: {}", report.ok),
+    alert: |alert| format!("rule {}: {} {}, {}", alert.rule, alert.value, alert.measure, alert.action),
+    started: |report, name| format!("{name} started: {}", report.ok),
     ended: |report| format!("ended: {}", report.ok),
     frozen: |report| format!("frozen: {}", report.ok),
     signalled: |report| format!("sent {}", report.signal),
+    receipt: |receipt| vec![format!("{} stopped, left {}", receipt.service, receipt.left)],
+    tame: |line, color| if color { line.to_owned() } else { line.replace("\u{1b}[31m", "").replace("\u{1b}[0m", "") },
 };
 
 pub(crate) fn time() -> jiff::Timestamp {
@@ -64,6 +67,29 @@ fn process(pid: u32, ppid: u32, depth: u32, cpu: f64, memory: u64, command: &str
     }
 }
 
+/// An alert about a service; with seconds, one that is foreseen.
+pub(crate) fn alert(service: &str, seconds: Option<u64>) -> Alert {
+    serde_json::from_value(serde_json::json!({
+        "rule": "stack-memory", "scope": "stack", "service": service, "measure": "memory", "value": 9.0, "threshold": 8.0,
+        "action": "freeze", "raised_at": time(), "due_in_ms": seconds.map(|seconds| seconds * 1000),
+    }))
+    .unwrap()
+}
+
+/// A recorded time in which `web` had ever more to do, from its middle on.
+pub(crate) fn history(seconds: i64) -> UsageHistory {
+    let points = (0..30).map(|step| {
+        let ago = seconds / 2 - step * seconds / 60;
+        serde_json::json!({
+            "time": time().checked_sub(jiff::SignedDuration::from_secs(ago)).unwrap(), "processes": 1, "log_bytes": 0,
+            "cpu_percent": step * 3, "memory_bytes": step * 10_000_000,
+        })
+    });
+    let points: Vec<_> = points.collect();
+    let series = [serde_json::json!({ "name": "web", "points": points })];
+    serde_json::from_value(serde_json::json!({ "step_ms": seconds * 1000 / 60, "series": series })).unwrap()
+}
+
 fn usage(name: &str, cpu: f64, memory: u64, processes_detail: Vec<ProcessUsage>) -> ServiceUsage {
     let usage = Usage {
         cpu_percent: Some(cpu),
@@ -99,7 +125,8 @@ pub(crate) fn look() -> Look {
     let mut web = status("web", State::Ready);
     web.ports.insert("http".into(), 8080);
     web.command = vec!["npm".into(), "run".into(), "dev".into()];
-    let limit = LimitStatus { name: "memory".into(), value: 512 << 20, enforced_by: EnforcedBy::Cgroup, note: None };
+    let limit =
+        LimitStatus { name: "memory".into(), value: 512 << 20, of: None, enforced_by: EnforcedBy::Cgroup, note: None };
     let hog = ServiceStatus {
         activity: Some(Activity::Spinning),
         limits: vec![limit],
@@ -153,7 +180,11 @@ pub(crate) fn look() -> Look {
     };
     let own = OwnUsage { daemon_memory_bytes: 5 << 20, keeper_memory_bytes: 2 << 20, ..OwnUsage::default() };
     let machine = MachineUsage { cpus: 4, load: 2.31, memory_bytes: 16 << 30, available_bytes: 9 << 30 };
-    Look { services, usage: UsageReport { time: time(), services: services_usage, total, own, machine } }
+    Look {
+        services,
+        usage: UsageReport { time: time(), services: services_usage, total, own, machine },
+        alerts: Vec::new(),
+    }
 }
 
 pub(crate) fn shown() -> Shown {
@@ -171,4 +202,13 @@ pub(crate) fn picture(state: &mut Shown, width: u16, height: u16) -> String {
     let mut buffer = Buffer::empty(area);
     draw::draw(state, Theme { color: false }, area, &mut buffer);
     lines(&buffer)
+}
+
+/// Of a stop of its run 7.
+pub(crate) fn receipt(service: &str) -> kennel_wire::Receipt {
+    let text = serde_json::json!({
+        "service": service, "instance": 7, "reason": "requested", "started_at": time(), "duration_ms": 300,
+        "exit": { "kind": "signal", "signal": 15 }, "stages": [], "processes": [], "left": 0, "survivors": [],
+    });
+    serde_json::from_value(text).unwrap()
 }

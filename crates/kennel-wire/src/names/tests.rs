@@ -48,6 +48,8 @@ fn recorded() -> Vec<Value> {
         json!({ "event": "logs.lost", "bytes": 1, "reason": "r" }),
         json!({ "event": "logs.recovered", "lost_bytes": 1 }),
         json!({ "event": "logs.bound", "policy": "block", "bytes": 1 }),
+        json!({ "event": "logs.sink_failed", "to": "journald", "reason": "x" }),
+        json!({ "event": "logs.sink_recovered", "to": "journald", "lost_bytes": 1 }),
         json!({ "event": "service.completed" }),
         json!({ "event": "service.failed", "reason": "exit 1" }),
         json!({ "event": "service.given_up", "reason": "too often" }),
@@ -78,6 +80,8 @@ fn recorded() -> Vec<Value> {
         }),
         json!({ "event": "alert.cleared", "rule": "r", "measure": "memory", "lasted_ms": 1 }),
         json!({ "event": "storm.brake", "restarts": 60, "window_ms": 60_000, "held_ms": 1 }),
+        json!({ "event": "webhook.dead", "webhook": "w", "id": "m", "kind": "k", "tries": 1, "reason": "r" }),
+        json!({ "event": "webhook.disabled", "webhook": "w" }),
         json!({ "event": "keeper.lost" }),
         json!({ "event": "shutdown.completed", "left": 0 }),
     ];

@@ -2,13 +2,16 @@
 //!
 //! Needs no daemon and starts none: what would run is found out by trying, what runs is asked.
 
+mod desktop;
 mod leftovers;
+mod limits;
 mod machine;
 mod zombies;
 
 use std::collections::BTreeMap;
 
 use kennel_client::{ConnectError, Daemon, Home};
+use kennel_core::model::Project;
 use kennel_keeper::proto::Backend;
 use kennel_keeper::{Probe, Situation, advise};
 use kennel_sys::features::Answer;
@@ -21,12 +24,16 @@ use crate::context::{Context, environment};
 use crate::exit_codes;
 use crate::failure::Failure;
 use crate::render::doctor::block;
+use crate::render::fold::fold;
+use crate::render::paint::DIM;
 
 /// Without these nothing can be started or ended.
 const NEEDED: [&str; 3] = ["clone3", "pidfd_open", "pidfd_send_signal"];
 
 pub(super) async fn doctor(context: &mut Context) -> Result<u8, Failure> {
     let home = context.home()?;
+    // Said beforehand: what is tried blocks, and it may make no other thread that could say it.
+    context.screen.draw(&[("looking at this machine …".to_owned(), DIM)]);
     // Before a daemon is asked: whatever starts one ends what an earlier one left.
     let leftovers = leftovers::find(&home);
     let daemon = Daemon::connect(&home).await;
@@ -34,18 +41,25 @@ pub(super) async fn doctor(context: &mut Context) -> Result<u8, Failure> {
         Ok(Some(daemon)) => daemon.services().await.unwrap_or_default(),
         _ => Vec::new(),
     };
-    // Nothing so far has made another thread. What a keeper would get is of interest only where none runs.
-    let probe = kennel_keeper::probe(home.name.as_ref(), !matches!(daemon, Ok(Some(_))));
     let info = daemon.as_ref().ok().and_then(Option::as_ref).map(|daemon| daemon.known().clone());
+    // Nothing so far has made another thread. What a keeper would get is of interest where none runs, or where it tells what
+    // the one that runs has got.
+    let has_got = info.as_ref().is_none_or(|info| info.containment.backend == "cgroup");
+    let probe = kennel_keeper::probe(home.name.as_ref(), has_got);
     let containment = info.as_ref().map_or_else(|| described(&probe.backend), |info| info.containment.clone());
     let mut findings = Vec::new();
     findings.extend(daemon.err().map(silent));
     findings.extend(too_old(&probe));
-    findings.extend(too_weak(context, &containment));
+    let project = project(context);
+    findings.extend(project.as_ref().and_then(|project| too_weak(project, &containment)));
     findings.extend(impossible(&containment));
     findings.extend(stuck(&services));
     findings.extend(leftovers.iter().filter(|one| one.here && !one.processes.is_empty()).map(leftovers::finding));
     findings.extend(info.as_ref().and_then(differs));
+    let desktop = desktop::support().await;
+    let is_wanted = project.is_some_and(|project| project.notify.desktop.is_some());
+    findings.extend(desktop::not_shown(is_wanted, &desktop));
+    let (supported, limits_advice) = (limits::support(&probe, &containment), limits::advice(&probe, &containment));
     let features: Vec<Feature> = probe.features.into_iter().map(feature).collect();
     let doctor = Doctor {
         ok: findings.is_empty(),
@@ -55,6 +69,9 @@ pub(super) async fn doctor(context: &mut Context) -> Result<u8, Failure> {
         kernel: machine::kernel(),
         feature_counts: FeatureCounts::of(&features),
         features,
+        limits: supported,
+        limits_advice,
+        desktop,
         zombies: zombies::find().await,
         leftovers,
         instance: home.name.clone(),
@@ -72,6 +89,7 @@ fn show(context: &mut Context, doctor: &Doctor) -> Result<(), Failure> {
         return context.screen.json(doctor);
     }
     let text = block(doctor, context.global.verbose, context.screen.paint);
+    let text = fold(&text, context.screen.width());
     context.screen.out(&text)
 }
 
@@ -121,14 +139,17 @@ fn too_old(probe: &Probe) -> Vec<Finding> {
     missing.map(|one| finding("kernel_too_old", format!("{}: {}", one.name, one.note), None)).collect()
 }
 
-/// Whether the configuration here asks for more than there is.
-fn too_weak(context: &Context, containment: &Containment) -> Option<Finding> {
+/// The configuration here. One with errors is told by every other verb.
+fn project(context: &Context) -> Option<Project> {
     let file = context.config_file().ok()?;
     let environment: BTreeMap<String, String> = environment();
     let options = kennel_config::LoadOptions { environment: &environment, profiles: &[] };
-    // One with errors is told by every other verb.
-    let project = kennel_config::load(&file, &options).ok()?;
-    let refused = machine::refused(&project, containment)?;
+    kennel_config::load(&file, &options).ok()
+}
+
+/// Whether the configuration here asks for more than there is.
+fn too_weak(project: &Project, containment: &Containment) -> Option<Finding> {
+    let refused = machine::refused(project, containment)?;
     let text = format!("`require_containment: kernel` is not met here, so `up` refuses {refused}");
     Some(finding("containment_too_weak", text, containment.advice.clone()))
 }

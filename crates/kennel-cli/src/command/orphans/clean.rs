@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{Found, daemon, meant, show, silent};
 use crate::args::Clean;
+use crate::command::progress::waiting;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::parse::millis;
@@ -34,7 +35,9 @@ pub(in crate::command) async fn clean(context: &mut Context, args: &Clean) -> Re
     let mut instances = Vec::new();
     for home in meant(context, args.all_instances)? {
         let grace = args.timeout;
-        instances.push(if args.all { everything(&home, grace).await? } else { untracked(&home, grace).await? });
+        let work = async { if args.all { everything(&home, grace).await } else { untracked(&home, grace).await } };
+        let what = format!("cleaning {}", home.name);
+        instances.push(waiting(&mut context.screen, &what, work).await?);
     }
     show(context, &OrphanReport::of(instances), "nothing to clean up\n")
 }

@@ -1,5 +1,6 @@
 //! Processes of ours that nobody tracks: shown, ended, adopted, cleared away.
 
+mod adopt;
 mod clean;
 mod ps;
 mod sweep;
@@ -14,6 +15,7 @@ use crate::exit_codes;
 use crate::failure::Failure;
 use crate::render::orphans::block;
 
+pub(super) use self::adopt::adopt;
 pub(super) use self::clean::clean;
 pub(super) use self::ps::ps;
 pub(super) use self::sweep::sweep;

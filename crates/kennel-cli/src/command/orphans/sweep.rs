@@ -8,6 +8,7 @@ use kennel_wire::{Fate, InstanceOrphans, Orphan, OrphanReport, OrphanStopRequest
 
 use super::{Found, NOT_ANSWERED, daemon, find, meant, show, silent};
 use crate::args::Sweep;
+use crate::command::progress::waiting;
 use crate::context::{Context, start};
 use crate::failure::Failure;
 use crate::parse::millis;
@@ -15,13 +16,17 @@ use crate::parse::millis;
 pub(in crate::command) async fn sweep(context: &mut Context, args: &Sweep) -> Result<u8, Failure> {
     let mut instances = Vec::new();
     for home in meant(context, args.all_instances)? {
-        instances.push(if args.stop {
-            stop(&home, args.timeout.unwrap_or_default()).await?
-        } else if args.adopt {
-            adopt(&home).await?
-        } else {
-            find(&home).await?
-        });
+        let work = async {
+            if args.stop {
+                stop(&home, args.timeout.unwrap_or_default()).await
+            } else if args.adopt {
+                adopt(&home).await
+            } else {
+                find(&home).await
+            }
+        };
+        let what = format!("looking for orphans of {}", home.name);
+        instances.push(waiting(&mut context.screen, &what, work).await?);
     }
     show(context, &OrphanReport::of(instances), "no orphans\n")
 }

@@ -66,7 +66,7 @@ pub(super) fn main_of(token: u64) -> Option<ScopeId> {
 }
 
 impl Cgroups {
-    /// Takes over a leaf that an earlier keeper was to keep.
+    /// Takes over a leaf that an earlier keeper was to keep, or that orphans were gathered in.
     pub(crate) fn adopt(&mut self, adopt: &Adopt, out: &mut Vec<Event>) -> Result<(), AdoptError> {
         let scope = adopt.scope;
         if scope.0 > LAST_SCOPE || self.live.contains_key(&scope) {
@@ -96,7 +96,8 @@ impl Cgroups {
         kennel_sys::crash_point!("adopt.taken");
         let main = self.main_of(adopt, &group);
         let members = group.members();
-        let tag = members.iter().find_map(|pid| self.kept_tag(*pid)).unwrap_or_else(|| self.tools.tags.next(true));
+        let mut tags = members.iter().filter_map(|pid| self.own_tag(*pid)).filter(|tag| !self.holds_tag(*tag));
+        let tag = tags.next().unwrap_or_else(|| self.tools.tags.next(true));
         let pipes = adopt.pipes.and_then(|inodes| find_pipes(&members, inodes));
         if let super::Watch::Inotify(watch) = watch {
             self.watches.insert(watch, scope);
@@ -126,6 +127,7 @@ impl Cgroups {
             removed: None,
         };
         self.live.insert(scope, live);
+        self.take_part(scope);
         // It may have become empty before it was watched.
         self.touched.push(scope);
         Ok(())
@@ -135,7 +137,7 @@ impl Cgroups {
     fn main_of(&self, adopt: &Adopt, group: &Group) -> Option<Foreign> {
         let proto::Identity { pid, start_ticks, inode } = adopt.process;
         let pidfd = Identity { pid, start_ticks, inode }.open().ok()?;
-        let is_ours = group.contains(pid, &pidfd) || self.kept_tag(pid).is_some();
+        let is_ours = group.contains(pid, &pidfd) || self.own_tag(pid).is_some_and(Tag::is_kept);
         let foreign = Foreign::new(pid, pidfd);
         if !is_ours || foreign.has_exited() {
             return None;
@@ -150,8 +152,8 @@ impl Cgroups {
         let _unwatched = self.tools.watch(main.pidfd.as_fd(), token, EventFlags::IN | EventFlags::ET);
     }
 
-    fn kept_tag(&self, pid: u32) -> Option<Tag> {
-        Tag::of(pid).filter(|tag| tag.is_kept() && tag.instance() == self.tools.tags.instance())
+    fn own_tag(&self, pid: u32) -> Option<Tag> {
+        Tag::of(pid).filter(|tag| tag.instance() == self.tools.tags.instance())
     }
 
     /// Looks whether an adopted main process has ended, and tells how.

@@ -112,7 +112,8 @@ impl Cgroups {
         if live.killer.is_none() {
             let condition = live.group.condition().unwrap_or(Condition { populated: true, frozen: live.frozen });
             if condition.populated {
-                if condition.frozen != live.frozen {
+                // A member that takes a signal, or dies of one, does not stand still for a moment.
+                if condition.frozen != live.frozen && (condition.frozen || !live.group.is_told_to_freeze()) {
                     live.frozen = condition.frozen;
                     out.push(Event::Frozen { scope, frozen: condition.frozen });
                 }
@@ -164,6 +165,7 @@ impl Cgroups {
                 }
                 self.unwatch(&live.watch);
                 self.tags.remove(&live.tag);
+                self.leave_pool(&live.group);
             }
             self.leaves.remove(&leaf);
             out.push(Event::Emptied { scope });

@@ -17,7 +17,7 @@ use super::adopt::Foreign;
 use super::escapes::Escapes;
 use super::look::Pace;
 use super::strays::Stray;
-use super::{Cgroups, INOTIFY, Live, Main, PATIENCE, Watch};
+use super::{Cgroups, INOTIFY, Live, Main, PATIENCE, Pools, Watch};
 use crate::bounds::Bounds;
 use crate::codec::{Malformed, Reader, Writer, read_bound, write_bound};
 use crate::contain::Tools;
@@ -42,6 +42,7 @@ impl Cgroups {
         }
         writer.list(&self.stale, |writer, (group, _)| write_group(writer, group));
         writer.list(&self.strays, Stray::save);
+        self.pools.save(writer);
     }
 
     /// # Errors
@@ -73,14 +74,18 @@ impl Cgroups {
             daemons: Vec::new(),
             touched: Vec::new(),
             pace: Pace::default(),
+            pools: Pools::default(),
             stale: stale.collect(),
             used: Vec::new(),
             strays: reader.list(Stray::load)?,
         };
+        if reader.version >= 6 {
+            this.pools = Pools::load(reader, &this.place)?;
+        }
         for (scope, mut live, held) in loaded {
-            live.bounds = Bounds::again(&this.place, &live.group, &held).map(Box::new);
+            live.bounds = Bounds::again(&this.place, live.group.directory(), &held).map(Box::new);
             this.take_up(scope, live)?;
-            this.watch_bounds(scope);
+            this.take_part(scope);
         }
         Ok(this)
     }

@@ -127,7 +127,8 @@ impl Cgroups {
     pub(super) fn take_stray(&mut self, leaf: &str) -> Result<Group, AdoptError> {
         let Some(at) = self.strays.iter().position(|stray| stray.leaf() == leaf) else {
             let is_live = self.leaves.keys().any(|path| path.file_name().is_some_and(|name| name == leaf));
-            return Err(if is_live { AdoptError::Taken } else { AdoptError::Gone });
+            let gathered = || self.place.leaf_named(leaf).filter(|(group, _)| group.populated().unwrap_or(true));
+            return if is_live { Err(AdoptError::Taken) } else { gathered().map(|it| it.0).ok_or(AdoptError::Gone) };
         };
         if self.strays.get(at).is_some_and(|stray| stray.killer.is_some()) {
             return Err(AdoptError::Taken);
@@ -137,6 +138,12 @@ impl Cgroups {
             return Ok(group);
         }
         Err(AdoptError::Gone)
+    }
+
+    /// Whether what is in a leaf is to outlive the keeper: all of an earlier one that nobody has adopted is.
+    pub(crate) fn keeps(&self, leaf: &str) -> bool {
+        let is_stray = self.strays.iter().any(|stray| stray.leaf() == leaf);
+        is_stray || self.place.leaf_named(leaf).is_none_or(|(_, kept)| kept)
     }
 
     /// Puts one back that could not be adopted.

@@ -184,6 +184,7 @@ impl Live {
             | Event::Escaped { .. }
             | Event::Frozen { .. }
             | Event::Bounded { .. }
+            | Event::PoolBounded { .. }
             | Event::OutOfMemory { .. }
             | Event::Signalled { .. } => out.push(event),
             Event::Welcome { .. }

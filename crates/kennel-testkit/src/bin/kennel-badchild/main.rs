@@ -11,6 +11,7 @@
 mod bomb;
 mod bytes;
 mod cloak;
+mod hog;
 mod lone;
 mod nests;
 mod os;
@@ -72,6 +73,7 @@ without descendants:
   bytes MIB [PAUSE]
                  writes so many MiB of any bytes, the same each time, a half to stdout and another to stderr, in writes
                  of any length; with a pause of PAUSE ms after each MiB
+  hog RATE MIB   fills RATE MiB of memory a second, MIB in all, and sleeps; with `on-usr1` it begins at SIGUSR1
   listen PORT    listens on 127.0.0.1:PORT, prints `up`, or exits 1 if the port is taken
   ask SOCKET     connects to a Unix socket, asks for /v1/info and prints what comes back
   environ        prints its environment, sorted
@@ -142,6 +144,7 @@ fn main() -> ExitCode {
         "ticks" => lone::ticks(),
         "lines" => lone::lines(number(&arguments, 1)),
         "bytes" => bytes::run(number(&arguments, 1), arguments.get(2).map_or(0, |_| number(&arguments, 2))),
+        "hog" => hog::run(number(&arguments, 1), number(&arguments, 2), text(&arguments, 3) == "on-usr1"),
         "listen" => lone::listen(port(&arguments, 1)),
         "ask" => lone::ask(text(&arguments, 1)),
         "environ" => lone::environ(),

@@ -197,6 +197,34 @@ pub(crate) fn handle(signal: i32, handler: usize) {
     }
 }
 
+/// A signal that is waited for, held back from its making on so that none is missed.
+pub(crate) struct Awaited(libc::sigset_t);
+
+impl Awaited {
+    pub(crate) fn new(signal: i32) -> Self {
+        // SAFETY: an all-zero set is memory that `sigemptyset` makes a set of.
+        let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `set` outlives the call.
+        unsafe { libc::sigemptyset(&raw mut set) };
+        // SAFETY: as above.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+        // SAFETY: as above, and the old mask is not asked for.
+        if unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } != 0 {
+            fail("sigprocmask", std::io::Error::last_os_error());
+        }
+        Self(set)
+    }
+
+    /// Sleeps until it has come.
+    pub(crate) fn wait(self) {
+        let mut signal = 0;
+        // SAFETY: both outlive the call.
+        if unsafe { libc::sigwait(&raw const self.0, &raw mut signal) } != 0 {
+            fail("sigwait", "refused");
+        }
+    }
+}
+
 /// How descendants tell the main process that they are in place: one byte each.
 pub(crate) struct Muster {
     read: File,
