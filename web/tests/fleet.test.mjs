@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { many } from '../dev/stack.mjs'
-import { bench, row, until } from './kit.mjs'
+import { bench, counts, row, same, until } from './kit.mjs'
 
 const fleet = many(1000)
 // One runs; the others are there all the same.
@@ -12,16 +12,16 @@ const it = bench(fleet)
 test('a thousand services', async () => {
   const page = await it.enter()
   const list = page.getByTestId('services')
-  assert.equal(await page.getByRole('grid').getAttribute('aria-rowcount'), '1002')
+  await same(() => page.getByRole('grid').getAttribute('aria-rowcount'), '1002')
   assert.ok((await page.locator('[data-service]').count()) < 60)
 
   await row(page, 'node-0001').focus()
   await page.keyboard.press('End')
   await until('the last one', () => page.evaluate(() => document.activeElement.dataset.service === 'flood'))
-  assert.ok(await row(page, 'flood').isVisible())
+  await row(page, 'flood').waitFor()
 
   await page.getByLabel('Filter services').fill('0777')
-  await until('one', async () => (await page.locator('[data-service]').count()) === 1)
+  await counts(page.locator('[data-service]'), 1, 'one')
   await page.getByLabel('Filter services').fill('')
 
   // As somebody scrolls fast: frames go on, and no row is missing at the end.

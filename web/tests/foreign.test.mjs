@@ -55,6 +55,7 @@ test('a name that somebody was given in a link', async () => {
 
 test('names of files and of programs that were asked for', async () => {
   const page = await it.enter({}, '#/events')
+  await page.locator('.event', { hasText: 'watch.begun' }).waitFor()
   writeFileSync(join(it.stack.project, 'src', SCRIPT), '')
   await page.locator('.event', { hasText: 'watch.changed' }).getByText(SCRIPT).waitFor()
   await isText(page, '#/service/watches/events')

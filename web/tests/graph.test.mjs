@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { bench, picture, until } from './kit.mjs'
+import { bench, counts, picture, same, until } from './kit.mjs'
 
 const sleeps = { command: ['sleep', '100000'] }
 const it = bench({
@@ -28,34 +28,35 @@ test('each stands behind what it waits for, and its state is live', async () => 
   const at = async (name) => (await node(page, name).boundingBox()).x
   for (const [before, after] of [['db', 'api'], ['cache', 'api'], ['api', 'web'], ['api', 'worker']]) assert.ok((await at(before)) < (await at(after)), `${before} ${after}`)
   // The line that holds it back stands out, the other one does not.
-  assert.equal(await page.locator('path.line').count(), 4)
-  await until('lines from db, and from api to both of its', async () => (await page.locator('path.line.waits').count()) === 1 + 2)
+  await counts(page.locator('path.line'), 4)
+  await counts(page.locator('path.line.waits'), 1 + 2, 'lines from db, and from api to both of its')
   await picture(page, 'graph-waiting')
 
   rmSync(join(it.stack.project, 'hold'))
   writeFileSync(join(it.stack.project, 'go'), '')
   await started
   await node(page, 'worker').getByText('Ready, all 3').waitFor()
-  await until('no line that holds back', async () => (await page.locator('path.line.waits').count()) === 0)
+  await counts(page.locator('path.line.waits'), 0, 'no line that holds back')
   await it.stack.run('stop', 'worker.2')
   await node(page, 'worker').getByText(/Ready, 2 of 3|Stopped, 1 of 3/).waitFor()
   await it.stack.run('start', 'worker.2')
-  assert.ok(await page.getByRole('region', { name: /On their own/ }).getByText('mailer').isVisible())
+  await page.getByRole('region', { name: /On their own/ }).getByText('mailer').waitFor()
 })
 
 test('by the keyboard to a service and back', async () => {
   const page = await it.enter({}, '#/graph')
   await node(page, 'web').getByText('Ready').waitFor()
   const where = () => page.evaluate(() => document.activeElement.dataset.node)
-  assert.equal(await page.locator('[data-node][tabindex="0"]').count(), 1 + 1, 'one of the picture, and the one on its own')
+  await counts(page.locator('[data-node][tabindex="0"]'), 1 + 1, 'one of the picture, and the one on its own')
   await page.locator('.picture [data-node][tabindex="0"]').focus()
   await page.keyboard.press('ArrowRight')
-  assert.equal(await where(), 'api')
+  await same(where, 'api')
   await page.keyboard.press('ArrowLeft')
-  assert.ok(['db', 'cache'].includes(await where()))
+  await until('before api', async () => ['db', 'cache'].includes(await where()))
   await page.keyboard.press('ArrowRight')
+  await same(where, 'api')
   await page.keyboard.press('ArrowRight')
-  assert.ok(['web', 'worker'].includes(await where()))
+  await until('after api', async () => ['web', 'worker'].includes(await where()))
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: /^(web|worker\.1)$/ }).waitFor()
   await page.goBack()

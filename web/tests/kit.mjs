@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { program, start } from '../dev/stack.mjs'
 import { browser, door } from './door.mjs'
 
@@ -74,6 +75,19 @@ export async function until(what, ask, ms = 30_000) {
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
 }
+
+/** Waits until this answers exactly that; what it answered last is in the failure. */
+export async function same(ask, expected, what = '') {
+  let last
+  const is = async () => isDeepStrictEqual((last = await ask()), expected)
+  await until(what, is).catch((error) => {
+    if (error instanceof assert.AssertionError) assert.deepEqual(last, expected, what)
+    throw error
+  })
+}
+
+/** Waits until there are so many of these on the page. For what may never be there, a single look is the stricter test. */
+export const counts = (locator, expected, what) => same(() => locator.count(), expected, what)
 
 export const row = (page, name) => page.locator(`[data-service="${name}"]`)
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bench, row } from './kit.mjs'
+import { bench, counts, row, same } from './kit.mjs'
 
 const sleeps = { command: ['sleep', '100000'] }
 const it = bench({ services: { web: sleeps, db: sleeps } })
@@ -10,7 +10,7 @@ test('a link logs in, once, and is gone from the address', async () => {
   const page = await it.open()
   await page.goto(link)
   await row(page, 'web').waitFor()
-  assert.equal(new URL(page.url()).hash, '')
+  await same(() => new URL(page.url()).hash, '')
   const cookies = await page.context().cookies()
   assert.ok(cookies.length === 1 && cookies[0].httpOnly && cookies[0].sameSite === 'Strict', JSON.stringify(cookies))
 
@@ -66,7 +66,7 @@ test('a token for one service shows that one alone', async () => {
   await row(page, 'web').waitFor()
   await page.getByText('Live', { exact: true }).waitFor()
   assert.equal(await row(page, 'db').count(), 0)
-  assert.equal(await page.getByRole('link', { name: 'Alerts' }).count(), 0)
+  await counts(page.getByRole('link', { name: 'Alerts' }), 0)
   assert.ok(await page.getByRole('button', { name: 'Stop all' }).isDisabled())
   await row(page, 'web').click()
   await page.getByRole('button', { name: 'Stop' }).click()

@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { bench, until } from './kit.mjs'
+import { bench, counts, same } from './kit.mjs'
 
 const dir = mkdtempSync(join(tmpdir(), 'kennel-lines-'))
 const file = join(dir, 'lines')
@@ -47,8 +47,7 @@ test('what services say is text, whatever it is', async () => {
   say('\u001b[31mred\u001b[0m \u001b]8;;http://evil.example\u0007link\u001b]8;;\u0007 \u001b[2J\u202eturned')
   await log.getByText(SCRIPT, { exact: true }).waitFor()
   await log.locator('.fg1').getByText('red').waitFor()
-  const last = await log.locator('.line .text').last().textContent()
-  assert.equal(last, 'red link \ufffdturned')
+  await same(() => log.locator('.line .text').last().textContent(), 'red link \ufffdturned')
   assert.equal(await page.locator('main img, main script').count(), 0)
 
   await page.evaluate(() => (location.hash = '#/service/markup'))
@@ -68,12 +67,12 @@ test('a search goes through all of the log', async () => {
   // Far before what was read.
   await page.getByLabel('Search in all of the log').fill('LINE 1234')
   await log.getByText('line 12349', { exact: true }).waitFor()
-  await until('eleven lines', async () => (await log.locator('.line').count()) === 11)
-  assert.equal(await log.locator('mark').first().textContent(), 'line 1234')
+  await counts(log.locator('.line'), 11, 'eleven lines')
+  await same(() => log.locator('mark').first().textContent(), 'line 1234')
 
   await page.getByRole('button', { name: 'Regular expression' }).click()
   await page.getByLabel('Search in all of the log').fill('^line 7+$')
-  await until('four lines', async () => (await log.locator('.line').count()) === 4)
+  await counts(log.locator('.line'), 4, 'four lines')
   page.expected = true
   await page.getByLabel('Search in all of the log').fill('(')
   await page.getByRole('alert').waitFor()

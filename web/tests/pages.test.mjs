@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { shop } from '../dev/stack.mjs'
-import { bench, orphanOf, picture, until } from './kit.mjs'
+import { bench, counts, orphanOf, picture, same, until } from './kit.mjs'
 
 const it = bench(shop)
 
@@ -11,7 +11,7 @@ test('an alert can be answered where it stands', async () => {
   await alert.getByText('processes; 2 is too much').waitFor()
   await alert.getByRole('button', { name: 'Freeze' }).click()
   await alert.getByRole('button', { name: 'Thaw' }).waitFor()
-  assert.equal((await it.service('busy')).frozen, true)
+  await same(async () => (await it.service('busy')).frozen, true)
   await alert.getByRole('button', { name: 'Thaw' }).click()
   await alert.getByRole('button', { name: 'Freeze' }).waitFor()
   await alert.getByRole('button', { name: 'Stop' }).click()
@@ -93,8 +93,10 @@ test('the feed shows what happens, and only what is looked for', async () => {
   await page.getByLabel('Filter events').fill('cache')
   await it.stack.run('stop', 'cache')
   await page.getByText('stopped', { exact: true }).waitFor()
-  const shown = await page.locator('.event').allTextContents()
-  assert.ok(shown.length > 2 && shown.every((one) => one.includes('cache')), shown.join())
+  await until('what happened to it alone', async () => {
+    const shown = await page.locator('.event').allTextContents()
+    return shown.length > 2 && shown.every((one) => one.includes('cache'))
+  })
   await it.stack.run('start', 'cache')
 })
 
@@ -111,5 +113,5 @@ test('charts come with their figures, and processes as a tree', async () => {
   await page.getByRole('img', { name: /Memory over time: .* now/ }).waitFor()
   const tree = page.getByRole('group', { name: 'Processes' })
   await tree.getByText('/bin/sh -c while').waitFor()
-  await until('a child', async () => (await tree.getByText('sleep 1.2', { exact: true }).count()) === 1)
+  await counts(tree.getByText('sleep 1.2', { exact: true }), 1, 'a child')
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { furnish } from '../dev/stack.mjs'
-import { bench, picture, until } from './kit.mjs'
+import { bench, counts, picture, until } from './kit.mjs'
 
 const sleeps = { command: ['sleep', '100000'] }
 const it = bench({ services: { web: sleeps, db: sleeps } })
@@ -17,7 +17,7 @@ test('owners with their leases and runs, renewed and ended', async () => {
   await owner('agent-a').getByText('Memory 4.0 GiB').waitFor()
   await owner('agent-a').getByRole('button', { name: 'Renew' }).click()
   await page.getByText('agent-a: its heartbeat is renewed').waitFor()
-  assert.equal(await owner('job-7').getByRole('button', { name: 'Renew' }).count(), 0)
+  await counts(owner('job-7').getByRole('button', { name: 'Renew' }), 0)
   await picture(page, 'owners')
 
   const { pid } = await it.service('coder')
@@ -67,7 +67,7 @@ test('a token is given, told once, and revoked', async () => {
 
   await line.getByRole('button', { name: 'Revoke ci-7' }).click()
   await page.getByRole('dialog', { name: 'Revoke ci-7?' }).getByRole('button', { name: 'Revoke' }).click()
-  await until('it is gone', async () => (await line.count()) === 0)
+  await counts(line, 0, 'it is gone')
   assert.ok(!(await it.stack.run('token', 'list')).includes('ci-7'))
 })
 
@@ -82,7 +82,7 @@ test('the audit has who asked and how that went, each once', async () => {
   await picture(page, 'audit')
   await page.getByRole('button', { name: 'Not done' }).click()
   await until('refusals alone', async () => (await page.locator('tbody tr').allTextContents()).every((one) => !one.includes('done')))
-  assert.ok(await line(/restart wbe/).isVisible())
+  await line(/restart wbe/).waitFor()
   await page.getByRole('button', { name: 'All' }).click()
   await page.getByLabel('Filter the audit').fill('no such thing')
   await page.getByText('No request is like that.').waitFor()
@@ -91,12 +91,12 @@ test('the audit has who asked and how that went, each once', async () => {
 test('who may not see a page is told so, and has no link to it', async () => {
   const reads = await it.as('read', '#/audit')
   await reads.getByText('Your role is “read”. This needs “operate”.').waitFor()
-  assert.equal(await reads.getByRole('link', { name: /^(Audit|Tokens)$/ }).count(), 0)
-  assert.equal(await reads.getByRole('link', { name: 'Owners' }).count(), 1)
+  await counts(reads.getByRole('link', { name: /^(Audit|Tokens)$/ }), 0)
+  await counts(reads.getByRole('link', { name: 'Owners' }), 1)
   const operates = await it.as('operate', '#/tokens')
   await operates.getByText('Your role is “operate”. This needs “admin”.').waitFor()
-  assert.equal(await operates.getByRole('link', { name: 'Audit' }).count(), 1)
-  assert.equal(await operates.getByRole('button', { name: 'New token' }).count(), 0)
+  await counts(operates.getByRole('link', { name: 'Audit' }), 1)
+  await counts(operates.getByRole('button', { name: 'New token' }), 0)
   const scoped = await it.as('operate', '#/owners', 'web')
   await scoped.getByText('Your token is for other services.').waitFor()
   // A process is named by its number, which such a token may not.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bench, picture, row, until } from './kit.mjs'
+import { bench, counts, picture, row, same, until } from './kit.mjs'
 
 const sleeper = { command: ['/bin/sh', '-c', 'sleep 100000 & sleep 100001 & wait'] }
 const it = bench({
@@ -27,14 +27,14 @@ test('a stop asks first, shows its receipt, and a start brings it back', async (
   const receipt = page.getByRole('dialog', { name: 'Receipt of web' })
   await receipt.getByText('Nothing left').waitFor()
   await receipt.getByText('SIGTERM').first().waitFor()
-  assert.equal(await receipt.locator('ul li').count(), 3)
-  assert.equal((await it.service('web')).state, 'stopped')
+  await counts(receipt.locator('ul li'), 3)
+  await same(async () => (await it.service('web')).state, 'stopped')
   await picture(page, 'receipt')
   await receipt.getByRole('button', { name: 'Close' }).click()
 
   await page.getByRole('button', { name: 'Start', exact: true }).click()
   await page.getByText(/web is ready after/).waitFor()
-  assert.equal((await it.service('web')).state, 'ready')
+  await same(async () => (await it.service('web')).state, 'ready')
   await page.getByRole('tab', { name: 'Receipts' }).click()
   await page.getByRole('region', { name: 'Receipt of web' }).first().getByText('Nothing left').waitFor()
 })
@@ -114,21 +114,21 @@ test('one process gets a signal, and no other one with its number', async () => 
   await picture(page, 'signal')
   await dialog.getByRole('button', { name: 'Send SIGKILL' }).click()
   await dialog.getByRole('alert').getByText("its number is another process's now; nothing was sent").waitFor()
-  assert.equal((await it.service('web')).processes, 3)
+  await same(async () => (await it.service('web')).processes, 3)
   page.expected = true
   late = false
   await dialog.getByRole('button', { name: 'Send SIGKILL' }).click()
   await page.getByText(`SIGKILL sent to process ${child} of web`).waitFor()
   assert.match(asked, /signal=9&start_ticks=\d+$/)
   await until('one less', async () => (await it.service('web')).processes === 2)
-  await until('it is gone from the tree', async () => (await tree.getByText('sleep 100000', { exact: true }).count()) === 0)
+  await counts(tree.getByText('sleep 100000', { exact: true }), 0, 'it is gone from the tree')
   assert.equal((await it.service('web')).pid, main)
 
   // Of the main process it is said what follows.
   await tree.getByRole('button', { name: `Signal process ${main}` }).click()
   await page.getByRole('dialog').getByText('it is the main process').waitFor()
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
-  assert.equal(await page.locator('dialog[open]').count(), 0)
+  await counts(page.locator('dialog[open]'), 0)
   assert.equal((await it.service('web')).pid, main)
 })
 
@@ -150,13 +150,13 @@ test('everything by the keyboard', async () => {
   const page = await it.enter()
   await page.keyboard.press('/')
   await page.keyboard.type('we')
-  await until('one row', async () => (await page.locator('[data-service]').count()) === 1)
+  await counts(page.locator('[data-service]'), 1, 'one row')
   await page.keyboard.press('Enter')
-  assert.equal(await page.evaluate(() => document.activeElement.dataset.service), 'web')
+  await same(() => page.evaluate(() => document.activeElement.dataset.service), 'web')
   await page.keyboard.press('x')
   await page.getByRole('dialog', { name: 'Stop web?' }).waitFor()
   await page.keyboard.press('Escape')
-  assert.equal(await page.locator('dialog[open]').count(), 0)
+  await counts(page.locator('dialog[open]'), 0)
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: 'web' }).waitFor()
   await page.keyboard.press('2')

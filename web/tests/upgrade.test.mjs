@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bench, otherVersion, picture, row, until } from './kit.mjs'
+import { bench, counts, otherVersion, picture, row, until } from './kit.mjs'
 
 const it = bench({
   services: {
@@ -44,7 +44,7 @@ test('another version takes over under the open page', async () => {
   await page.getByRole('button', { name: 'Load it again' }).click()
   await page.getByRole('heading', { name: 'web' }).waitFor()
   await page.getByText('Live', { exact: true }).waitFor()
-  assert.equal(await banner.count(), 0)
+  await counts(banner, 0)
   await page.evaluate(() => (location.hash = '#/daemon'))
   await page.getByRole('heading', { name: `kennel ${other.version}` }).waitFor()
   await picture(page, 'upgraded-daemon')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after, beforeEach, test } from 'node:test'
 import { receiver } from '../dev/receiver.mjs'
-import { bench, until } from './kit.mjs'
+import { bench, counts } from './kit.mjs'
 
 const PATH = 'a-secret-path'
 const KEY = 'a-secret-header'
@@ -10,6 +10,8 @@ process.env.HOOK_SECRET = SECRET
 const ops = await receiver()
 const chat = await receiver()
 after(() => Promise.all([ops.end(), chat.end()]))
+// What one test found broken is none of the next one's.
+beforeEach(() => (ops.answer = chat.answer = 204))
 const it = bench({
   services: {
     web: { command: ['sleep', '100000'] },
@@ -44,7 +46,7 @@ test('what waits and what is dead is there as it happens, and tried again', asyn
   const page = await it.enter({}, '#/webhooks')
   await hook(page, 'chat').waitFor()
   const link = page.getByRole('link', { name: /^Webhooks/ })
-  assert.equal(await link.locator('em').count(), 0)
+  await counts(link.locator('em'), 0)
   ops.answer = chat.answer = 503
   await fail()
   await hook(page, 'ops').getByText('Failing', { exact: true }).waitFor()
@@ -56,7 +58,7 @@ test('what waits and what is dead is there as it happens, and tried again', asyn
   const dead = message(page, 'service.failed')
   await dead.getByText('Dead', { exact: true }).waitFor()
   await dead.getByText(/^1 try: .*503/).waitFor()
-  assert.equal(await page.locator('.message').count(), 1, 'of this webhook alone')
+  await counts(page.locator('.message'), 1, 'of this webhook alone')
 
   // Another one waits behind it; only what was chosen is sent again.
   await it.stack.run('stop', 'web')
@@ -68,18 +70,18 @@ test('what waits and what is dead is there as it happens, and tried again', asyn
   assert.deepEqual(chat.got.filter((one) => one.id === id).length, 2)
   await hook(page, 'chat').getByText('OK', { exact: true }).waitFor()
   await page.getByRole('group', { name: 'Which messages' }).getByRole('button', { name: 'Dead' }).click()
-  await until('only what is dead', async () => (await page.locator('.message').count()) === 1)
+  await counts(page.locator('.message'), 1, 'only what is dead')
 
   // All of a webhook at once, which leaves nothing to be tried again.
   await page.getByRole('button', { name: 'Retry all of chat' }).click()
   await page.getByText('chat: 1 message is tried again').waitFor()
   await page.getByText('No message is dead.').waitFor()
   await fact(page, 'chat', 'Dead').getByText('0', { exact: true }).waitFor()
-  assert.equal(await page.getByRole('button', { name: 'Retry all of chat' }).count(), 0)
+  await counts(page.getByRole('button', { name: 'Retry all of chat' }), 0)
   ops.answer = 204
   await page.getByRole('button', { name: 'Retry all of ops' }).click()
   await fact(page, 'ops', 'Waiting').getByText('0', { exact: true }).waitFor()
-  await until('no badge', async () => (await link.locator('em').count()) === 0)
+  await counts(link.locator('em'), 0, 'no badge')
   await it.stack.run('start', 'web')
 })
 
@@ -125,11 +127,11 @@ test('one is added with a secret that is told once, and removed with what it had
   await dialog.getByRole('button', { name: 'Cancel' }).click()
   await hook(page, 'extra').getByText('service.failed, alert.*').waitFor()
 
-  assert.equal(await page.getByRole('button', { name: 'Remove ops' }).count(), 0, 'what the file declares is changed there')
+  await counts(page.getByRole('button', { name: 'Remove ops' }), 0, 'what the file declares is changed there')
   await page.getByRole('button', { name: 'Remove extra' }).click()
   await page.getByRole('dialog', { name: 'Remove extra?' }).getByRole('button', { name: 'Remove' }).click()
   await page.getByText('extra is told of nothing any more').waitFor()
-  await until('it is gone', async () => (await hook(page, 'extra').count()) === 0)
+  await counts(hook(page, 'extra'), 0, 'it is gone')
   assert.ok(!(await it.stack.run('webhook', 'list')).includes('extra'))
 })
 
@@ -161,5 +163,5 @@ test('who may not ask is told so and sees what there is', async () => {
   assert.equal(ops.got.length, before)
   const scoped = await it.as('operate', '#/webhooks', 'web')
   await scoped.getByText('Your token is for other services.').waitFor()
-  assert.equal(await scoped.getByRole('link', { name: /^Webhooks/ }).count(), 0)
+  await counts(scoped.getByRole('link', { name: /^Webhooks/ }), 0)
 })
