@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bench, counts, picture, row, until } from './kit.mjs'
+import { bench, counts, picture, row, same, until } from './kit.mjs'
 
 const it = bench({ services: { ticks: { shell: true, command: 'i=0; while :; do i=$$((i+1)); echo tick $$i; sleep 0.05; done', on_daemon_loss: 'keep' }, web: { command: ['sleep', '100000'], restart: 'no', on_daemon_loss: 'keep' } } })
 
@@ -112,4 +112,33 @@ test('nobody is told that all is well while nothing comes', async () => {
   await page.context().setOffline(false)
   await row(page, 'web').getByText(state === 'stopped' ? 'Ready' : 'Stopped').waitFor()
   await counts(page.getByText(/^Disconnected for/), 0, 'no banner')
+})
+
+test('a first look that is late takes nothing back', async () => {
+  await it.stack.run('start', 'web')
+  const page = await it.open()
+  let [late, release] = [false, () => {}]
+  const held = new Promise((resolve) => (release = resolve))
+  await page.route('**/v1/events?tail=*', async (route) => {
+    if (late) return route.continue()
+    late = true
+    const response = await route.fetch()
+    await held
+    await route.fulfill({ response })
+    late = 'told'
+  })
+  await page.goto(await it.door.link())
+  await until('the first look is held', () => late)
+  // Whoever comes back to the page makes it look again.
+  await page.evaluate(() => dispatchEvent(new Event('online')))
+  await page.getByText('Live', { exact: true }).waitFor()
+  await page.evaluate(() => (location.hash = '#/events'))
+  // The newest first; of a list that is longer than the window the oldest are not there.
+  const newest = async (n) => (await page.locator('.event .kind').allTextContents()).filter((one) => one === 'service.stopped' || one === 'instance.ready').slice(0, n)
+  await it.stack.run('stop', 'web')
+  await same(() => newest(2), ['service.stopped', 'instance.ready'])
+  release()
+  await until('what was held is there', () => late === 'told')
+  await it.stack.run('start', 'web')
+  await same(() => newest(3), ['instance.ready', 'service.stopped', 'instance.ready'])
 })

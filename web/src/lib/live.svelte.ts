@@ -76,6 +76,7 @@ class Live {
 
   stop() {
     this.#running = false
+    this.#attempt++
     for (const timer of this.#timers.splice(0)) clearInterval(timer)
     clearTimeout(this.#retry)
     this.#stopAway()
@@ -88,6 +89,7 @@ class Live {
     this.services = []
     this.loaded = false
     this.events = []
+    this.#pending = []
     this.#seq = undefined
     this.alerts = []
     this.orphans = undefined
@@ -177,14 +179,13 @@ class Live {
     this.#source = undefined
     const attempt = ++this.#attempt
     if (this.#seq === undefined) {
-      try {
-        await this.#catchUp()
-      } catch {
-        if (attempt === this.#attempt) this.#lost()
-        return
-      }
+      const newest = await quiet(readNewest(), undefined)
+      // Another attempt goes on from what it read itself: to set this below it would show its events twice.
+      if (attempt !== this.#attempt) return
+      if (!newest) return this.#lost()
+      this.events = newest
+      this.#seq = newest.at(-1)?.seq ?? 0
     }
-    if (!this.#running || attempt !== this.#attempt) return
     const source = new EventSource(address('/v1/events', { since: this.#seq, service: login.own }))
     this.#source = source
     source.onopen = () => this.#opened(source)
@@ -194,14 +195,6 @@ class Live {
       this.#lost()
     }
     for (const name of EVENT_NAMES) source.addEventListener(name, (message) => this.#take(message.data))
-  }
-
-  /** The newest events that there are already, and the number from which the stream goes on. */
-  async #catchUp() {
-    const newest: Event[] = []
-    for await (const bunch of lines<Event>(address('/v1/events', { tail: FEED, service: login.own }), new AbortController().signal)) newest.push(...bunch)
-    this.events = newest
-    this.#seq = newest.at(-1)?.seq ?? 0
   }
 
   /** What is in memory of the last minutes, where the stack is small enough for that. */
@@ -292,6 +285,13 @@ class Live {
     if (memory_bytes == null) return
     this.memoryOf.set(name, [...(this.memoryOf.get(name) ?? []).slice(1 - RING), memory_bytes])
   }
+}
+
+/** The newest events that there are already. */
+async function readNewest(): Promise<Event[]> {
+  const newest: Event[] = []
+  for await (const bunch of lines<Event>(address('/v1/events', { tail: FEED, service: login.own }), new AbortController().signal)) newest.push(...bunch)
+  return newest
 }
 
 /** All of them; for whoever may not see all, each by its name. */
