@@ -47,6 +47,10 @@ class Live {
   #seq: number | undefined
   #tries = 0
   #attempt = 0
+  /** How many questions there were; the last one of a session that is over; and the youngest with an answer, by path. */
+  #asked = 0
+  #forgotten = 0
+  #kept = new Map<string, number>()
   #pending: Event[] = []
   #flushing = false
   #reading = false
@@ -86,6 +90,7 @@ class Live {
     this.#source = undefined
     this.connection = 'connecting'
     // Whoever logs in next may be somebody else.
+    this.#forgotten = this.#asked
     this.services = []
     this.loaded = false
     this.events = []
@@ -115,17 +120,27 @@ class Live {
   }
 
   async readOrphans() {
-    if (login.own.length === 0) this.orphans = await quiet(get<InstanceOrphans>('/v1/orphans'), this.orphans)
+    if (login.own.length === 0) await this.#keep<InstanceOrphans>('/v1/orphans', (found) => (this.orphans = found))
   }
 
   async readAlerts() {
-    if (login.own.length > 0) return
-    this.alerts = (await quiet(get<AlertReport>('/v1/alerts'), undefined))?.alerts ?? this.alerts
+    if (login.own.length === 0) await this.#keep<AlertReport>('/v1/alerts', (report) => (this.alerts = report.alerts))
   }
 
   async readWebhooks() {
-    if (login.own.length === 0) this.webhooks = await quiet(get<Webhook[]>('/v1/webhooks'), this.webhooks)
+    if (login.own.length === 0) await this.#keep<Webhook[]>('/v1/webhooks', (found) => (this.webhooks = found))
   }
+
+  /** Keeps the answer, unless what was asked later is there already or somebody logged out meanwhile. */
+  async #keep<T>(path: string, take: (answer: T) => void) {
+    const asked = ++this.#asked
+    const answer = await quiet(get<T>(path), undefined)
+    if (answer === undefined || this.#isOld(asked) || asked < (this.#kept.get(path) ?? 0)) return
+    this.#kept.set(path, asked)
+    take(answer)
+  }
+
+  #isOld = (asked: number) => asked <= this.#forgotten
 
   #lookRarely() {
     this.readOrphans()
@@ -136,10 +151,15 @@ class Live {
   async #read() {
     this.#dirty = false
     const began = Date.now()
+    const asked = ++this.#asked
     try {
-      this.services = await readServices()
-      if (!this.loaded) await this.#seed()
-      this.loaded = true
+      const services = await readServices()
+      if (this.#isOld(asked)) this.#dirty = true
+      else {
+        this.services = services
+        if (!this.loaded) await this.#seed()
+        this.loaded = !this.#isOld(asked)
+      }
     } catch {
       // The stream tells whether kennel is there; what was known stays on the page beside that.
     }
@@ -194,7 +214,7 @@ class Live {
       source.close()
       this.#lost()
     }
-    for (const name of EVENT_NAMES) source.addEventListener(name, (message) => this.#take(message.data))
+    for (const name of EVENT_NAMES) source.addEventListener(name, (message) => this.#hear(message.data))
   }
 
   /** What is in memory of the last minutes, where the stack is small enough for that. */
@@ -235,7 +255,7 @@ class Live {
     this.#retry = setTimeout(() => this.#connect(), wait)
   }
 
-  #take(data: string) {
+  #hear(data: string) {
     const event = JSON.parse(data) as Event
     if (this.#seq !== undefined && event.seq <= this.#seq) return
     this.#seq = event.seq
@@ -255,12 +275,8 @@ class Live {
     if (bunch.some((one) => one.event.startsWith('alert.'))) this.readAlerts()
     if (bunch.some((one) => one.event.startsWith('orphan.'))) this.readOrphans()
     if (bunch.some((one) => one.event.startsWith('webhook.') || one.event === 'config.reloaded')) this.readWebhooks()
-    if (bunch.some((one) => one.event.startsWith('daemon.'))) this.#refreshInfo()
+    if (bunch.some((one) => one.event.startsWith('daemon.'))) void this.#keep<DaemonInfo>('/v1/info', (info) => (this.info = info))
     for (const listener of this.#listeners) listener(bunch)
-  }
-
-  async #refreshInfo() {
-    this.info = await quiet(get<DaemonInfo>('/v1/info'), this.info)
   }
 
   #looking = false
@@ -270,15 +286,20 @@ class Live {
     this.#looking = true
     const began = Date.now()
     try {
+      const asked = ++this.#asked
       const usage = await get<UsageReport>(address('/v1/usage', { service: login.own }))
-      for (const one of usage.services) this.#remember(one)
-      this.usage = usage
-      this.usageOf = new Map(usage.services.map((one) => [one.name, one]))
+      if (!this.#isOld(asked)) this.#take(usage)
     } catch (error) {
       if (error instanceof Refused && error.status === 0) this.#source?.onerror?.(new globalThis.Event('error'))
     }
     const pause = Math.min(10_000, 5 * (Date.now() - began))
     setTimeout(() => (this.#looking = false), pause)
+  }
+
+  #take(usage: UsageReport) {
+    for (const one of usage.services) this.#remember(one)
+    this.usage = usage
+    this.usageOf = new Map(usage.services.map((one) => [one.name, one]))
   }
 
   #remember({ name, memory_bytes }: ServiceUsage) {
