@@ -25,7 +25,8 @@ const STACK: &str =
 pub(crate) fn api() -> Result {
     setup::for_build()?;
     let tool = installed()?;
-    run::cargo(["build", "--locked", "--package", "kennel-cli", "--bins"])?;
+    // As everything else builds it: of other features its crates would be compiled once more.
+    run::cargo(["build", "--workspace", "--bins", "--locked"])?;
     let place = run::target_dir().join("api");
     let _none_before = fs::remove_dir_all(&place);
     fs::create_dir_all(place.join("stack")).map_err(|error| format!("{}: {error}", place.display()))?;

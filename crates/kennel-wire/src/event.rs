@@ -1,3 +1,5 @@
+mod name;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -531,74 +533,4 @@ pub enum WatchAct {
     Signal,
     /// A command is run.
     Run,
-}
-
-impl EventKind {
-    /// The name that stands in `event`.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Pending { .. } => "service.pending",
-            Self::Started { .. } => "instance.started",
-            Self::Ready { .. } => "instance.ready",
-            Self::Unhealthy { .. } => "instance.unhealthy",
-            Self::Health { .. } => "instance.health",
-            Self::Activity { .. } => "instance.activity",
-            Self::Exited { .. } => "instance.exited",
-            Self::OutOfMemory { .. } => "instance.oom",
-            Self::LimitExceeded { .. } => "instance.limit",
-            Self::Frozen { .. } => "instance.frozen",
-            Self::Thawed { .. } => "instance.thawed",
-            Self::LogsLost { .. } => "logs.lost",
-            Self::LogsRecovered { .. } => "logs.recovered",
-            Self::LogsBound { .. } => "logs.bound",
-            Self::LogsSinkFailed { .. } => "logs.sink_failed",
-            Self::LogsSinkRecovered { .. } => "logs.sink_recovered",
-            Self::Stopping { .. } => "instance.stopping",
-            Self::Stage { .. } => "stop.stage",
-            Self::Escaped { .. } => "instance.escaped",
-            Self::Stuck { .. } => "instance.stuck",
-            Self::Down { .. } => "instance.down",
-            Self::RestartScheduled { .. } => "restart.scheduled",
-            Self::ScheduleArmed { .. } => "schedule.armed",
-            Self::ScheduleFired { .. } => "schedule.fired",
-            Self::ScheduleSkipped { .. } => "schedule.skipped",
-            Self::WatchBegun {} => "watch.begun",
-            Self::WatchChanged { .. } => "watch.changed",
-            Self::WatchHeld { .. } => "watch.held",
-            Self::WatchBlind { .. } => "watch.blind",
-            Self::WatchFailed { .. } => "watch.failed",
-            Self::ZombiesFound { .. } => "zombies.found",
-            Self::Completed {} => "service.completed",
-            Self::Failed { .. } => "service.failed",
-            Self::GivenUp { .. } => "service.given_up",
-            Self::Stopped {} => "service.stopped",
-            Self::DaemonStarted { .. } => "daemon.started",
-            Self::DaemonRecovered { .. } => "daemon.recovered",
-            Self::DaemonTerminated { .. } => "daemon.terminated",
-            Self::DaemonPanicked { .. } => "daemon.panicked",
-            Self::ConfigReloaded { .. } => "config.reloaded",
-            Self::DaemonReplaced { .. } => "daemon.replaced",
-            Self::HandoverFailed { .. } => "daemon.handover_failed",
-            Self::Adopted { .. } => "instance.adopted",
-            Self::StoreRecovered { .. } => "store.recovered",
-            Self::Unreadable {} => "event.unreadable",
-            Self::OrphanFound { .. } => "orphan.found",
-            Self::OrphanKilled { .. } => "orphan.killed",
-            Self::OwnerOpened { .. } => "owner.opened",
-            Self::LeaseTaken { .. } => "lease.taken",
-            Self::LeaseLost { .. } => "lease.lost",
-            Self::OwnerGrace { .. } => "owner.grace",
-            Self::OwnerHeld { .. } => "owner.held",
-            Self::OwnerEnded { .. } => "owner.ended",
-            Self::AlertRaised { .. } => "alert.raised",
-            Self::AlertEscalated { .. } => "alert.escalated",
-            Self::AlertCleared { .. } => "alert.cleared",
-            Self::StormBrake { .. } => "storm.brake",
-            Self::WebhookDead { .. } => "webhook.dead",
-            Self::WebhookDisabled { .. } => "webhook.disabled",
-            Self::KeeperLost {} => "keeper.lost",
-            Self::ShutdownCompleted { .. } => "shutdown.completed",
-        }
-    }
 }

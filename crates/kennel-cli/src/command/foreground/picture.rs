@@ -14,7 +14,6 @@ use crate::command::top;
 use crate::command::up::{Wish, within};
 use crate::failure::Failure;
 use crate::render::outcome;
-use crate::render::phase::Phase;
 use crate::signals::Signals;
 
 /// What is said until everything is there.
@@ -70,15 +69,9 @@ impl Session<'_> {
                 biased;
                 event = events.next() => match event {
                     Ok(Some(event)) => {
-                        self.seen.events.see(&event);
-                        if self.seen.events.over {
-                            return End::Elsewhere;
-                        }
                         let _line = board.apply(&event, Instant::now());
-                        if let Some(name) = event.service.as_deref()
-                            && let Some(phase) = Phase::of(&event, self.phases.get(name))
-                        {
-                            self.phases.insert(name.to_owned(), phase);
+                        if let Err(end) = self.hear(&event) {
+                            return end;
                         }
                     }
                     Ok(None) | Err(_) => if !self.go_on().await {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use kennel_tui::Typing;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{End, Session, news, rests};
+use super::follow::rests;
+use super::{End, Session};
 use crate::command::top;
-use crate::render::phase::Phase;
 
 /// What opens the picture.
 pub(super) const KEY: char = 't';
@@ -67,19 +67,13 @@ impl Session<'_> {
                 Ok(None) | Err(_) if self.go_on().await => continue,
                 Ok(None) | Err(_) => return End::Lost,
             };
-            self.seen.events.see(&event);
-            if self.seen.events.over {
-                return End::Elsewhere;
-            }
-            let Some(name) = event.service.as_deref() else { continue };
-            let Some(phase) = Phase::of(&event, self.phases.get(name)) else { continue };
-            if let Some((_, prefixes)) = self.logs.as_ref().filter(|_| news(&phase)) {
-                missed.push_back(prefixes.note(name, &phase.text()));
-                missed.drain(..missed.len().saturating_sub(NEWS));
-            }
-            let over = phase.over();
-            self.phases.insert(name.to_owned(), phase);
-            if over && self.all_rest().await {
+            let heard = match self.hear(&event) {
+                Ok(heard) => heard,
+                Err(end) => return end,
+            };
+            missed.extend(heard.line);
+            missed.drain(..missed.len().saturating_sub(NEWS));
+            if heard.over && self.all_rest().await {
                 return End::Over { failed: false };
             }
         }
