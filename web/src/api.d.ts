@@ -3624,9 +3624,11 @@ export interface components {
             expires_in_ms?: number | null;
             /** @description 1 to 64 of `[A-Za-z0-9_.-]`. */
             name: string;
+            /** @description To what runs for which owners and for those below them. */
+            owners?: string[];
             /** @description What its holder may do. */
             role: components["schemas"]["Role"];
-            /** @description To which services; empty: to all. */
+            /** @description To which services. With neither these nor owners, to all. */
             services?: string[];
         };
         /** @description A right that was given away. */
@@ -3645,9 +3647,11 @@ export interface components {
             expires_at?: string | null;
             /** @description What the audit calls its holder. */
             name: string;
+            /** @description To what runs for which owners and for those below them. */
+            owners?: string[];
             /** @description What its holder may do. */
             role: components["schemas"]["Role"];
-            /** @description To which services; empty: to all. */
+            /** @description To which services. With neither these nor owners, to all. */
             services: string[];
         };
         /** @description Answer to `up`, `start` and `restart`. */

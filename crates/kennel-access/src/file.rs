@@ -110,6 +110,7 @@ mod tests {
             name: Name::try_from("ci".to_owned()).unwrap(),
             role: Role::Operate,
             services: vec!["web".into()],
+            owners: vec!["agent-a".into()],
             created_at: Timestamp::now(),
             expires_at: None,
             digest: secret.digest(),

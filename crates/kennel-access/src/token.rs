@@ -154,6 +154,9 @@ pub struct Token {
     /// To which services, with all their replicas; empty: to all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<String>,
+    /// To what runs for which owners and for those below them. With either list, to nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<String>,
     /// When it was given.
     pub created_at: Timestamp,
     /// When it ends by itself.
@@ -176,12 +179,12 @@ impl Token {
     }
 }
 
-/// Whether one of these services is this one, or has this replica; none stands for all.
+/// Whether one of these services is this one, or has this replica.
 #[must_use]
 pub fn covers(services: &[String], name: &str) -> bool {
     // A service's own name has no dot.
     let service = name.split('.').next().unwrap_or(name);
-    services.is_empty() || services.iter().any(|one| one == name || one == service)
+    services.iter().any(|one| one == name || one == service)
 }
 
 /// Why a secret opens nothing.
@@ -278,6 +281,7 @@ mod tests {
             name: Name::try_from(name.to_owned()).unwrap(),
             role: Role::Read,
             services: Vec::new(),
+            owners: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,
             expires_at: expires_at.map(|second| Timestamp::from_second(second).unwrap()),
             digest: secret.digest(),
@@ -316,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_scope_is_services_with_their_replicas() {
-        assert!(covers(&[], "web"));
+        assert!(!covers(&[], "web"), "what no list means is said elsewhere");
         let services = ["web".to_owned(), "job.2".to_owned()];
         let covered = ["web", "web.1", "job.2"].map(|name| covers(&services, name));
         assert_eq!(covered, [true; 3]);

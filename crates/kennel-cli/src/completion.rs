@@ -299,6 +299,7 @@ mod tests {
         events service Services
         events kind Kinds
         create service Services
+        create owner Owners
         revoke name Tokens
         add events Kinds
         add services Services

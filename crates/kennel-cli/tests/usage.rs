@@ -1,6 +1,6 @@
 //! What services use is what the kernel says, over whole trees, and is looked at only while somebody wants to know.
 //!
-//! covers: A8, A10, B9, C5, E2, E8
+//! covers: A8, A10, B9, C5, D5 (the endpoint), E2, E8
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use kennel_access::{Denied, Digest, Logins, Name, Secret, Token, TokenFile, Tokens, covers, csrf_of};
+use kennel_access::{Denied, Digest, Logins, Name, Secret, Token, TokenFile, Tokens, csrf_of};
 use kennel_wire::{Code, Problem, Role, SessionRequest, SessionStatus, TokenReport, TokenRequest, TokenStatus};
 use tokio::sync::watch;
 
@@ -27,17 +27,19 @@ pub(crate) struct Actor {
     /// For the audit.
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// Empty: all.
+    /// With neither these nor owners, all.
     pub(crate) services: Vec<String>,
+    /// What runs for these and for those below them.
+    pub(crate) owners: Vec<String>,
     /// Of a session: what its page has to say with every change.
     pub(crate) csrf: Option<String>,
     pub(crate) right: Right,
 }
 
 impl Actor {
-    /// Whether every one of these is its own to ask for.
-    pub(crate) fn covers(&self, names: &[String]) -> bool {
-        self.services.is_empty() || (!names.is_empty() && names.iter().all(|name| covers(&self.services, name)))
+    /// Whether it may ask for some things alone.
+    pub(crate) fn is_bound(&self) -> bool {
+        !(self.services.is_empty() && self.owners.is_empty())
     }
 }
 
@@ -75,6 +77,7 @@ impl Access {
             name: format!("token {}", token.name.as_str()),
             role: token.role,
             services: token.services.clone(),
+            owners: token.owners.clone(),
             csrf: None,
             right: Right { digest: token.digest.clone(), is_session: false },
         }))
@@ -89,6 +92,7 @@ impl Access {
             name: format!("session {}", status.name),
             role: status.role,
             services: status.services.clone(),
+            owners: session.owners.clone(),
             csrf: Some(status.csrf.clone()),
             right: Right { digest: session.digest.clone(), is_session: true },
         };
@@ -108,6 +112,10 @@ impl Access {
             (None, Some(token)) => {
                 let tokens = self.0.tokens.read().map_err(unreadable)?;
                 let token = self.attempt(tokens.find(token, now))?;
+                if !token.owners.is_empty() {
+                    let why = "the page is about services, and this token about owners: it is for programs";
+                    return Err(Problem::new(Code::Forbidden, why));
+                }
                 (token.name.clone(), token.role, token.services.clone(), token.expires_at)
             }
             _ => return Err(Problem::new(Code::BadRequest, "either `login` or `token` is needed")),
@@ -118,6 +126,7 @@ impl Access {
             name: name.of_session(&unique.digest()),
             role,
             services,
+            owners: Vec::new(),
             created_at: now,
             expires_at: Some(ends.map_or(latest, |ends| ends.min(latest))),
             digest: secret.digest(),
@@ -155,7 +164,7 @@ impl Access {
     }
 
     pub(crate) fn give(&self, request: TokenRequest) -> Result<TokenReport, Problem> {
-        let TokenRequest { name, role, services, expires_in_ms } = request;
+        let TokenRequest { name, role, services, owners, expires_in_ms } = request;
         let bad = |why: String| Problem::new(Code::BadRequest, why);
         let now = Timestamp::now();
         let expires_at = match expires_in_ms {
@@ -168,7 +177,7 @@ impl Access {
         };
         let name = Name::try_from(name).map_err(bad)?;
         let secret = random()?;
-        let token = Token { name, role, services, created_at: now, expires_at, digest: secret.digest() };
+        let token = Token { name, role, services, owners, created_at: now, expires_at, digest: secret.digest() };
         let status = status_of(&token, now);
         self.change(&self.0.tokens, |tokens| tokens.add(token, now))?;
         Ok(TokenReport { token: status, secret: secret.reveal().to_owned() })
@@ -261,6 +270,7 @@ fn status_of(token: &Token, now: Timestamp) -> TokenStatus {
         name: token.name.as_str().to_owned(),
         role: token.role,
         services: token.services.clone(),
+        owners: token.owners.clone(),
         created_at: token.created_at,
         expires_at: token.expires_at,
         expired: token.has_expired(now),
@@ -292,7 +302,7 @@ mod tests {
 
     fn token(name: &str, services: &[&str]) -> TokenRequest {
         let services = services.iter().map(|&one| one.to_owned()).collect();
-        TokenRequest { name: name.into(), role: Role::Operate, services, expires_in_ms: None }
+        TokenRequest { name: name.into(), role: Role::Operate, services, owners: Vec::new(), expires_in_ms: None }
     }
 
     #[test]
@@ -342,20 +352,13 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_holds_for_names_only() {
-        let actor = |services: &[&str]| Actor {
-            name: String::new(),
-            role: Role::Operate,
-            services: services.iter().map(|&one| one.to_owned()).collect(),
-            csrf: None,
-            right: Right { digest: Digest::of(""), is_session: false },
-        };
-        let names = |names: &[&str]| names.iter().map(|&one| one.to_owned()).collect::<Vec<_>>();
-        assert!(actor(&[]).covers(&[]));
-        let web = actor(&["web"]);
-        assert!(web.covers(&names(&["web", "web.2"])));
-        for others in [&[][..], &["db"], &["web", "db"], &["webs"], &["*"]] {
-            assert!(!web.covers(&names(others)), "{others:?}");
-        }
+    fn a_token_for_owners_opens_no_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = access(&dir);
+        let given = access.give(TokenRequest { owners: vec!["agent-a".into()], ..token("agent", &[]) }).unwrap();
+        let actor = access.bearer(&given.secret).unwrap();
+        assert!(actor.is_bound() && actor.owners == ["agent-a"] && given.token.owners == ["agent-a"]);
+        let request = SessionRequest { token: Some(given.secret), login: None };
+        assert_eq!(access.log_in(&request).unwrap_err().code, Code::Forbidden);
     }
 }

@@ -12,15 +12,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use kennel_access::{Hosts, Site};
 use kennel_wire::{Code, Problem, Role};
-use serde::Deserialize;
 
 use crate::access::{Actor, is_same, unauthorized};
 use crate::audit::{self, Who};
 use crate::crowd::Guest;
-use crate::query::pairs;
 use crate::reply::Refusal;
 use crate::right;
 use crate::routes::{Doors, needs};
+use crate::scope::{self, Held};
 
 /// What a page sends with every change.
 const CSRF: HeaderName = HeaderName::from_static("x-kennel-csrf");
@@ -48,8 +47,14 @@ pub(crate) async fn pass(
         Ok((None, body)) => next.run(Request::from_parts(parts, body)).await,
         Ok((Some(actor), body)) => {
             let ended = doors.access.ended(actor.right.clone());
+            let held = Held::of(&doors.engine, &actor, path.unwrap_or_default(), &parts);
             parts.extensions.insert(actor);
-            right::until(next.run(Request::from_parts(parts, body)).await, ended)
+            let response = next.run(Request::from_parts(parts, body)).await;
+            let response = match held {
+                Some(held) => held.guard(response),
+                None => response,
+            };
+            right::until(response, ended)
         }
         Err((problem, actor)) => {
             // Not worth a word: a browser that asks whether it is logged in, and whoever guesses on and on.
@@ -97,7 +102,7 @@ async fn decide(
         }
         // Nobody's body is read before that.
         let body = whole(MAX_BODY_BYTES).await?;
-        is_in_scope(&actor, path, parts, &body)?;
+        scope::check(&doors.engine, &actor, path, parts, &body).await?;
         Ok(body)
     };
     match decided.await {
@@ -148,55 +153,8 @@ fn has_role(actor: &Actor, role: Role, parts: &Parts) -> Result<(), Problem> {
     Ok(())
 }
 
-fn is_in_scope(actor: &Actor, path: &str, parts: &Parts, body: &[u8]) -> Result<(), Problem> {
-    if !actor.services.is_empty() && !is_about_itself(path) && !actor.covers(&meant(path, parts, body)?) {
-        let own = actor.services.join(", ");
-        return Err(forbidden(format!("{} may ask for {own} alone, by name", actor.name)));
-    }
-    Ok(())
-}
-
-fn forbidden(why: String) -> Problem {
+pub(crate) fn forbidden(why: String) -> Problem {
     Problem::new(Code::Forbidden, why)
-}
-
-/// What anybody may ask who has shown a right.
-fn is_about_itself(path: &str) -> bool {
-    // Of operations it sees its own.
-    matches!(path, "/v1/session" | "/v1/info" | "/v1/openapi.json" | "/v1/operations" | "/v1/operations/{id}")
-}
-
-/// Services that a request is about, from where its route takes them: a name anywhere else means nothing. None for a route
-/// that takes none.
-fn meant(path: &str, parts: &Parts, body: &[u8]) -> Result<Vec<String>, Problem> {
-    match path {
-        "/v1/services/{name}"
-        | "/v1/services/{name}/{action}"
-        | "/v1/services/{name}/receipts"
-        | "/v1/services/{name}/config"
-        | "/api/servers/{id}" => {
-            // As it was sent: one that is encoded is nobody's name.
-            Ok(parts.uri.path().split('/').nth(3).map(str::to_owned).into_iter().collect())
-        }
-        "/v1/usage" | "/v1/usage/history" | "/v1/health" | "/v1/logs" | "/v1/events" => {
-            let query = pairs(parts.uri.query()).map_err(|refusal| refusal.0)?;
-            Ok(query.into_iter().filter(|(key, _)| *key == "service").map(|(_, name)| name).collect())
-        }
-        "/v1/start" | "/v1/stop" | "/v1/restart" | "/v1/kill" | "/v1/freeze" | "/v1/thaw" => Ok(named(body)),
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// What an action names; none if it means all, or cannot be read.
-fn named(body: &[u8]) -> Vec<String> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Named {
-        services: Vec<String>,
-        all: bool,
-    }
-    let Named { services, all } = serde_json::from_slice(body).unwrap_or_default();
-    if all { Vec::new() } else { services }
 }
 
 /// Whether a request is more than a question.

@@ -41,6 +41,7 @@ mod reply;
 mod rest;
 mod right;
 mod routes;
+mod scope;
 mod servers;
 mod service;
 mod services;

@@ -98,9 +98,9 @@ impl Operations {
         shrink(&mut all);
     }
 
-    /// Those that this actor may see: a right for some services sees its own.
+    /// Those that this actor may see: a right for some things alone sees its own.
     fn seen_by(&self, id: Option<&str>, asker: &str, actor: Option<&Actor>) -> Vec<(Operation, watch::Receiver<bool>)> {
-        let is_bound = actor.is_some_and(|actor| !actor.services.is_empty());
+        let is_bound = actor.is_some_and(Actor::is_bound);
         let all = self.all();
         let seen =
             all.iter().filter(|one| id.is_none_or(|id| one.operation.id == id) && (!is_bound || one.asker == asker));

@@ -39,9 +39,12 @@ pub struct TokenRequest {
     pub name: String,
     /// What its holder may do.
     pub role: Role,
-    /// To which services; empty: to all.
+    /// To which services. With neither these nor owners, to all.
     #[serde(default)]
     pub services: Vec<String>,
+    /// To what runs for which owners and for those below them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<String>,
     /// How long, milliseconds; none: until it is revoked.
     #[serde(default)]
     pub expires_in_ms: Option<u64>,
@@ -54,8 +57,11 @@ pub struct TokenStatus {
     pub name: String,
     /// What its holder may do.
     pub role: Role,
-    /// To which services; empty: to all.
+    /// To which services. With neither these nor owners, to all.
     pub services: Vec<String>,
+    /// To what runs for which owners and for those below them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<String>,
     /// When it was given.
     pub created_at: Timestamp,
     /// When it ends by itself.

@@ -62,6 +62,9 @@ pub(crate) struct CreateToken {
     /// Only for this service, by name; again for another one
     #[arg(long, value_name = "SERVICE")]
     pub(crate) service: Vec<String>,
+    /// Only for what runs for this owner and those below it; again for another one
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) owner: Vec<String>,
     /// How long it is good, for example 30d [default: until it is revoked]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub(crate) expires: Option<Duration>,

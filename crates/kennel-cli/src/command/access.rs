@@ -50,8 +50,9 @@ pub(super) async fn dashboard(context: &mut Context, args: Dashboard) -> Result<
 pub(super) async fn token(context: &mut Context, command: TokenCommand) -> Result<u8, Failure> {
     let daemon = context.ensure().await?;
     match command {
-        TokenCommand::Create(CreateToken { name, role, service, expires }) => {
-            let request = TokenRequest { name, role, services: service, expires_in_ms: expires.map(millis) };
+        TokenCommand::Create(CreateToken { name, role, service, owner, expires }) => {
+            let expires_in_ms = expires.map(millis);
+            let request = TokenRequest { name, role, services: service, owners: owner, expires_in_ms };
             let report = daemon.create_token(&request).await?;
             if context.global.json {
                 context.screen.json(&report)?;

@@ -9,7 +9,7 @@ use super::table::{Cell, Column, layout};
 const COLUMNS: [Column; 5] = [
     Column { title: "NAME", right: false, spare: 0 },
     Column { title: "ROLE", right: false, spare: 0 },
-    Column { title: "SERVICES", right: false, spare: 1 },
+    Column { title: "FOR", right: false, spare: 1 },
     Column { title: "CREATED", right: false, spare: 0 },
     Column { title: "EXPIRES", right: false, spare: 0 },
 ];
@@ -22,7 +22,9 @@ pub(crate) fn table(tokens: &[TokenStatus], width: Option<usize>, paint: Paint) 
 
 fn row(token: &TokenStatus) -> Vec<Cell> {
     let day = |time: jiff::Timestamp| time.strftime("%Y-%m-%d %H:%MZ").to_string();
-    let services = if token.services.is_empty() { "all".to_owned() } else { token.services.join(" ") };
+    let owners = token.owners.iter().map(|owner| format!("owner {owner}"));
+    let own: Vec<String> = token.services.iter().cloned().chain(owners).collect();
+    let own = if own.is_empty() { "all".to_owned() } else { own.join(", ") };
     let (expires, style) = match token.expires_at {
         None => ("never".to_owned(), DIM),
         Some(time) if token.expired => (format!("{}, over", day(time)), RED),
@@ -31,7 +33,7 @@ fn row(token: &TokenStatus) -> Vec<Cell> {
     vec![
         Cell::new(&token.name),
         Cell::new(token.role.name()),
-        Cell::new(&services),
+        Cell::new(&own),
         Cell::styled(day(token.created_at), DIM),
         Cell::styled(expires, style),
     ]
@@ -46,22 +48,25 @@ mod tests {
 
     #[test]
     fn one_line_for_each_token() {
-        let token = |name: &str, role, services: &[&str], expires_at, expired| TokenStatus {
+        let token = |name: &str, role, services: &[&str], owners: &[&str], expires_at, expired| TokenStatus {
             name: name.into(),
             role,
             services: services.iter().map(|&one| one.to_owned()).collect(),
+            owners: owners.iter().map(|&one| one.to_owned()).collect(),
             created_at: samples::time(),
             expires_at,
             expired,
         };
         let tokens = [
-            token("grafana", Role::Read, &[], None, false),
-            token("ci", Role::Operate, &["web", "worker"], Some(samples::time()), true),
+            token("grafana", Role::Read, &[], &[], None, false),
+            token("agents", Role::Admin, &[], &["session-1"], None, false),
+            token("ci", Role::Operate, &["web", "worker"], &["job-7"], Some(samples::time()), true),
         ];
         insta::assert_snapshot!(table(&tokens, None, Paint::PLAIN), @r"
-        NAME     ROLE     SERVICES    CREATED            EXPIRES
-        grafana  read     all         2026-01-02 03:04Z  never
-        ci       operate  web worker  2026-01-02 03:04Z  2026-01-02 03:04Z, over
+        NAME     ROLE     FOR                       CREATED            EXPIRES
+        grafana  read     all                       2026-01-02 03:04Z  never
+        agents   admin    owner session-1           2026-01-02 03:04Z  never
+        ci       operate  web, worker, owner job-7  2026-01-02 03:04Z  2026-01-02 03:04Z, over
         ");
     }
 }

@@ -16,7 +16,7 @@ const TARGETS: [(&str, &str); 3] = [
 ];
 
 /// An answer that goes on.
-fn begin(door: &Door, (target, accept): (&str, &str), right: &str) -> BufReader<TcpStream> {
+pub(crate) fn begin(door: &Door, (target, accept): (&str, &str), right: &str) -> BufReader<TcpStream> {
     let mut stream = door.connect().unwrap();
     let ask = format!(
         "GET {target} HTTP/1.1\r\nhost: {}\r\n{accept}\r\n{right}\r\nconnection: close\r\n\r\n",
@@ -38,15 +38,20 @@ fn begin_all(door: &Door, right: &str) -> Vec<BufReader<TcpStream>> {
     TARGETS.iter().map(|target| begin(door, *target, right)).collect()
 }
 
+/// What comes of it until its end, which is soon.
+pub(crate) fn to_the_end(mut stream: BufReader<TcpStream>) -> String {
+    let begun = Instant::now();
+    let mut rest = String::new();
+    // An end without a last chunk is one as well.
+    let read = std::io::Read::read_to_string(&mut stream, &mut rest);
+    let is_over = read.is_ok() || read.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+    assert!(is_over && begun.elapsed() < DEADLINE, "it goes on: {rest}");
+    rest
+}
+
 /// It comes to its end, and nothing of what happens afterwards is in it.
 fn ends(scratch: &Scratch, streams: Vec<BufReader<TcpStream>>) {
-    let begun = Instant::now();
-    for mut stream in streams {
-        let mut rest = String::new();
-        // An end without a last chunk is one as well.
-        let read = std::io::Read::read_to_string(&mut stream, &mut rest);
-        let is_over = read.is_ok() || read.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
-        assert!(is_over && begun.elapsed() < DEADLINE, "it goes on: {rest}");
+    for rest in streams.into_iter().map(to_the_end) {
         assert!(!rest.contains("\"event\":\"service.stopped\""), "{rest}");
     }
     scratch.ok(&["stop", "web"]);

@@ -10,6 +10,7 @@ mod common;
 mod floods;
 mod hooks;
 mod lasting;
+mod owned;
 mod readers;
 mod roles;
 mod scoped;
