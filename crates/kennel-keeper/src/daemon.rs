@@ -43,6 +43,8 @@ pub(crate) struct Daemon {
     pub(crate) was_welcomed: bool,
     /// It is told what happens: from its welcome on, until the connection is of no use any more.
     pub(crate) listens: bool,
+    /// What it says is heard: nothing has come yet that cannot be understood, nor its end.
+    pub(crate) is_heard: bool,
     /// It does not take its events as fast as they come.
     is_behind: bool,
 }
@@ -78,6 +80,7 @@ impl Daemon {
             begun: Instant::now(),
             was_welcomed: false,
             listens: false,
+            is_heard: true,
             is_behind: false,
         })
     }
@@ -113,7 +116,8 @@ impl Daemon {
             begun: since(read_time(reader)?),
             was_welcomed: reader.bool()?,
             listens: reader.bool()?,
-            // Found out at the next attempt to send.
+            // Both are found out again.
+            is_heard: true,
             is_behind: false,
         })
     }

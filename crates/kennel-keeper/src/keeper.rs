@@ -205,7 +205,7 @@ impl Keeper {
         for token in CHANNELS.filter(|token| has(*token)) {
             self.hear(token, &mut out);
         }
-        // After the daemon's last words have been read, and before anything that takes its time.
+        // After what the daemon has said, and before anything that takes its time.
         if has(SIGNALS) || self.unreaped {
             self.on_signals(&mut out)?;
         }
@@ -333,6 +333,11 @@ impl Keeper {
 
     /// Answers whether this child was a daemon.
     fn reap_daemon(&mut self, pid: u32, out: &mut Vec<Event>) -> io::Result<bool> {
+        // Its last words come before its end, also those that it said after this turn had begun.
+        let token = self.daemons().find(|daemon| daemon.pid == pid && daemon.is_heard).map(|daemon| daemon.token);
+        if let Some(token) = token {
+            self.hear(token, out);
+        }
         if let Some(daemon) = self.daemon.take_if(|daemon| daemon.pid == pid) {
             self.daemon_ended(daemon, out)?;
         } else if self.handover.other().is_some_and(|other| other.pid == pid) {

@@ -68,7 +68,7 @@ impl Keeper {
             note!("the daemon cannot be understood: {error}");
         }
         tools.unwatch(&daemon.channel);
-        daemon.listens = false;
+        (daemon.listens, daemon.is_heard) = (false, false);
         // One that has said goodbye, or has handed over, is on its way out by itself.
         if !leaving && speaker != Speaker::Old {
             daemon.kill();
