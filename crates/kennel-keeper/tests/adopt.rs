@@ -250,7 +250,7 @@ fn a_keeper_that_gives_up_leaves_what_it_has_not_adopted() {
     wait::reap(next.keeper.pid, true).unwrap();
     let mut third = next.successor();
     assert!(adopt(&mut third, &record));
-    assert_eq!(rig.marked().len(), 3);
+    wait_until("the kept", || rig.marked().len() == 3, || format!("{:?}", describe(&rig.marked())));
     third.kill(kept);
     third.finish();
     rig.nothing_is_left();

@@ -271,9 +271,9 @@ fn an_old_daemon_that_has_let_go_and_does_not_exit_is_ended() {
         greet(rig, &successor);
         let old = let_go(rig, successor);
         rig.signal_process(old.pid, 19);
+        let told = Instant::now();
         rig.send(&Request::Settled);
         assert!(matches!(old.receive(), Event::Successor(Successor::Done)));
-        let told = Instant::now();
         wait_for_end(rig, old.pid);
         assert!(told.elapsed() > Duration::from_secs(8), "it is given its time");
         all_is_well(rig, scope);

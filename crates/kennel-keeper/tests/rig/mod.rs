@@ -119,7 +119,8 @@ impl Rig {
 
     fn named(world: World, name: String, before: Option<&Self>, how: How<'_>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let mark = 300_000 + u64::from(std::process::id()) % 10_000 * 40 + NEXT.fetch_add(1, Ordering::Relaxed);
+        // Even, as those of `kennel_testkit::Mark` never are.
+        let mark = 300_000 + u64::from(std::process::id()) % 6_000 * 80 + 2 * NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let root = before.map_or(dir.path(), |before| before.root.as_path()).to_owned();
