@@ -278,11 +278,19 @@ mod tests {
         all
     }
 
+    /// A port that is free now and that the kernel hands out to nobody: it could be that of somebody's connection a moment
+    /// later.
+    fn free() -> u16 {
+        let begin = std::process::id() * 7;
+        let mut ports = (begin..begin + 6000).map(|at| 10_000 + u16::try_from(at % 6000).unwrap());
+        ports.find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok()).unwrap()
+    }
+
     // covers: B8
     #[test]
     fn listeners_are_found_with_address_and_holder() {
-        for (address, v6) in [("127.0.0.1:0", false), ("0.0.0.0:0", false), ("[::1]:0", true), ("[::]:0", true)] {
-            let Ok(listener) = TcpListener::bind(address) else { continue };
+        for (address, v6) in [("127.0.0.1", false), ("0.0.0.0", false), ("::1", true), ("::", true)] {
+            let Ok(listener) = TcpListener::bind((address, free())) else { continue };
             let at = listener.local_addr().unwrap();
             let found = find(at.port(), Protocol::Tcp);
             assert_eq!((found.len(), found[0].address, found[0].address.is_ipv6()), (1, at.ip(), v6));
@@ -304,7 +312,7 @@ mod tests {
 
     #[test]
     fn what_is_reserved_nobody_else_gets() {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = free();
         let reserved = reserve(free).unwrap();
         // The standard library sets `SO_REUSEADDR`.
         for address in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]"] {
@@ -320,7 +328,7 @@ mod tests {
 
     #[test]
     fn connections_that_were_just_closed_do_not_keep_a_port_from_us() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", free())).unwrap();
         let at = listener.local_addr().unwrap();
         let client = TcpStream::connect(at).unwrap();
         // Closed by the side of the server first, which then waits.

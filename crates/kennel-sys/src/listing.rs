@@ -77,10 +77,10 @@ mod tests {
         let mut moment = each_process(|pid, first| own |= first && pid == std::process::id());
         assert!(own);
         // Others start things as well, but not without pause.
-        while !moment.lasts() && std::time::Instant::now() < deadline {
+        while !moment.lasts() {
+            assert!(std::time::Instant::now() < deadline, "it never lasts");
             moment = each_process(|_, _| {});
         }
-        assert!(moment.lasts());
         std::thread::spawn(|| {}).join().unwrap();
         assert!(!moment.lasts());
         assert!(!Moment(None).lasts());
