@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{Life, memory};
 
 /// Where the gate listens, also named in `kennel.yaml`.
-const ADDRESS: &str = "127.0.0.1:47100";
+const ADDRESS: &str = "127.0.0.1:17100";
 
 pub(crate) fn live() -> Life {
     let listener = TcpListener::bind(ADDRESS).map_err(|error| format!("{ADDRESS}: {error}"))?;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Where the elephant listens, also named in `kennel.yaml`.
-pub(crate) const ADDRESS: &str = "127.0.0.1:47101";
+pub(crate) const ADDRESS: &str = "127.0.0.1:17101";
 
 /// Asks one question and returns the answer, without its newline.
 ///
