@@ -1,5 +1,7 @@
 //! What pages from elsewhere and guessers try: each is refused, nothing happens, and it is written down.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::common::{Door, open, token, up};
@@ -55,6 +57,7 @@ fn pages_from_elsewhere_do_nothing() {
 fn guessing_is_refused_slowed_and_written_down() {
     let scratch = up();
     let door = open(&scratch);
+    let begun = Instant::now();
     let guess = |right: &str| door.ask("POST", "/v1/stop", &[right], Some(&json!({ "services": ["web"] }))).status;
     for wrong in
         ["authorization: Bearer ", "authorization: Basic YTpi", "authorization: Bearer kennel_x", "cookie: kennel_1=x"]
@@ -63,15 +66,17 @@ fn guessing_is_refused_slowed_and_written_down() {
     }
     let answers: Vec<u16> = (0..40).map(|at| guess(&format!("authorization: Bearer kennel_{at}"))).collect();
     assert!(answers.contains(&429), "{answers:?}");
-    let login = door.ask("POST", "/v1/session", &[], Some(&json!({ "login": "x" })));
-    assert_eq!(login.body["code"], "rate_limited");
+    // One is forgiven each second, perhaps just now.
+    let login = || door.ask("POST", "/v1/session", &[], Some(&json!({ "login": "x" }))).body;
+    assert!((0..2).any(|_| login()["code"] == "rate_limited"));
     // Whoever knows it is let in meanwhile.
     let read = token(&scratch, "reader", &[]);
     assert_eq!(door.ask("GET", "/v1/info", &[&read], None).status, 200);
     let audit = scratch.json(&["audit", "-n", "1000", "--json"]);
     let entries: Vec<&Value> =
         audit.as_array().unwrap().iter().filter(|entry| entry["outcome"] == "401 unauthorized").collect();
-    assert!((4..30).contains(&entries.len()), "{audit:#}");
+    let forgiven = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    assert!((4..=20 + forgiven).contains(&entries.len()), "{audit:#}");
     assert!(entries.iter().all(|entry| entry["actor"].as_str().unwrap().starts_with("tcp 127.0.0.1:")));
     assert!(!audit.to_string().contains("kennel_x"), "what was tried is nowhere");
     scratch.down();

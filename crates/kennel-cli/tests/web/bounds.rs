@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kennel_testkit::{Scratch, wait_until};
 
-use crate::common::{DEADLINE, open, token, up};
+use crate::common::{DEADLINE, open, outcomes, token, up};
 
 fn descriptors(scratch: &Scratch) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", scratch.daemon().pid)).expect("it lives").count()
@@ -49,8 +49,11 @@ fn slow_connections_take_nothing_from_others_for_long() {
         slow.push(stream);
     }
     assert_eq!(scratch.ps("web")["state"], "ready", "the socket answers");
-    // Sooner than their time is over: the oldest give way to the others.
-    wait_until(Duration::from_secs(10), "the oldest are let go", || descriptors(&scratch) <= before + 300);
+    wait_until(DEADLINE, "the oldest are let go", || descriptors(&scratch) <= before + 300);
+    // To the others, and not because their time is over.
+    wait_until(DEADLINE, "it is written down", || {
+        outcomes(&scratch).iter().any(|told| told == "closed: too many at once")
+    });
     wait_until(DEADLINE, "they are closed", || descriptors(&scratch) <= before + 8);
     let read = token(&scratch, "reader", &[]);
     assert_eq!(door.ask("GET", "/v1/info", &[&read], None).status, 200);

@@ -81,7 +81,7 @@ fn a_stream_ends_with_its_token() {
 fn a_stream_ends_when_its_token_does() {
     let scratch = up();
     let door = open(&scratch);
-    let short = token(&scratch, "short", &["--expires", "3s"]);
+    let short = token(&scratch, "short", &["--expires", "10s"]);
     ends(&scratch, begin_all(&door, &short));
     scratch.down();
 }
