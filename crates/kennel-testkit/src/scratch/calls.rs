@@ -189,6 +189,6 @@ impl Scratch {
     /// With who is left.
     pub fn down(&self) {
         self.ok(&["down"]);
-        self.expect_nothing(Duration::from_secs(20));
+        self.expect_nothing(COMMAND_DEADLINE);
     }
 }

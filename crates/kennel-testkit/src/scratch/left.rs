@@ -9,6 +9,9 @@ use crate::processes::Seen;
 use crate::survivors;
 use crate::wait::{patience, pause, wait_for};
 
+/// Longer than anything that is waited for takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 impl Scratch {
     /// Everything with the mark, after orphans that came to us were reaped; our own children are not counted.
     ///
@@ -30,19 +33,19 @@ impl Scratch {
     /// The running daemon, found by its arguments.
     ///
     /// # Panics
-    /// If there is none within ten seconds.
+    /// If there is none within a minute.
     #[must_use]
     pub fn daemon(&self) -> Seen {
-        wait_for(Duration::from_secs(10), "a daemon", || self.running_daemon())
+        wait_for(DEADLINE, "a daemon", || self.running_daemon())
     }
 
     /// The running keeper, found by its arguments.
     ///
     /// # Panics
-    /// If there is none within ten seconds.
+    /// If there is none within a minute.
     #[must_use]
     pub fn keeper(&self) -> Seen {
-        wait_for(Duration::from_secs(10), "a keeper", || self.running_keeper())
+        wait_for(DEADLINE, "a keeper", || self.running_keeper())
     }
 
     /// The daemon, if one runs.
