@@ -19,8 +19,6 @@ use crashing::kennel_that_crashes;
 use kennel_testkit::{Output, Scratch, Seen, Signal, User, try_send};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// From kennel's word that nothing is left until `/proc` agrees.
-const AGREE: Duration = Duration::from_secs(10);
 /// Name and shape; the cell is the position from 1.
 const SERVICES: [(&str, &str); 5] = [
     ("plain", "plain"),
@@ -158,7 +156,7 @@ impl Story {
         }
         self.scratch.ok(&["ps"]);
         if !may_run {
-            self.nobody(AGREE, "after the next command");
+            self.nobody(DEADLINE, "after the next command");
         }
         self.scratch.down();
         assert_eq!(self.scratch.cgroups(), Vec::<PathBuf>::new());

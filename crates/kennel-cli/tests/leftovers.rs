@@ -56,9 +56,10 @@ fn stack_is_found_by_ps() {
     scratch().inspect(|scratch| {
         lose(scratch, true);
         let listed = scratch.json(&["ps", "--json"]);
-        let states: Vec<&str> =
-            listed.as_array().into_iter().flatten().filter_map(|one| one["state"].as_str()).collect();
-        assert!(!states.is_empty() && states.iter().all(|state| *state == "failed"), "{listed}");
+        assert!(listed.as_array().is_some_and(|all| all.len() == 4), "{listed}");
+        for name in ["daemon", "bare", "deaf", "forks"] {
+            scratch.wait_state(name, "failed", DEADLINE);
+        }
         nothing_is_left(scratch);
         scratch.down();
     });
@@ -89,7 +90,12 @@ fn stack_is_found_by_up() {
         let before = scratch.in_cells();
         scratch.ok(&["up", "-d"]);
         let after = scratch.in_cells();
-        assert!(after.iter().all(|seen| !before.iter().any(|old| old.pid == seen.pid)), "{before:?} {after:?}");
+        assert!(
+            after
+                .iter()
+                .all(|seen| !before.iter().any(|old| (old.pid, old.start_ticks) == (seen.pid, seen.start_ticks))),
+            "{before:?} {after:?}"
+        );
         scratch.down();
     });
 }

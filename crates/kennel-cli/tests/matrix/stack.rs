@@ -16,7 +16,7 @@ use crate::record::{self, Verdict};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// From kennel's word that nothing is left until `/proc` agrees: the kernel calls a cgroup empty a moment before
 /// its last member shows as dead. Not a measure of speed.
-pub(crate) const AGREE: Duration = Duration::from_secs(10);
+pub(crate) const AGREE: Duration = Duration::from_secs(30);
 
 /// An escape that is there, and its cell.
 #[derive(Debug, Clone, Copy)]
