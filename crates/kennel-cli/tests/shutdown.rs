@@ -55,31 +55,34 @@ fn outcomes(report: &Value) -> Vec<(String, String, String)> {
 }
 
 /// A daemon that is watched to its end.
-struct Watched(OwnedFd);
+struct Watched {
+    fd: OwnedFd,
+    /// Whether the kernel tells how it ended.
+    tells: bool,
+}
 
 impl Watched {
     fn daemon(scratch: &Scratch) -> (Seen, Self) {
         let seen = scratch.daemon();
         let fd = kennel_sys::pidfd::open(seen.pid).unwrap();
-        (seen, Self(fd))
+        // Asked while all goes well: beside an end there may be something to find.
+        let features = scratch.json(&["doctor", "--json"])["features"].clone();
+        let of_it = |one: &Value| one["name"] == "pidfd_exit_info" && one["works"] == "yes";
+        (seen, Self { fd, tells: features.as_array().unwrap().iter().any(of_it) })
     }
 
     /// Asked of the process itself: a list of processes may show it for a moment as something else.
     fn has_ended(&self) -> bool {
-        kennel_sys::pidfd::has_exited(&self.0).unwrap()
+        kennel_sys::pidfd::has_exited(&self.fd).unwrap()
     }
 
-    /// Whether it ends with this code; also true where the kernel does not tell.
-    fn ends_with(&self, scratch: &Scratch, code: i32) -> bool {
-        let tells = scratch.json(&["doctor", "--json"])["features"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|feature| feature["name"] == "pidfd_exit_info" && feature["works"] == "yes");
-        if !tells {
+    /// Waits for its end. Whether that is with this code; also true where the kernel does not tell.
+    fn ends_with(&self, code: i32) -> bool {
+        wait_until(DEADLINE, "the daemon's end", || self.has_ended());
+        if !self.tells {
             return true;
         }
-        let exit = wait_for(DEADLINE, "the daemon's end", || kennel_sys::pidfd::exit(&self.0));
+        let exit = wait_for(DEADLINE, "how it ended", || kennel_sys::pidfd::exit(&self.fd));
         exit == kennel_sys::wait::Exit::Code(code)
     }
 }
@@ -125,7 +128,7 @@ fn the_report_says_what_was_done_and_stays() {
     let log = log(&scratch);
     let completed: Vec<&str> = log.lines().filter(|line| line.contains("cleanup completed")).collect();
     assert!(completed.len() == 1 && completed[0].contains("INFO"), "{log}");
-    assert!(daemon.ends_with(&scratch, 0));
+    assert!(daemon.ends_with(0));
     scratch.expect_nothing(DEADLINE);
 }
 
@@ -139,7 +142,7 @@ fn a_second_signal_hastens_a_service_that_ignores_the_first() {
     assert_eq!((&begun["reason"], &begun["report"]), (&"SIGTERM".into(), &Value::Null));
     assert!(scratch.in_cells().iter().any(|seen| seen.living), "it is given its time");
     send(&daemon, Signal::INT);
-    assert!(watched.ends_with(&scratch, 0));
+    assert!(watched.ends_with(0));
     let report = state(&scratch).unwrap()["report"].clone();
     assert_eq!((&report["ok"], &report["reason"]), (&true.into(), &"SIGTERM".into()), "{report}");
     assert!(log(&scratch).contains("urgency=Hurry"), "{}", log(&scratch));
@@ -171,7 +174,7 @@ fn a_third_signal_ends_the_daemon_whatever_is_left() {
     tracer.signal(Signal::KILL);
     tracer.wait(DEADLINE);
     scratch.expect_nothing(DEADLINE);
-    assert!(watched.ends_with(&scratch, 1));
+    assert!(watched.ends_with(1));
 }
 
 #[test]
@@ -214,7 +217,7 @@ fn a_lost_keeper_is_the_reason() {
     scratch.expect_nothing(DEADLINE);
     let saved = state(&scratch).unwrap();
     assert_eq!((&saved["reason"], &saved["report"]["ok"]), (&"keeper_lost".into(), &true.into()), "{saved}");
-    assert!(watched.ends_with(&scratch, 0));
+    assert!(watched.ends_with(0));
 }
 
 #[test]
@@ -280,5 +283,5 @@ fn a_state_that_cannot_be_saved_fails_the_shutdown_and_stops_nothing() {
     assert_eq!(output.code(), 1, "{}", output.all());
     scratch.expect_nothing(DEADLINE);
     assert!(log(&scratch).contains("cannot save the state of the shutdown"), "{}", log(&scratch));
-    assert!(watched.ends_with(&scratch, 1));
+    assert!(watched.ends_with(1));
 }
