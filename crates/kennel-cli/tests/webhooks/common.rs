@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::receiver::Receiver;
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// Tries come ever more seldom: after a minute in which nobody took it, the next one may be more than a minute away.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
 /// A kennel whose webhook `ops` has these keys, with a service `web` that runs and one, `bad`, that fails when it is started.
 pub(crate) fn stack(keys: &str) -> Scratch {
@@ -43,6 +44,11 @@ pub(crate) fn to(receiver: &Receiver) -> String {
 
 pub(crate) fn status(scratch: &Scratch) -> Value {
     scratch.json(&["webhook", "list", "--json"])[0].clone()
+}
+
+/// Waits until so many messages are on their way: the stream is read beside whoever has something happen.
+pub(crate) fn wait_waiting(scratch: &Scratch, count: u64) {
+    wait_until(DEADLINE, &format!("{count} messages that wait"), || status(scratch)["waiting"] == count);
 }
 
 pub(crate) fn log(scratch: &Scratch) -> Vec<Value> {

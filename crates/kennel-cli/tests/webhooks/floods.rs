@@ -1,11 +1,9 @@
 //! Many events for a receiver that is away.
 
-use std::time::Duration;
-
 use kennel_testkit::{Shown, free_port, wait_until};
 use serde_json::json;
 
-use crate::common::{stack, status};
+use crate::common::{DEADLINE, stack, status, wait_waiting};
 use crate::receiver::{Does, Receiver};
 
 /// Two events each.
@@ -24,13 +22,13 @@ fn a_thousand_events_wait_in_the_store_and_all_arrive_once() {
     (0..20).for_each(|_| ["freeze", "thaw"].into_iter().for_each(turn));
     let before = resident();
     (20..ROUNDS).for_each(|_| ["freeze", "thaw"].into_iter().for_each(turn));
-    wait_until(Duration::from_secs(60), "as many as may wait", || status(&scratch)["waiting"] == json!(256));
+    wait_waiting(&scratch, 256);
     let after = resident();
     assert!(after < before + 8192, "{before} kB, then {after} kB");
 
     let receiver = Receiver::at(port, Does::Answer(200, ""));
     scratch.ok(&["webhook", "retry", "ops"]);
-    wait_until(Duration::from_secs(120), "all of them", || status(&scratch)["delivered"] == json!(2 * ROUNDS));
+    wait_until(DEADLINE, "all of them", || status(&scratch)["delivered"] == json!(2 * ROUNDS));
     let mut events = scratch.recorded();
     events.retain(|event| ["instance.frozen", "instance.thawed"].contains(&event["event"].as_str().unwrap()));
     let mut got: Vec<_> = receiver.requests().iter().map(|one| one.json()["data"].clone()).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kennel_testkit::{Signal, free_port, send, wait_until};
 use serde_json::json;
 
-use crate::common::{DEADLINE, config, fail, log, stack, status, to, wait_log, wait_requests};
+use crate::common::{DEADLINE, config, fail, log, stack, status, to, wait_log, wait_requests, wait_waiting};
 use crate::receiver::{Does, Receiver};
 
 /// As the keeper has it, and a little more: one that is lost younger than this is followed more slowly.
@@ -90,7 +90,7 @@ fn a_daemon_that_takes_over_goes_on_with_what_waits() {
     scratch.ok(&["daemon", "restart"]);
     events.push(fail(&scratch));
     scratch.ok(&["daemon", "restart"]);
-    assert_eq!(status(&scratch)["waiting"], 2);
+    wait_waiting(&scratch, 2);
     let receiver = Receiver::at(port, Does::Answer(200, ""));
     wait_until(DEADLINE, "that both were delivered", || status(&scratch)["delivered"] == json!(2));
     let requests = receiver.requests();

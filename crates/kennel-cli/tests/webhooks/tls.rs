@@ -73,7 +73,7 @@ fn only_who_is_trusted_is_sent_to() {
     let server = Server(server.unwrap());
     wait_until(DEADLINE, "the server", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     let config = |host: &str, keys: &str| {
-        scratch.config(&format!("webhooks: {{ ops: {{ url: 'https://{host}:{port}/', timeout: 5s{keys} }} }}\nservices: {{ web: {{ command: [sleep, '1000'] }} }}\n"));
+        scratch.config(&format!("webhooks: {{ ops: {{ url: 'https://{host}:{port}/', timeout: 60s{keys} }} }}\nservices: {{ web: {{ command: [sleep, '1000'] }} }}\n"));
     };
     config("localhost", ", ca_file: ca.pem");
     scratch.ok(&["up", "-d"]);
