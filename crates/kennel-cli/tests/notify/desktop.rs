@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use kennel_testkit::{Background, Scratch, Signal, wait_until};
 use tokio::sync::oneshot;
@@ -56,7 +55,7 @@ impl Bus {
 impl Drop for Bus {
     fn drop(&mut self) {
         self.daemon.signal(Signal::KILL);
-        self.daemon.wait(Duration::from_secs(10));
+        self.daemon.wait(DEADLINE);
     }
 }
 

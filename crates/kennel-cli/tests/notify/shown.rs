@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kennel_testkit::{Shown as Process, wait_until};
+use kennel_testkit::{Shown as Process, Signal, send, wait_until};
 use serde_json::json;
 
 use crate::desktop::{Bus, Desktop, Shown};
@@ -52,9 +52,18 @@ fn many_failures_at_once_are_one_notification() {
     let path = scratch.path("run/bus");
     let _bus = Bus::at(&scratch, &path);
     let desktop = Desktop::on(&path, &["body"]);
-    let bad: String = (0..20).map(|at| format!("  bad{at}: {{ command: ['false'], restart: 'no' }}\n")).collect();
+    let waits = "until [ -e go ]; do sleep 0.05; done; exit 1";
+    let bad = |at| format!("  bad{at}: {{ command: {waits:?}, shell: true, restart: 'no' }}\n");
+    let bad: String = (0..20).map(bad).collect();
     config(&scratch, "desktop: { events: service.failed }", &bad);
-    scratch.kennel(&["up", "-d"]);
+    scratch.ok(&["up", "-d"]);
+    // However long they take: it hears of all of them at once.
+    let daemon = scratch.daemon();
+    send(&daemon, Signal::STOP);
+    scratch.file("go", "");
+    let waiting = || scratch.survivors().into_iter().filter(|seen| seen.living && seen.command.contains(waits)).count();
+    wait_until(DEADLINE, "the end of all of them", || waiting() == 0);
+    send(&daemon, Signal::CONT);
     let shown = desktop.wait(1);
     assert_eq!(shown[0].title, "20 events – shop");
     let lines: Vec<&str> = shown[0].body.lines().collect();

@@ -1,7 +1,6 @@
 //! Desktops that are not there, or say nothing.
 
 use std::os::unix::net::UnixListener;
-use std::time::{Duration, Instant};
 
 use kennel_testkit::wait_until;
 
@@ -35,7 +34,8 @@ fn a_desktop_that_is_not_there_is_told_of_once() {
         fail(&scratch);
         !desktop.shown().is_empty()
     });
-    assert!(log().contains("notifications are shown on the desktop again") && told() == 1, "{}", log());
+    wait_until(DEADLINE, "that it is told", || log().contains("notifications are shown on the desktop again"));
+    assert_eq!(told(), 1, "{}", log());
     drop((desktop, bus));
     scratch.down();
 }
@@ -47,7 +47,6 @@ fn a_bus_that_says_nothing_makes_nobody_wait() {
     let _silent = UnixListener::bind(&path).unwrap();
     config(&scratch, "desktop: { events: service.failed }", BAD);
     scratch.ok(&["up", "-d"]);
-    fail(&scratch);
     let pid = scratch.daemon().pid;
     let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
     let shows = || {
@@ -56,12 +55,14 @@ fn a_bus_that_says_nothing_makes_nobody_wait() {
             .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
             .any(|name| name == "kennel-desktop\n")
     };
-    wait_until(DEADLINE, "that it is tried", shows);
-    // While it hangs everything else goes on.
-    let begun = Instant::now();
-    scratch.ok(&["restart", "web"]);
-    scratch.ok(&["ps"]);
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    // While it hangs everything else goes on. On a machine under load that may take longer than it hangs, and is tried again.
+    wait_until(DEADLINE, "that it still hangs when everything else is done", || {
+        fail(&scratch);
+        wait_until(DEADLINE, "that it is tried", shows);
+        scratch.ok(&["restart", "web"]);
+        scratch.ok(&["ps"]);
+        shows()
+    });
     let test = scratch.kennel(&["notify", "test"]);
     assert!(test.code() == 1 && test.all().contains("no answer from the session bus within 5s"), "{}", test.all());
     wait_until(DEADLINE, "that the thread has gone", || !shows());
