@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Has 40 MB, and stays.
 const HOG: &str = "(head -c 40000000 /dev/zero; sleep 600) | tail -c 40000000";
-/// Has more processes than it may, once the file `go` is there.
-const FORKER: &str =
-    "until test -e go; do sleep 0.1; done; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 600 & done; wait";
+/// Has more and more processes, once the file `go` is there.
+const FORKER: &str = "until test -e go; do sleep 0.1; done; \
+                      i=0; while test $$i -lt 400; do sleep 600 & i=$$((i+1)); sleep 0.05; done; wait";
 
 /// In the strongest containment and without cgroups; the body is told whether the kernel holds limits.
 fn on_each(body: impl Fn(&Scratch)) {

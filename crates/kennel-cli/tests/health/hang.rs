@@ -89,7 +89,7 @@ fn waits_for_somebody(scratch: &Scratch) {
 services:
   asks:
     command: [python3, ask.py]
-    hang: { after: 1s, action: stop }
+    hang: { after: 4s, action: stop }
 ",
     );
     scratch.ok(&["up", "-d"]);

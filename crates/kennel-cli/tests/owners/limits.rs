@@ -11,13 +11,13 @@ both!(of_services, of_runs);
 
 fn of_services(scratch: &Scratch) {
     // The configuration's own `$` is written twice.
-    let loud = "i=0; while [ $$i -lt 12 ]; do echo $$i; i=$$((i+1)); sleep 0.25; done; trap \"\" TERM; sleep 600";
+    let loud = "i=0; while [ $$i -lt 28 ]; do echo $$i; i=$$((i+1)); sleep 0.25; done; trap \"\" TERM; sleep 600";
     scratch.config(&format!(
         "
 services:
   long:
     command: ['@badchild@', --cell, '1', ignores-term]
-    max_runtime: 1s
+    max_runtime: 5s
     restart: no
     stop_grace_period: 200ms
   again:
@@ -26,7 +26,7 @@ services:
     restart: always
   silent:
     command: ['@badchild@', --cell, '3', exec, --, sh, -c, '{loud}']
-    idle_timeout: 2500ms
+    idle_timeout: 6s
     restart: always
     stop_grace_period: 200ms
 "
@@ -45,8 +45,8 @@ services:
     assert_eq!(of("long", "instance.stopping")[0]["reason"], "max_runtime");
     let (started, stopping) = (&of("silent", "instance.started")[0], &of("silent", "instance.stopping")[0]);
     assert_eq!(stopping["reason"], "idle");
-    // It wrote for three seconds, longer than the limit, and was let run.
-    assert!(between(started, stopping) >= Duration::from_secs(5), "{started} {stopping}");
+    // It wrote for seven seconds, longer than the limit, and was let run.
+    assert!(between(started, stopping) >= Duration::from_millis(12_500), "{started} {stopping}");
     assert_eq!(of("silent", "instance.started").len(), 1, "it stays stopped");
     wait_until(DEADLINE, "another run", || of("again", "instance.started").len() > 1);
     scratch.down();
