@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kennel_logs::{Query, Reader, Stream};
-use kennel_testkit::{Scratch, Signal, wait_until};
+use kennel_testkit::{Scratch, Signal, wait_for, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -123,11 +123,14 @@ fn tail_since_and_follow() {
     scratch.ok(&["up", "-d"]);
     assert_eq!(scratch.ok(&["logs", "-n", "3", "clock", "--no-prefix"]).stdout.lines().count(), 3);
 
-    let all = scratch.ok(&["logs", "clock", "--json"]).stdout;
-    let sixth: serde_json::Value = serde_json::from_str(all.lines().nth(5).unwrap()).unwrap();
-    assert_eq!(sixth["line"], "tick 5");
-    let since = scratch.ok(&["logs", "clock", "--no-prefix", "--since", sixth["time"].as_str().unwrap()]).stdout;
-    assert_eq!(since.lines().next(), Some("tick 5"));
+    // What is read at once has one time: a line that came later than the one before it.
+    let later = wait_for(DEADLINE, "a line that came later", || {
+        let all = scratch.ok(&["logs", "clock", "--json"]).stdout;
+        let all: Vec<serde_json::Value> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        all.windows(2).skip(4).find(|pair| pair[0]["time"] != pair[1]["time"]).map(|pair| pair[1].clone())
+    });
+    let since = scratch.ok(&["logs", "clock", "--no-prefix", "--since", later["time"].as_str().unwrap()]).stdout;
+    assert_eq!(since.lines().next(), later["line"].as_str());
     assert_eq!(
         scratch.ok(&["logs", "clock", "--since", "1h"]).stdout.lines().next(),
         all_first_shown(&scratch).as_deref()

@@ -127,7 +127,10 @@ fn beside_a_file_names_are_told_apart_and_nothing_else_is_touched() {
     // A reload of the file keeps it, also one that changes the file.
     scratch.config("services:\n  web: { command: ['@badchild@', sleep] }\n  new: { command: ['@badchild@', sleep] }\n");
     scratch.ok(&["reload"]);
+    let reloads = || scratch.events("config.reloaded").len();
+    let before = reloads();
     send(&scratch.daemon(), Signal::HUP);
+    wait_until(DEADLINE, "another reload", || reloads() > before);
     assert_eq!([&scratch.ps("web")["pid"], &scratch.ps("more")["pid"]], [&pid, &more]);
     // And a file that takes its name is refused.
     scratch.config("services:\n  more: { command: ['@badchild@', sleep] }\n");

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kennel_testkit::{Scratch, wait_until};
+use kennel_testkit::{Scratch, Signal, send, state_of, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -22,6 +22,15 @@ fn write(scratch: &Scratch, path: &str, text: &str) {
     let file = scratch.project().join(path);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, text).unwrap();
+}
+
+/// Does something while the daemon stands still, which sees all of it at once then.
+fn at_once(scratch: &Scratch, change: impl FnOnce()) {
+    let daemon = scratch.daemon();
+    send(&daemon, Signal::STOP);
+    wait_until(DEADLINE, "it stands still", || state_of(daemon.pid) == Some('T'));
+    change();
+    send(&daemon, Signal::CONT);
 }
 
 /// Starts it and waits until changes are seen.
@@ -60,7 +69,7 @@ services:
     };
     write(&scratch, "src/deep/a.rs", "2");
     expect("a file is written", "src/deep/a.rs");
-    write(&scratch, "src/new/b.rs", "1");
+    at_once(&scratch, || write(&scratch, "src/new/b.rs", "1"));
     expect("a directory is made, with a file in it", "src/new/b.rs");
     std::fs::rename(scratch.project().join("src/new"), scratch.project().join("src/moved")).unwrap();
     expect("a directory is moved", "src/moved/b.rs");
@@ -73,7 +82,7 @@ services:
     std::fs::rename(scratch.project().join("other-name"), scratch.project().join("single.txt")).unwrap();
     expect("a single file is replaced", "single.txt");
     // What was not there when it began.
-    write(&scratch, "conf/a.toml", "1");
+    at_once(&scratch, || write(&scratch, "conf/a.toml", "1"));
     expect("a directory that was missing comes", "conf/a.toml");
 
     // All this does not count; what does, after it, is the next one that is told.
@@ -89,7 +98,7 @@ services:
         write(&scratch, path, "1");
     }
     std::fs::read(scratch.project().join("src/moved/b.rs")).unwrap();
-    write(&scratch, "src/last.rs", "1");
+    at_once(&scratch, || write(&scratch, "src/last.rs", "1"));
     restarts += 1;
     let changed = scratch.wait_events("web", "watch.changed", restarts);
     assert_eq!(changed[restarts - 1]["paths"], serde_json::json!(["src/last.rs"]), "{changed:?}");
