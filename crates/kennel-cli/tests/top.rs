@@ -33,7 +33,12 @@ services:
 #[test]
 fn the_tree_is_printed() {
     let scratch = stack();
-    let text = scratch.ok(&["ps", "--tree"]).stdout;
+    // One that was executed just now may not have come to its sleep.
+    let text = wait_for(DEADLINE, "two that sleep", || {
+        let text = scratch.ok(&["ps", "--tree"]).stdout;
+        let sleeps = |line: &str| line.contains("└─ sleep 1000") && line.contains("sleeping");
+        text.lines().any(sleeps).then_some(text)
+    });
     let line =
         |part: &str| text.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in\n{text}"));
     assert!(line("SERVICE").trim_start().starts_with("PID"), "{text}");

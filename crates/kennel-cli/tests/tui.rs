@@ -61,8 +61,16 @@ fn a_stack_comes_up_is_looked_at_and_goes_down_with_the_picture() {
     screen.keys(&["End"]);
     screen.expect("GET /300");
 
-    screen.keys(&["s"]);
-    screen.expect("Stop web (2 processes)?");
+    // Its figures may be a look old, from before it had a child.
+    wait_until(DEADLINE, "both processes of web", || scratch.in_cells().len() == 2);
+    wait_until(DEADLINE, "a question about both", || {
+        screen.keys(&["s"]);
+        let asks_of_both = screen.expect("Stop web (").contains("Stop web (2 processes)?");
+        if !asks_of_both {
+            screen.keys(&["n"]);
+        }
+        asks_of_both
+    });
     screen.keys(&["y"]);
     let text = screen.expect("Receipt");
     assert!(text.contains("left 0") && text.contains("SIGTERM at TERM"), "{text}");
@@ -105,6 +113,7 @@ fn on_a_large_screen_everything_is_beside_everything_and_can_be_clicked() {
     screen.resize(80, 24);
     screen.until("a small picture", |text| text.lines().count() <= 24 && text.contains("2 logs"));
     screen.resize(200, 50);
+    screen.until("a large picture", |text| text.lines().position(|line| line.contains("s stop")) > Some(30));
     screen.click("s stop");
     screen.expect("Stop web");
     screen.click("y yes");
@@ -134,11 +143,11 @@ fn a_closed_window_ends_the_stack() {
 #[test]
 fn a_signal_ends_the_stack_without_haste() {
     let scratch = stack();
-    scratch.config("services: { slow: { command: [sh, -c, \"trap 'sleep 1; echo polite >> said; exit 0' TERM; while :; do sleep 0.05; done\"] } }");
+    scratch.config("services: { slow: { command: [sh, -c, \"trap 'sleep 1; echo polite >> said; exit 0' TERM; echo up; while :; do sleep 0.05; done\"], readiness: { log_line: up } } }");
     let screen = Tmux::new(&scratch, 80, 24);
     screen.send("kennel up --tui; echo code=$?");
     screen.keys(&["Enter"]);
-    screen.expect("● slow");
+    screen.expect("1 ready");
     send(&shower(&scratch, "up"), Signal::TERM);
     let text = screen.expect("code=0");
     assert!(text.contains("1 service down") && !text.contains("hurrying"), "{text}");
