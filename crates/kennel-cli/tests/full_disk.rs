@@ -82,7 +82,7 @@ services:
         scratch.recorded().iter().filter(of_other).count()
     };
     wait_until(DEADLINE, "everything is recorded", || started() == restarts + 1);
-    assert!(!scratch.ok(&["ps"]).stderr.contains("warning"));
+    wait_until(DEADLINE, "no warning any more", || !scratch.ok(&["ps"]).stderr.contains("warning"));
     scratch.ok(&["down"]);
     let numbers: Vec<u64> = scratch.recorded().iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");

@@ -178,8 +178,8 @@ services:
     readiness: { log_line: up }
     environment: { WHO: world }
     stop:
-      - { command: 'echo goodbye $$WHO > goodbye', shell: true, wait: 1s }
-      - { signal: SIGUSR1, target: main, wait: 1s }
+      - { command: 'echo goodbye $$WHO > goodbye', shell: true, wait: 4s }
+      - { signal: SIGUSR1, target: main, wait: 4s }
 ",
     );
     scratch.ok(&["up", "-d"]);

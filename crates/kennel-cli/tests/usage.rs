@@ -55,7 +55,7 @@ fn of<'a>(report: &'a Value, name: &str) -> &'a Value {
 /// Whether both processes of `web` are there, and its child is no copy of its parent any more.
 fn has_child(web: &Value) -> bool {
     let detail = web["processes_detail"].as_array().unwrap();
-    detail.len() == 2 && detail[1]["command"] == "sleep 600"
+    detail.len() == 2 && detail[1]["command"] == "sleep 600" && detail[1]["state"] == "S"
 }
 
 fn logs_have(scratch: &Scratch, text: &str) -> bool {
@@ -206,9 +206,11 @@ services:
         let before = points(scratch);
         assert!(before > 0, "what was not recorded yet is written at the end");
         wait_until(DEADLINE, "the next daemon goes on", || points(scratch) > before);
-        let raw: Value = serde_json::from_str(&ask(scratch, "/v1/usage/history?step_ms=0&service=web")).unwrap();
-        let raw = raw["series"][0]["points"].as_array().unwrap();
-        assert!(raw.len() > 1 && raw.iter().any(|point| point["log_bytes"].as_u64() > Some(0)), "{raw:?}");
+        wait_until(DEADLINE, "samples of its own", || {
+            let raw: Value = serde_json::from_str(&ask(scratch, "/v1/usage/history?step_ms=0&service=web")).unwrap();
+            let raw = raw["series"][0]["points"].as_array().unwrap();
+            raw.len() > 1 && raw.iter().any(|point| point["log_bytes"].as_u64() > Some(0))
+        });
         scratch.ok(&["down"]);
         assert!(points(scratch) > before);
         assert!(scratch.ok(&["stats", "--since", "1h"]).stdout.contains("web"));
