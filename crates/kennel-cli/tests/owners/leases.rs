@@ -37,11 +37,11 @@ fn a_killed_process_ends_what_it_leased(scratch: &Scratch) {
 }
 
 fn a_renewed_heartbeat_goes_on(scratch: &Scratch) {
-    detach(scratch, &["--owner", "beat", "--lease-ttl", "4s", "--grace", "500ms"], "1", "plain");
+    detach(scratch, &["--owner", "beat", "--lease-ttl", "8s", "--grace", "500ms"], "1", "plain");
     wait_until(DEADLINE, "the process", || living(scratch, 1) == 1);
     let begun = Instant::now();
     // Longer than it would live by itself.
-    while begun.elapsed() < Duration::from_secs(6) {
+    while begun.elapsed() < Duration::from_secs(10) {
         scratch.ok(&["lease", "renew", "beat"]);
         assert_eq!(living(scratch, 1), 1);
     }
