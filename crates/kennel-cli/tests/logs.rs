@@ -221,7 +221,8 @@ fn a_full_log_stops_its_service_or_has_it_wait() {
         sizes(&scratch, "waits").iter().sum::<u64>() >= 1 << 20 && written() == before
     });
     let kept = from_files(&scratch, "waits").len() as u64;
-    assert!((1 << 20..=3 << 19).contains(&kept), "{kept}");
+    // What one read gave has a head in the file, and is short where the reader is quick.
+    assert!((15 << 16..=3 << 19).contains(&kept), "{kept}");
     wait_until(DEADLINE, "more than is kept", || scratch.ps("drops")["log_bytes"].as_u64().unwrap() > 4 << 20);
     assert!(sizes(&scratch, "drops").iter().sum::<u64>() <= 5 << 18);
     assert_eq!(scratch.ps("drops")["state"], "ready");
