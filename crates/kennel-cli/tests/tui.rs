@@ -39,6 +39,16 @@ fn shower(scratch: &Scratch, verb: &str) -> Seen {
     wait_for(DEADLINE, verb, || scratch.survivors().into_iter().find(|seen| seen.verb() == verb))
 }
 
+/// Has another daemon take over, which the picture says for some seconds.
+fn take_over(scratch: &Scratch, screen: &Tmux<'_>, verb: &[&str]) {
+    let before = scratch.daemon();
+    let mut command = scratch.spawn(verb);
+    screen.expect("another daemon took over");
+    let output = command.wait(DEADLINE);
+    assert_eq!(output.code(), 0, "{}", output.all());
+    wait_until(DEADLINE, "another daemon alone", || scratch.daemon().pid != before.pid);
+}
+
 #[test]
 fn a_stack_comes_up_is_looked_at_and_goes_down_with_the_picture() {
     let scratch = stack();
@@ -185,12 +195,8 @@ fn another_daemon_goes_on_and_a_lost_one_is_told() {
     screen.expect("● web");
     screen.keys(&["e", "j", "2"]);
     screen.expect("GET /300");
-    let before = scratch.daemon();
-    scratch.ok(&["daemon", "restart"]);
-    wait_until(DEADLINE, "another daemon alone", || scratch.daemon().pid != before.pid);
-    screen.until("figures of the next", |text| {
-        text.contains("another daemon took over") && text.contains("● web  ready ──")
-    });
+    take_over(&scratch, &screen, &["daemon", "restart"]);
+    screen.expect("● web  ready ──");
     // It goes on where it was: the log of what is started anew follows the one before.
     screen.keys(&["r", "y"]);
     screen.expect("Receipt");
@@ -217,13 +223,9 @@ fn t_opens_the_picture_over_the_log_and_leaving_it_comes_back() {
     screen.keys(&["t"]);
     screen.until("the picture", |text| text.contains("● web") && !text.contains("GET"));
     for verb in [&["daemon", "restart"][..], &["upgrade"]] {
-        let before = scratch.daemon();
-        scratch.ok(verb);
-        wait_until(DEADLINE, "another daemon alone", || scratch.daemon().pid != before.pid);
+        take_over(&scratch, &screen, verb);
+        screen.expect("● web  ready");
     }
-    screen.until("figures of the next", |text| {
-        text.contains("another daemon took over") && text.contains("● web  ready")
-    });
     // What is written meanwhile is there afterwards, behind what was shown before, once.
     scratch.ok(&["restart", "web"]);
     screen.keys(&["q"]);
@@ -310,12 +312,19 @@ fn a_wait_says_what_it_is_for() {
     go(&scratch);
     let _one_cannot_start = scratch.kennel(&["up", "-d"]);
     let daemon = scratch.daemon();
-    send(&daemon, Signal::STOP);
     let screen = Tmux::new(&scratch, 80, 24);
-    screen.send("kennel clean; echo code=$?");
-    screen.keys(&["Enter"]);
-    screen.expect("cleaning ");
-    send(&daemon, Signal::CONT);
+    // On a machine under load the command may have given up on the daemon before anybody has looked.
+    wait_until(DEADLINE, "a wait", || {
+        screen.send("clear");
+        screen.keys(&["Enter"]);
+        screen.until("a clear screen", |text| !text.contains("code="));
+        send(&daemon, Signal::STOP);
+        screen.send("kennel clean; echo code=$?");
+        screen.keys(&["Enter"]);
+        let text = screen.until("a wait, or its end", |text| text.contains("cleaning ") || text.contains("code=5"));
+        send(&daemon, Signal::CONT);
+        text.contains("cleaning ")
+    });
     let text = screen.until("the end", |text| text.contains("code=0") || text.contains("code=6"));
     assert!(!text.contains("cleaning "), "{text}");
     scratch.ok(&["down"]);
