@@ -24,6 +24,16 @@ fn exceeded(scratch: &Scratch) -> Vec<Value> {
     scratch.recorded().into_iter().filter(of_limit).collect()
 }
 
+/// The first word of it. There is another one only after a pause in which there was room for all again, more than a second: on a
+/// machine under load a reader may stand still that long.
+fn told_once(scratch: &Scratch) -> Value {
+    let told = exceeded(scratch);
+    let time = |event: &Value| event["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let pauses = told.iter().zip(told.iter().skip(1)).map(|(one, next)| time(next).duration_since(time(one)));
+    assert!(pauses.into_iter().all(|pause| pause.as_secs_f64() > 1.0), "{told:?}");
+    told.into_iter().next().unwrap()
+}
+
 /// Lines of the log, as JSON.
 fn lines(scratch: &Scratch) -> Vec<Value> {
     let shown = scratch.ok(&["logs", "web", "--json"]).stdout;
@@ -40,10 +50,9 @@ fn what_is_too_much_is_dropped_and_counted() {
         let keys = format!("restart: 'no', limits: {{ log_rate: 20KiB/s, action: warn }}{keep}");
         let scratch = stack(&keys, flood);
         scratch.wait_state("web", "completed", DEADLINE);
-        let told = exceeded(&scratch);
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!((&told[0]["bound"], &told[0]["action"]), (&20_480.into(), &"warn".into()), "{told:?}");
-        assert!(told[0]["value"].as_u64() > Some(20_480), "{told:?}");
+        let told = told_once(&scratch);
+        assert_eq!((&told["bound"], &told["action"]), (&20_480.into(), &"warn".into()), "{told}");
+        assert!(told["value"].as_u64() > Some(20_480), "{told}");
         let lines = lines(&scratch);
         let bytes = |line: &Value| line["line"].as_str().unwrap().len() as u64 + u64::from(line["complete"] == true);
         let kept: u64 = lines.iter().filter(|line| line["lost"].is_null()).map(bytes).sum();
@@ -67,8 +76,7 @@ fn who_may_wait_loses_nothing() {
         let web = scratch.ps("web");
         assert_eq!(web["state"], "ready", "{web}");
         assert!(web["log_lost_bytes"].is_null(), "{web}");
-        let told = exceeded(&scratch);
-        assert_eq!((told.len(), &told[0]["action"]), (1, &"block".into()), "{told:?}");
+        assert_eq!(told_once(&scratch)["action"], "block");
         let numbers = lines(&scratch);
         let in_order = |(line, number): (&Value, u64)| {
             line["line"].as_str().unwrap().trim_start_matches('0').parse() == Ok(number)
