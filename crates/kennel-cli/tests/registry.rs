@@ -146,6 +146,8 @@ fn bad_declarations_change_nothing_and_say_what_is_wrong() {
     let scratch = scratch();
     let good = sleeper(&scratch, "1");
     assert_eq!(scratch.ok(&["registered"]).stdout, "");
+    // A daemon that nobody is connected to would end.
+    let follower = scratch.open("/v1/events?follow=true", &[]);
     let refused = |method: &str, target: &str, head: &[&str], body: &Value| {
         let reply = scratch.ask(method, target, head, body);
         (reply.status, reply.body["code"].as_str().unwrap_or_default().to_owned(), reply.body.to_string())
@@ -181,6 +183,7 @@ fn bad_declarations_change_nothing_and_say_what_is_wrong() {
     assert_eq!(refused("DELETE", "/v1/services/web", &[&format!("if-match: {version}")], &Value::Null).0, 412);
     assert_eq!(refused("DELETE", "/v1/services/web", &["if-match: *"], &Value::Null).0, 200);
     assert_eq!(refused("DELETE", "/v1/services/web", &[], &Value::Null).1, "unknown_service");
+    drop(follower);
     wait_until(DEADLINE, "the daemon to end", || scratch.running_daemon().is_none());
     scratch.expect_nothing(DEADLINE);
 }
