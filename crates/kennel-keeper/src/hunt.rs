@@ -258,7 +258,9 @@ mod tests {
     /// Who is looked at so slowly that everybody found is dead by then is not taken for gone.
     #[test]
     fn a_lineage_that_is_dead_at_every_look_is_not_gone() {
-        let tag = Instance::of(&tempfile::tempfile().unwrap()).unwrap().tag(7);
+        // Open until the end: its inode, by which the instance is named, could be that of another test's else.
+        let lock = tempfile::tempfile().unwrap();
+        let tag = Instance::of(&lock).unwrap().tag(7);
         start(tag);
         let paused = Cell::new(None);
         // Once in each listing, or the listings would take the longer the more dead they find.

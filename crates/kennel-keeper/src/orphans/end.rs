@@ -234,7 +234,9 @@ mod tests {
     /// Where the machine has so much to do that nobody of a lineage lives long enough to be looked at.
     #[test]
     fn who_is_gone_before_every_look_is_not_taken_for_ended() {
-        let tag = Instance::of(&tempfile::tempfile().unwrap()).unwrap().tag(7);
+        // Open until the end: its inode, by which the instance is named, could be that of another test's else.
+        let lock = tempfile::tempfile().unwrap();
+        let tag = Instance::of(&lock).unwrap().tag(7);
         let found = || Found { orphans: Vec::new(), fleeting: [tag].into() };
         let ending = Ending { grace: Duration::ZERO, limit: Duration::ZERO, whole_scopes: true };
         let outcome = end(found(), || Ok(found()), ending).unwrap();
