@@ -38,11 +38,10 @@ pub(crate) fn web() -> Result {
     run::program("env", [&kennel, "DOOR=kennel", "npm", "run", "--silent", "test"], &web)
 }
 
-/// What is only there with the feature `otel`.
+/// What is only there with the feature `otel`. Nothing else is built with it.
 fn with_otel() -> Result {
     let what = ["--package", "kennel-server", "--package", "kennel-cli", "--features", "kennel-cli/otel"];
-    let which = ["-E", "package(kennel-server) | binary(otel)"];
-    run::cargo(["nextest", "run", "--locked"].into_iter().chain(what).chain(which))
+    run::cargo(["nextest", "run", "--locked"].into_iter().chain(what).chain(["--lib", "--test", "otel"]))
 }
 
 /// A kennel that a test can kill at each of its steps, in a place of its own; what it shares with the ordinary one is

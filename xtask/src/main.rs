@@ -30,9 +30,10 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   fmt           format everything
   incident      start the npm stack of incident/ and end it in every way; takes some minutes
   bench [ARGS]  measure kennel beside bare loops (release build, as root)
-  vm [SERIES] [--systemd]
+  vm [SERIES] [--shared] [--systemd]
                 run chosen tests on machines with cgroup v2 alone, emulated: Linux 6.1 and 6.12, or the one named;
-                with --systemd: what kennel does in units and login sessions of a real systemd
+                with --shared: those that take long on one of both; with --systemd: what kennel does in units and login
+                sessions of a real systemd
   matrix [--vm] every way to end × every way to escape × every environment, with --vm also on emulated machines;
                 writes docs/matrix.md and fails if a cell does not hold or was not run; takes a quarter of an hour
                 (--page: only writes the page again, from the results of the last run)
@@ -74,7 +75,8 @@ fn dispatch(chore: &str, rest: &[String]) -> Result {
         "web" => chores::web(),
         "api" => api::api(),
         "ci" => {
-            let before = chores::lint().and_then(|()| chores::vm(&[])).and_then(|()| chores::web());
+            let before =
+                chores::lint().and_then(|()| chores::vm(&["--shared".to_owned()])).and_then(|()| chores::web());
             before.and_then(|()| api::api()).and_then(|()| chores::test(&[]))
         }
         "setup" => setup::for_tests(),

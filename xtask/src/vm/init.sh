@@ -19,12 +19,15 @@ export KENNEL_TEST_NO_SKIP=1 KENNEL_TEST_SLOW=10
 ulimit -n 4096
 
 # Where cells of the matrix write what they saw, and the first words of their environment's name.
-export KENNEL_MATRIX_OUT=/run/cells.ndjson KENNEL_MATRIX_PLACE="qemu $($box uname -r | $box cut -d. -f1-2)"
+series=$($box uname -r | $box cut -d. -f1-2)
+export KENNEL_MATRIX_OUT=/run/cells.ndjson KENNEL_MATRIX_PLACE="qemu $series"
 
 # Those that do not live of the processor: here each of them would take the time of all others.
 export KENNEL_MATRIX_ESCAPES=plain,stubborn,daemonised,stopped,empty-env,lost-leader,forking,sub-cgroups
 
-while read -r limit program test; do
+while read -r limit whose program test; do
+    # From the kernel's command line, which gives what it does not know itself to its first program.
+    [ "$KENNEL_SHARED" != yes ] || [ "$whose" = every ] || [ "$whose" = "$series" ] || continue
     : >/run/late
     begin=$($box cut -d' ' -f1 /proc/uptime)
     "$program" --exact "$test" --include-ignored --nocapture --test-threads 1 >/run/output 2>&1 </dev/null &

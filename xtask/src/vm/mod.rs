@@ -14,10 +14,11 @@ use self::guest::Outcome;
 use self::packages::{KERNELS, Machine};
 use crate::{Result, run};
 
-/// Boots each kernel, or those that are named, runs the chosen tests there and prints a table. With `--systemd`, one
-/// guest that is run by systemd.
+/// Boots each kernel, or those that are named, runs the chosen tests there and prints a table. With `--shared`, of those that take
+/// long each kernel has its own. With `--systemd`, one guest that is run by systemd.
 pub(crate) fn vm(arguments: &[String]) -> Result {
-    let known = |name: &&str| *name == "--systemd" || KERNELS.iter().any(|(known, _)| known == name);
+    let known =
+        |name: &&str| ["--systemd", "--shared"].contains(name) || KERNELS.iter().any(|(known, _)| known == name);
     if let Some(other) = arguments.iter().map(String::as_str).find(|name| !known(name)) {
         return Err(format!("no kernel `{other}`: there are 6.1 and 6.12"));
     }
@@ -44,11 +45,12 @@ pub(crate) fn vm(arguments: &[String]) -> Result {
     if let Some(any) = machines.first() {
         tests::pack(&tests, any, &image)?;
     }
+    let init = if named("--shared") { "/init KENNEL_SHARED=yes" } else { "/init" };
     // Side by side, for each has one processor. What one could not be started for is told after the others' end.
     let ended: Vec<Result<Outcome>> = thread::scope(|scope| {
         let image = &image;
         let started: Vec<_> =
-            machines.iter().map(|machine| scope.spawn(move || guest::run(machine, image, "/init"))).collect();
+            machines.iter().map(|machine| scope.spawn(move || guest::run(machine, image, init))).collect();
         let join = |it: thread::ScopedJoinHandle<'_, _>| it.join().unwrap_or_else(|_| Err("a panic".to_owned()));
         started.into_iter().map(join).collect()
     });
