@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::access::Actor;
 use crate::gate::forbidden;
 use crate::query::pairs;
+use crate::right;
 
 /// So often it is looked whether an answer in which nothing comes may go on.
 const LOOK: Duration = Duration::from_secs(5);
@@ -88,10 +89,9 @@ impl Held {
             return response;
         }
         let lost = Arc::clone(&self).lost();
-        response.map(|body| {
-            let parts = body.into_data_stream().take_while(move |_| Arc::clone(&self).holds());
-            Body::from_stream(parts.take_until(Box::pin(lost)))
-        })
+        let guarded = response
+            .map(|body| Body::from_stream(body.into_data_stream().take_while(move |_| Arc::clone(&self).holds())));
+        right::until(guarded, lost)
     }
 
     async fn holds(self: Arc<Self>) -> bool {
